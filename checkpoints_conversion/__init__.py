@@ -1,0 +1,1 @@
+"""From published PyTorch checkpoints to xabl model directories."""

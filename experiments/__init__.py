@@ -1,0 +1,1 @@
+"""Binaries: each defines its flags and calls one function of `xabl`."""

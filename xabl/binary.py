@@ -1,0 +1,46 @@
+"""How every binary starts and ends: flags, clear errors, exit status."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from xabl.errors import UserError
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+
+
+def run(main: Callable[[], None]) -> None:
+    """Parses the flags, runs `main` and exits.
+
+    Exit status: 0 when `main` returns, 1 for a `UserError` (its message alone goes
+    to standard error), 130 for Ctrl-C; anything else is a bug and keeps its trace.
+    """
+
+    def guarded(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            print(
+                f"error: unexpected argument {argv[1]!r}; flags are written "
+                "--name=value (--help lists them)",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+        try:
+            main()
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("interrupted; what was finished before is kept", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+
+    app.run(guarded, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Like absl's own parser, but a wrong flag costs one line, not a page."""
+    try:
+        return flags.FLAGS(list(argv))
+    except flags.Error as error:
+        print(f"error: {error} (--help lists the flags)", file=sys.stderr)
+        sys.exit(1)

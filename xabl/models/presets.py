@@ -1,0 +1,182 @@
+"""The published configurations, by name (spec: architecture, section 4).
+
+Each preset is written as its difference from the controlled setup, so that what sets
+two models apart can be read here.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from xabl.errors import UserError
+from xabl.models.config import (
+    Fusion,
+    GlobalImage,
+    IntMap,
+    ModelConfig,
+    RegionEmbedding,
+)
+
+
+def _enumerated(sublayers: tuple[int, ...]) -> IntMap:
+    return tuple(enumerate(sublayers))
+
+
+def _each(sublayers: tuple[int, ...], number: int) -> IntMap:
+    return tuple((sublayer, number) for sublayer in sublayers)
+
+
+_EVEN, _ODD = tuple(range(0, 24, 2)), tuple(range(1, 24, 2))
+
+# Text-only BERT: twelve layers of one attention and one feed-forward sublayer each.
+_BERT = ModelConfig(
+    name="bert_base",
+    image_embeddings=RegionEmbedding.NONE,
+    tt_attn_sublayers=_EVEN,
+    t_ff_sublayers=_ODD,
+    bert_layer2attn_sublayer=_enumerated(_EVEN),
+    bert_layer2ff_sublayer=_enumerated(_ODD),
+    fusion_method=Fusion.NONE,
+    visual_target_weights=(),
+)
+
+# One stream: every sublayer sees words and regions, with the same weights for both.
+_UNITER = ModelConfig(
+    name="ctrl_uniter_base",
+    image_embeddings=RegionEmbedding.UNITER,
+    add_global_imgfeat=GlobalImage.FIRST,
+    tt_attn_sublayers=_EVEN,
+    tv_attn_sublayers=_EVEN,
+    vt_attn_sublayers=_EVEN,
+    vv_attn_sublayers=_EVEN,
+    t_ff_sublayers=_ODD,
+    v_ff_sublayers=_ODD,
+    shared_sublayers=tuple(range(24)),
+    single_ln_sublayers=tuple(range(24)),
+    bert_layer2attn_sublayer=_enumerated(_EVEN),
+    bert_layer2ff_sublayer=_enumerated(_ODD),
+    pooler_size=1024,
+    v_pooler_size=1024,
+)
+_UNITER_XENT = dataclasses.replace(
+    _UNITER, name="ctrl_uniter_xent_base", visual_target_weights=(("3", 1.0),)
+)
+_UNITER_NOVIZ = dataclasses.replace(
+    _UNITER, name="ctrl_uniter_noviz_base", visual_target_weights=()
+)
+_VISUALBERT = dataclasses.replace(
+    _UNITER,
+    name="ctrl_visualbert_base",
+    image_embeddings=RegionEmbedding.VISUALBERT,
+)
+_VL_BERT = dataclasses.replace(
+    _UNITER,
+    name="ctrl_vl-bert_base",
+    image_embeddings=RegionEmbedding.VL_BERT,
+    v_coordinate_embeddings_dim=256,
+    type_vocab_size=3,
+    image_head_ln=False,
+)
+_VL_BERT_ORIGINAL = dataclasses.replace(
+    _VL_BERT,
+    name="vl-bert_base",
+    num_locs=4,
+    add_global_imgfeat=GlobalImage.LAST,
+    fusion_method=Fusion.NONE,
+    visual_target_weights=(("6", 1.0),),
+)
+
+# Two streams: six text layers alone, then six blocks of co-attention + self-attention.
+_VILBERT_CO = tuple(range(12, 36, 4))
+_VILBERT_REGION_SELF = tuple(range(14, 36, 4))
+_VILBERT_TEXT_SELF = tuple(range(0, 12, 2)) + _VILBERT_REGION_SELF
+_VILBERT = ModelConfig(
+    name="ctrl_vilbert_base",
+    image_embeddings=RegionEmbedding.VILBERT,
+    add_global_imgfeat=GlobalImage.FIRST,
+    tt_attn_sublayers=_VILBERT_TEXT_SELF,
+    tv_attn_sublayers=_VILBERT_CO,
+    vt_attn_sublayers=_VILBERT_CO,
+    vv_attn_sublayers=_VILBERT_REGION_SELF,
+    t_ff_sublayers=tuple(range(1, 36, 2)),
+    v_ff_sublayers=tuple(range(13, 36, 2)),
+    bert_layer2attn_sublayer=_enumerated(_VILBERT_TEXT_SELF),
+    bert_layer2ff_sublayer=_enumerated(tuple(s + 1 for s in _VILBERT_TEXT_SELF)),
+    pooler_size=1024,
+    v_pooler_size=1024,
+)
+_VILBERT_ORIGINAL = dataclasses.replace(
+    _VILBERT,
+    name="vilbert_base",
+    v_hidden_size=1024,
+    v_num_attention_heads=8,
+    v_intermediate_size=1024,
+    sublayer2attn_hidden_size=_each(_VILBERT_CO, 1024),
+    sublayer2num_attention_heads=_each(_VILBERT_CO, 8),
+)
+
+# Two streams: nine text and five region layers, then five blocks of a shared
+# cross-attention, self-attentions and feed-forwards.
+_LXMERT_CROSS = tuple(range(18, 33, 3))
+_LXMERT_SELF = tuple(range(19, 33, 3))
+_LXMERT_FF = tuple(range(20, 33, 3))
+_LXMERT_TEXT_SELF = tuple(range(0, 18, 2)) + _LXMERT_SELF
+_LXMERT_TEXT_FF = tuple(range(1, 18, 2)) + _LXMERT_FF
+_LXMERT = ModelConfig(
+    name="ctrl_lxmert",
+    image_embeddings=RegionEmbedding.LXMERT,
+    add_global_imgfeat=GlobalImage.FIRST,
+    tt_attn_sublayers=_LXMERT_TEXT_SELF,
+    tv_attn_sublayers=_LXMERT_CROSS,
+    vt_attn_sublayers=_LXMERT_CROSS,
+    vv_attn_sublayers=tuple(range(0, 10, 2)) + _LXMERT_SELF,
+    t_ff_sublayers=_LXMERT_TEXT_FF,
+    v_ff_sublayers=tuple(range(1, 10, 2)) + _LXMERT_FF,
+    shared_sublayers=_LXMERT_CROSS,
+    bert_layer2attn_sublayer=_enumerated(_LXMERT_TEXT_SELF[:12]),
+    bert_layer2ff_sublayer=_enumerated(_LXMERT_TEXT_FF[:12]),
+    pooler_size=1024,
+    v_pooler_size=1024,
+)
+_LXMERT_ORIGINAL = dataclasses.replace(
+    _LXMERT,
+    name="lxmert",
+    num_locs=4,
+    add_global_imgfeat=GlobalImage.ABSENT,
+    pooler_size=768,
+    fusion_method=Fusion.TEXT,
+    visual_target_weights=(("3", 6.667), ("4", 6.667), ("5", 6.667)),
+)
+
+PRESETS: dict[str, ModelConfig] = {
+    config.name: config
+    for config in (
+        _UNITER,
+        _VISUALBERT,
+        _VL_BERT,
+        _VILBERT,
+        _LXMERT,
+        _UNITER_XENT,
+        _UNITER_NOVIZ,
+        _VILBERT_ORIGINAL,
+        _LXMERT_ORIGINAL,
+        _VL_BERT_ORIGINAL,
+        _BERT,
+    )
+}
+
+
+def load_config(preset_or_json: str) -> ModelConfig:
+    """A preset by name, or else a configuration file of the reference.
+
+    Raises:
+        UserError: neither a preset nor a readable configuration file.
+    """
+    if preset_or_json in PRESETS:
+        return PRESETS[preset_or_json]
+    path = Path(preset_or_json)
+    if not path.exists():
+        raise UserError(
+            f"{preset_or_json!r} is neither a file nor a preset; the presets are "
+            + ", ".join(PRESETS)
+        )
+    return ModelConfig.from_json(path)

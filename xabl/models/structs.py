@@ -1,0 +1,62 @@
+"""What goes into a model and what comes out."""
+
+import dataclasses
+
+import jax
+from jaxtyping import Array, Bool, Float, Int
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TextInput:
+    """Word pieces: [CLS] ... [SEP], then padding.
+
+    position_shift_start: the word position from which VL-BERT adds the number of
+        regions to a word's position (spec: architecture 2.5); the other models do
+        not read it. The intended rule is the example's own number of words.
+    """
+
+    token_ids: Int[Array, "batch words"]
+    mask: Bool[Array, "batch words"]
+    token_type_ids: Int[Array, "batch words"]
+    position_shift_start: Int[Array, " batch"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RegionInput:
+    """Image regions, the [IMG] row included where the model has one.
+
+    locations are relative (0 ... 1): x1, y1, x2, y2 and, for `num_locs` 5, the area.
+    """
+
+    features: Float[Array, "batch regions features"]
+    locations: Float[Array, "batch regions locations"]
+    mask: Bool[Array, "batch regions"]
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Streams:
+    """Hidden states of both streams; `regions` is None in a text-only model."""
+
+    words: Float[Array, "batch words hidden"]
+    regions: Float[Array, "batch regions region_hidden"] | None
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ModelOutput:
+    """Scores of every head, and the hidden states they came from.
+
+    hidden: the embeddings, then the streams after each sublayer (length L+1).
+    region_logits: by visual target, "0" ... "6".
+    pooled: the fused vector before the matching head; with its logits None when the
+        model pools nothing.
+    """
+
+    hidden: tuple[Streams, ...]
+    mlm_logits: Float[Array, "batch words vocabulary"]
+    region_logits: dict[str, Float[Array, "batch regions _"]]
+    itm_logits: Float[Array, "batch labels"] | None
+    pooled: Float[Array, "batch pooled"] | None
