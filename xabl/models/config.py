@@ -242,11 +242,13 @@ class ModelConfig:
             value = str(fields.get(key, "")).lower()
             if any(word in value for word in _OUT_OF_SCOPE_MODELS):
                 raise UserError(
-                    f"{source}: {key} is {fields[key]!r}; RoBERTa, M3P and UC2 variants "
-                    "are not supported, only models over uncased BERT are"
+                    f"{source}: {key} is {fields[key]!r}; RoBERTa, M3P and UC2 "
+                    "variants are not supported, only models over uncased BERT are"
                 )
         kinds = {field.name: field.type for field in dataclasses.fields(cls)}
-        unknown = sorted(set(fields) - set(kinds) - _IGNORED_FIELDS - set(_FIXED_FIELDS))
+        unknown = sorted(
+            set(fields) - set(kinds) - _IGNORED_FIELDS - set(_FIXED_FIELDS)
+        )
         if unknown:
             raise UserError(
                 f"{source}: unknown configuration fields {', '.join(unknown)}; they "
@@ -255,7 +257,8 @@ class ModelConfig:
         for key, allowed in _FIXED_FIELDS.items():
             if key in fields and fields[key] not in allowed:
                 raise UserError(
-                    f"{source}: {key} is {fields[key]!r}, only {allowed[0]!r} is supported"
+                    f"{source}: {key} is {fields[key]!r}, only {allowed[0]!r} is "
+                    "supported"
                 )
         values = {key: value for key, value in fields.items() if key in kinds}
         try:
@@ -346,7 +349,12 @@ def _problems(config: ModelConfig):
             f"shared_sublayers need equal streams, hidden_size is {config.hidden_size} "
             f"and v_hidden_size {config.v_hidden_size}"
         )
-    one_width = (RegionEmbedding.UNITER, RegionEmbedding.VISUALBERT)
+    # These share a LayerNorm or a table between words and regions.
+    one_width = (
+        RegionEmbedding.UNITER,
+        RegionEmbedding.VISUALBERT,
+        RegionEmbedding.VL_BERT,
+    )
     if (
         config.image_embeddings in one_width
         and config.hidden_size != config.v_hidden_size

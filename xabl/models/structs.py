@@ -38,9 +38,9 @@ class RegionInput:
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Streams:
-    """Hidden states of both streams; `regions` is None in a text-only model."""
+    """Hidden states of both streams; one that is absent or not wanted is None."""
 
-    words: Float[Array, "batch words hidden"]
+    words: Float[Array, "batch words hidden"] | None
     regions: Float[Array, "batch regions region_hidden"] | None
 
 

@@ -1,0 +1,239 @@
+"""From word pieces and region features to the first hidden states.
+
+One module for the words of all models but VL-BERT, one for each kind of region
+embeddings. Source: Bugliarello et al. (TACL 2021) and the published weights' code.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+from jaxtyping import Array, Bool, Float, Int
+
+from xabl.models.config import RegionEmbedding
+from xabl.models.layers import Numerics
+from xabl.models.structs import RegionInput, Streams, TextInput
+
+
+class TextEmbeddings(Numerics):
+    """Word + position + token type, LayerNorm, dropout.
+
+    VL-BERT's words also carry a visual vector; its regions, and UNITER's, read the
+    tables of this module, and single-stream models share its LayerNorm.
+    """
+
+    def setup(self):
+        config = self.config
+        self.word = self.embed_table(config.vocab_size, config.hidden_size)
+        self.position = self.embed_table(
+            config.max_position_embeddings, config.hidden_size
+        )
+        self.token_type = self.embed_table(config.type_vocab_size, config.hidden_size)
+        self.norm = self.layer_norm()
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def __call__(
+        self, text: TextInput, *, deterministic: bool
+    ) -> Float[Array, "batch words hidden"]:
+        positions = jnp.arange(text.token_ids.shape[1])[None, :]
+        return self.normalised(
+            self.word(text.token_ids)
+            + self.position(positions)
+            + self.token_type(text.token_type_ids),
+            deterministic=deterministic,
+        )
+
+    def normalised(
+        self, summed: Float[Array, "batch _ hidden"], *, deterministic: bool
+    ) -> Float[Array, "batch _ hidden"]:
+        return self.dropout(self.norm(summed), deterministic=deterministic)
+
+
+class VilbertRegions(Numerics):
+    """LayerNorm(dense(feature) + dense(location)), dropout."""
+
+    def setup(self):
+        self.feature = self.dense(self.config.v_hidden_size)
+        self.location = self.dense(self.config.v_hidden_size)
+        self.norm = self.layer_norm()
+        self.dropout = nn.Dropout(self.config.v_hidden_dropout_prob)
+
+    def __call__(
+        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+    ) -> Float[Array, "batch regions region_hidden"]:
+        del text_embeddings  # nothing is shared with the words
+        summed = self.feature(regions.features) + self.location(regions.locations)
+        return self.dropout(self.norm(summed), deterministic=deterministic)
+
+
+class LxmertRegions(Numerics):
+    """Mean of LayerNorm(dense(feature)) and LayerNorm(dense(location)), dropout."""
+
+    def setup(self):
+        self.feature = self.dense(self.config.v_hidden_size)
+        self.location = self.dense(self.config.v_hidden_size)
+        self.feature_norm = self.layer_norm()
+        self.location_norm = self.layer_norm()
+        self.dropout = nn.Dropout(self.config.v_hidden_dropout_prob)
+
+    def __call__(
+        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+    ) -> Float[Array, "batch regions region_hidden"]:
+        del text_embeddings  # nothing is shared with the words
+        feature = self.feature_norm(self.feature(regions.features))
+        location = self.location_norm(self.location(regions.locations))
+        return self.dropout((feature + location) / 2, deterministic=deterministic)
+
+
+class UniterRegions(Numerics):
+    """Normalised feature and location, and the words' token type 1; LayerNorm."""
+
+    def setup(self):
+        self.feature = self.dense(self.config.v_hidden_size)
+        self.location = self.dense(self.config.v_hidden_size)
+        self.feature_norm = self.layer_norm()
+        self.location_norm = self.layer_norm()
+        self.norm = self.layer_norm()
+        self.dropout = nn.Dropout(self.config.hidden_dropout_prob)
+
+    def __call__(
+        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+    ) -> Float[Array, "batch regions region_hidden"]:
+        summed = (
+            self.feature_norm(self.feature(regions.features))
+            + self.location_norm(self.location(regions.locations))
+            + text_embeddings.token_type(jnp.array(1))
+        )
+        return self.dropout(self.norm(summed), deterministic=deterministic)
+
+
+class VisualBertRegions(Numerics):
+    """Projected feature with position 0 and type 1; locations are not used."""
+
+    def setup(self):
+        config = self.config
+        self.projection = self.dense(config.v_hidden_size)
+        self.token_type = self.embed_table(config.type_vocab_size, config.hidden_size)
+        self.position = self.embed_table(
+            config.max_position_embeddings, config.hidden_size
+        )
+
+    def __call__(
+        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+    ) -> Float[Array, "batch regions region_hidden"]:
+        summed = (
+            self.projection(regions.features)
+            + self.position(jnp.array(0))
+            + self.token_type(jnp.array(1))
+        )
+        return text_embeddings.normalised(summed, deterministic=deterministic)
+
+
+class VlBertEmbeddings(Numerics):
+    """Both streams of VL-BERT: words see the last region, regions follow the words."""
+
+    def setup(self):
+        config = self.config
+        self.visual = self.dense(config.v_hidden_size)
+        self.visual_dropout = nn.Dropout(config.v_attention_probs_dropout_prob)
+        self.text_visual_norm = self.layer_norm()
+        self.object_visual_norm = self.layer_norm()
+        self.object_linguistic = self.embed_table(1, config.hidden_size)
+        self.object_mask_visual = self.embed_table(1, config.v_feature_size)
+        self.end = self.embed_table(1, config.hidden_size)
+        if "6" in config.visual_targets:
+            self.object_mask_word = self.embed_table(1, config.hidden_size)
+
+    def __call__(
+        self,
+        text: TextInput,
+        regions: RegionInput,
+        text_embeddings: TextEmbeddings,
+        deterministic: bool,
+    ) -> Streams:
+        # A region is masked when all its features are exactly zero; no flag says so.
+        masked = jnp.all(regions.features == 0, axis=-1, keepdims=True)
+        first = jnp.zeros((1,), jnp.int32)
+        features = jnp.where(
+            masked, self.object_mask_visual(first), regions.features.astype(self.dtype)
+        )
+        coordinates = coordinate_embeddings(
+            regions.locations[..., :4], self.config.v_coordinate_embeddings_dim
+        ).astype(self.dtype)
+        visual = nn.relu(
+            self.visual(
+                self.visual_dropout(
+                    jnp.concatenate([coordinates, features], axis=-1),
+                    deterministic=deterministic,
+                )
+            )
+        )
+        num_regions = regions.features.shape[1]
+        word_positions, region_positions = vl_bert_positions(
+            text.mask, text.position_shift_start, num_regions
+        )
+        words = (
+            text_embeddings.word(text.token_ids)
+            + self.text_visual_norm(visual[:, -1:])
+            + text_embeddings.token_type(text.token_type_ids)
+            + text_embeddings.position(word_positions)
+        )
+        linguistic = self.object_linguistic(first)
+        if "6" in self.config.visual_targets:
+            linguistic = jnp.where(masked, self.object_mask_word(first), linguistic)
+        is_last = (jnp.arange(num_regions) == num_regions - 1)[None, :, None]
+        object_states = (
+            self.object_visual_norm(visual)
+            + jnp.where(is_last, self.end(first), linguistic)
+            + text_embeddings.token_type(jnp.array(2))
+            + text_embeddings.position(region_positions)
+        )
+        return Streams(
+            words=text_embeddings.normalised(words, deterministic=deterministic),
+            regions=text_embeddings.normalised(
+                object_states, deterministic=deterministic
+            ),
+        )
+
+
+def coordinate_embeddings(
+    corners: Float[Array, "batch regions 4"], size: int
+) -> Float[Array, "batch regions coordinates"]:
+    """Sines and cosines of centre x, centre y, width and height, times 100.
+
+    Args:
+        corners: x1, y1, x2, y2, relative (0 ... 1).
+        size: wave lengths per coordinate; the result has 8 * size columns.
+    """
+    x1, y1, x2, y2 = jnp.moveaxis(corners.astype(jnp.float32), -1, 0)
+    placed = 100 * jnp.stack([(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1], axis=-1)
+    waves = placed[..., None] / 1000 ** (jnp.arange(size, dtype=jnp.float32) / size)
+    both = jnp.concatenate([jnp.sin(waves), jnp.cos(waves)], axis=-1)
+    return both.reshape(*corners.shape[:-1], -1)
+
+
+def vl_bert_positions(
+    text_mask: Bool[Array, "batch words"],
+    shift_start: Int[Array, " batch"],
+    num_regions: int,
+) -> tuple[Int[Array, "batch words"], Int[Array, "batch regions"]]:
+    """Positions of words and regions in VL-BERT's one sequence.
+
+    Words from `shift_start` on come after the regions. The intended start is the
+    example's own end of text; the published code takes the least one of its batch,
+    which moves real words of the longer captions. Regions stand at the example's own
+    end of text, the last row one further.
+    """
+    words = jnp.arange(text_mask.shape[1])[None, :]
+    shifted = words >= shift_start[:, None]
+    word_positions = words + jnp.where(shifted, num_regions, 0)
+    end = jnp.sum(text_mask, axis=1, dtype=jnp.int32)[:, None]
+    is_last = jnp.arange(num_regions) == num_regions - 1
+    return word_positions, end + is_last[None, :].astype(jnp.int32)
+
+
+REGION_EMBEDDINGS: dict[RegionEmbedding, type[Numerics]] = {
+    RegionEmbedding.VILBERT: VilbertRegions,
+    RegionEmbedding.LXMERT: LxmertRegions,
+    RegionEmbedding.UNITER: UniterRegions,
+    RegionEmbedding.VISUALBERT: VisualBertRegions,
+    RegionEmbedding.VL_BERT: VlBertEmbeddings,
+}
