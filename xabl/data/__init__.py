@@ -1,0 +1,1 @@
+"""Captions with located phrases, word pieces, and image regions: files to structs."""

@@ -1,0 +1,364 @@
+"""Flickr30k Entities: captions whose phrases are linked to boxes in the image.
+
+Plummer et al. 2015. A directory holds `<split>.txt` (one image id a line),
+`Sentences/<id>.txt` and `Annotations/<id>.xml`.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.parsers import expat
+
+import numpy as np
+from jaxtyping import Float32
+
+from xabl.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Phrase:
+    """Consecutive words of a caption that mention the thing called `chain`.
+
+    types: as annotated, e.g. ("people",) or ("clothing", "scene").
+    """
+
+    chain: str
+    types: tuple[str, ...]
+    first_word: int
+    num_words: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Caption:
+    """A caption without its annotation; phrases in the order of the words."""
+
+    words: tuple[str, ...]
+    phrases: tuple[Phrase, ...]
+
+    def text_of(self, phrase: Phrase) -> str:
+        """The words of a phrase, joined by spaces."""
+        end = phrase.first_word + phrase.num_words
+        return " ".join(self.words[phrase.first_word : end])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class AnnotatedImage:
+    """An image's captions, and the boxes of each chain that has any.
+
+    boxes: x1, y1, x2, y2 in pixels counted from 0, one row a box.
+    """
+
+    image_id: str
+    width: int
+    height: int
+    captions: tuple[Caption, ...]
+    boxes: dict[str, Float32[np.ndarray, "_ 4"]]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Mention:
+    """One example of the study: a phrase of a caption whose chain has boxes."""
+
+    image: AnnotatedImage
+    caption_index: int
+    phrase: Phrase
+
+    @property
+    def caption(self) -> Caption:
+        return self.image.captions[self.caption_index]
+
+    @property
+    def boxes(self) -> Float32[np.ndarray, "_ 4"]:
+        return self.image.boxes[self.phrase.chain]
+
+
+def read_split(
+    directory: Path,
+    split: str,
+    on_error: Callable[[str, UserError], None] | None = None,
+) -> tuple[AnnotatedImage, ...]:
+    """Reads the images of a split in the order of its file.
+
+    Args:
+        directory: holds `<split>.txt`, `Sentences` and `Annotations`.
+        split: "val", "train" or "test", or any other list of ids beside them.
+        on_error: called with the id of an image that cannot be read, which is then
+            left out; without it the first such image raises.
+
+    Raises:
+        UserError: names the file and the line of what cannot be read.
+    """
+    images = []
+    for image_id in read_image_ids(split_file(directory, split)):
+        try:
+            images.append(read_image(directory, image_id))
+        except UserError as error:
+            if on_error is None:
+                raise
+            on_error(image_id, error)
+    return tuple(images)
+
+
+def mentions(images: Sequence[AnnotatedImage]) -> Iterator[Mention]:
+    """Every phrase whose chain has a box: images, captions, phrases in their order."""
+    for image in images:
+        for caption_index, caption in enumerate(image.captions):
+            for phrase in caption.phrases:
+                if phrase.chain in image.boxes:
+                    yield Mention(
+                        image=image, caption_index=caption_index, phrase=phrase
+                    )
+
+
+def split_file(directory: Path, split: str) -> Path:
+    """The file with the image ids of a split.
+
+    Raises:
+        UserError: the directory lacks a part of Flickr30k Entities, or this split.
+    """
+    for name in ("Sentences", "Annotations"):
+        if not (directory / name).is_dir():
+            raise UserError(
+                f"{directory} is no Flickr30k Entities directory: it has no folder "
+                f"{name}; unpack annotations.zip of the data set there"
+            )
+    path = directory / f"{split}.txt"
+    if not path.is_file():
+        there = ", ".join(sorted(file.stem for file in directory.glob("*.txt")))
+        raise UserError(
+            f"{path} is missing; splits in that directory: {there or 'none'}"
+        )
+    return path
+
+
+def read_image_ids(path: Path) -> tuple[str, ...]:
+    """Image ids, one a line, of a split file or of any list of them.
+
+    Raises:
+        UserError: the file cannot be read, is empty, or holds a line that is no id
+            or an id twice.
+    """
+    first_line: dict[str, int] = {}
+    for number, line in enumerate(_lines(path), start=1):
+        image_id = line.strip()
+        # An id becomes a file name: it must not lead out of the data folder.
+        if not image_id or len(image_id.split()) > 1 or "/" in image_id:
+            raise UserError(f"{path}, line {number}: {line!r} is not an image id")
+        if image_id in first_line:
+            raise UserError(
+                f"{path}, line {number}: image {image_id} stands on line "
+                f"{first_line[image_id]} already"
+            )
+        first_line[image_id] = number
+    if not first_line:
+        raise UserError(f"{path}: no image ids; expected one a line")
+    return tuple(first_line)
+
+
+def read_image(directory: Path, image_id: str) -> AnnotatedImage:
+    """Reads one image's captions and boxes.
+
+    Raises:
+        UserError: names the file and the line of what cannot be read.
+    """
+    sentences = directory / "Sentences" / f"{image_id}.txt"
+    captions = tuple(
+        parse_caption(line, f"{sentences}, line {number}")
+        for number, line in enumerate(_lines(sentences), start=1)
+    )
+    if not captions:
+        raise UserError(f"{sentences}: no captions; expected one a line")
+    width, height, boxes = read_boxes(directory / "Annotations" / f"{image_id}.xml")
+    return AnnotatedImage(
+        image_id=image_id, width=width, height=height, captions=captions, boxes=boxes
+    )
+
+
+def parse_caption(line: str, place: str) -> Caption:
+    """Takes the annotation out of a line of `Sentences/<id>.txt`.
+
+    Args:
+        line: words and phrases like "[/EN#283585/people two men]".
+        place: file and line, for the message.
+
+    Raises:
+        UserError: the line has no words, brackets that do not balance, or a phrase
+            without chain, type or words.
+    """
+    words: list[str] = []
+    phrases: list[Phrase] = []
+    opened: tuple[str, tuple[str, ...], int] | None = None  # chain, types, first word
+    for token in line.split():
+        if token.startswith("["):
+            if opened:
+                raise UserError(
+                    f"{place}: unbalanced brackets: {token!r} opens a phrase inside "
+                    "another one"
+                )
+            opened = (*_chain_and_types(token, place), len(words))
+            continue
+        closes = token.endswith("]")
+        word = token.removesuffix("]")
+        if word:
+            words.append(word)
+        if "[" in word or "]" in word or (closes and not opened):
+            raise UserError(f"{place}: unbalanced brackets at {token!r}")
+        if closes:
+            chain, types, first_word = opened
+            if first_word == len(words):
+                raise UserError(f"{place}: the phrase of chain {chain} has no words")
+            phrases.append(
+                Phrase(
+                    chain=chain,
+                    types=types,
+                    first_word=first_word,
+                    num_words=len(words) - first_word,
+                )
+            )
+            opened = None
+    if opened:
+        raise UserError(
+            f"{place}: unbalanced brackets: the phrase of chain {opened[0]} never ends"
+        )
+    if not words:
+        raise UserError(f"{place}: an empty caption")
+    return Caption(words=tuple(words), phrases=tuple(phrases))
+
+
+def read_boxes(path: Path) -> tuple[int, int, dict[str, Float32[np.ndarray, "_ 4"]]]:
+    """Width and height of an image, and the boxes of each chain that has any.
+
+    Args:
+        path: `Annotations/<id>.xml`, in the PASCAL VOC style, pixels counted from 1.
+
+    Raises:
+        UserError: the file is missing, is not XML, declares a document type (which
+            no annotation needs and attacks do), has no size, has an object without
+            name or place, or a box that is inverted or outside the image.
+    """
+    root = _parse_xml(path)
+    width = _number(path, root, "size/width")
+    height = _number(path, root, "size/height")
+    boxes: dict[str, list[list[float]]] = {}
+    for element in root.findall("object"):
+        chains = [(name.text or "").strip() for name in element.findall("name")]
+        if not all(chains) or not chains:
+            raise UserError(f"{_at(path, element)}: an object without name")
+        located = element.findall("bndbox")
+        if not located and not _is_flagged(element):
+            raise UserError(
+                f"{_at(path, element)}: an object with neither bndbox nor nobndbox "
+                "nor scene"
+            )
+        for bndbox in located:
+            box = _box(path, bndbox, width, height)
+            for chain in chains:
+                boxes.setdefault(chain, []).append(box)
+    arrays = {chain: np.array(rows, np.float32) for chain, rows in boxes.items()}
+    return int(width), int(height), arrays
+
+
+def _chain_and_types(token: str, place: str) -> tuple[str, tuple[str, ...]]:
+    """Reads the opening of a phrase, "[/EN#<chain>/<type>[/<type>...]"."""
+    start, mark, annotation = token.partition("[/EN#")
+    chain, *types = annotation.split("/")
+    if start or not mark or not chain.isdecimal() or not types or not all(types):
+        raise UserError(
+            f"{place}: {token!r} does not open a phrase; expected "
+            "[/EN#<chain>/<type>, then the words and a closing bracket"
+        )
+    if "]" in annotation:
+        raise UserError(f"{place}: the phrase {token!r} has no words")
+    return chain, tuple(types)
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a text file, without a last empty one."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start} is not UTF-8 text") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    text = text.rstrip("\n")
+    return text.split("\n") if text else []
+
+
+def _parse_xml(path: Path) -> ElementTree.Element:
+    """The root element; every element carries its line as attribute "line".
+
+    The parser is driven by hand because that gives the lines, and because it lets a
+    document type be refused: without one there are no entities that could expand to
+    gigabytes or name other files.
+    """
+    builder = ElementTree.TreeBuilder()
+    parser = expat.ParserCreate()
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        builder.start(name, attributes | {"line": str(parser.CurrentLineNumber)})
+
+    def refuse_document_type(*_) -> None:
+        raise UserError(
+            f"{path}, line {parser.CurrentLineNumber}: declares a document type; "
+            "annotations have none, so this file is refused"
+        )
+
+    parser.StartElementHandler = start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+    parser.StartDoctypeDeclHandler = refuse_document_type
+    try:
+        parser.Parse(path.read_bytes(), True)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing") from error
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    except (expat.ExpatError, ValueError) as error:
+        line = getattr(error, "lineno", parser.CurrentLineNumber)
+        raise UserError(f"{path}, line {line}: malformed XML: {error}") from error
+    return builder.close()
+
+
+def _is_flagged(element: ElementTree.Element) -> bool:
+    """Whether an object says that it has no box, or is the whole scene."""
+    flags = [element.findtext(name, "0").strip() for name in ("nobndbox", "scene")]
+    return "1" in flags
+
+
+def _box(
+    path: Path, bndbox: ElementTree.Element, width: float, height: float
+) -> list[float]:
+    """x1, y1, x2, y2 counted from 0."""
+    x1, y1, x2, y2 = (
+        _number(path, bndbox, name) - 1 for name in ("xmin", "ymin", "xmax", "ymax")
+    )
+    if x2 < x1 or y2 < y1:
+        raise UserError(f"{_at(path, bndbox)}: the box is inverted")
+    if x2 < 0 or y2 < 0 or x1 >= width or y1 >= height:
+        raise UserError(
+            f"{_at(path, bndbox)}: the box lies outside the image of {width:g} x "
+            f"{height:g} pixels"
+        )
+    return [x1, y1, x2, y2]
+
+
+def _number(path: Path, element: ElementTree.Element, name: str) -> float:
+    """The finite number in a descendant."""
+    found = element.find(name)
+    if found is None:
+        raise UserError(f"{_at(path, element)}: no {name} in <{element.tag}>")
+    try:
+        value = float(found.text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f"{_at(path, found)}: {name} is {found.text!r}, not a number")
+    return value
+
+
+def _at(path: Path, element: ElementTree.Element) -> str:
+    return f"{path}, line {element.get('line')}"

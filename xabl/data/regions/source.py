@@ -1,0 +1,142 @@
+"""What every file of image regions can be asked, whatever its format."""
+
+import abc
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from xabl.data.regions.image_regions import (
+    ImageRegions,
+    StackedRegions,
+    canonical_id,
+)
+from xabl.errors import UserError
+
+# Called with the image id and what is wrong with it, instead of raising.
+OnError = Callable[[str, UserError], None]
+
+_STACKED = (
+    "num_boxes",
+    "img_w",
+    "img_h",
+    "features",
+    "boxes",
+    "objects_id",
+    "objects_conf",
+    "cls_prob",
+)
+
+
+class RegionSource(abc.ABC):
+    """Image regions in a file, read image by image; a context manager.
+
+    Everything read is validated. Image ids are compared by `canonical_id`.
+    """
+
+    form: str  # the file format in words, for messages
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    @property
+    @abc.abstractmethod
+    def image_ids(self) -> tuple[str, ...]:
+        """Ids of all images, in the order of the file."""
+
+    @abc.abstractmethod
+    def read(self, image_id: str) -> ImageRegions:
+        """The regions of one image.
+
+        Raises:
+            UserError: the image is not there, cannot be read, or is not `validated`.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Gives the file back; reading after it is an error."""
+
+    @property
+    def has_cls_prob(self) -> bool:
+        """Whether the detector's class distributions are there (MRC-KL needs them)."""
+        return self._first_image().cls_prob is not None
+
+    @property
+    def feature_size(self) -> int:
+        """Length of a region's feature vector."""
+        return self._first_image().features.shape[1]
+
+    def read_many(
+        self, image_ids: Sequence[str], on_error: OnError | None = None
+    ) -> Iterator[ImageRegions]:
+        """Reads the images asked for, each once, in the order that costs least.
+
+        Args:
+            image_ids: no id twice.
+            on_error: called for an image that is missing or bad, which is then left
+                out; without it the first such image raises.
+
+        Raises:
+            UserError: as `read`.
+        """
+        for image_id in image_ids:
+            try:
+                image = self.read(image_id)
+            except UserError as error:
+                if on_error is None:
+                    raise
+                on_error(image_id, error)
+                continue
+            yield image
+
+    def read_all(
+        self, image_ids: Sequence[str], on_error: OnError | None = None
+    ) -> StackedRegions:
+        """Reads images into one array a field, in the order asked for.
+
+        Images given to `on_error` are missing in the result; otherwise as `read_many`.
+
+        Raises:
+            UserError: as `read`; no image could be read; the images differ in feature
+                size or only some have `cls_prob`.
+        """
+        rows = {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
+        if len(rows) != len(image_ids):
+            raise ValueError("an image id is asked for twice")
+        arrays: dict[str, np.ndarray] = {}
+        filled = np.zeros(len(image_ids), bool)
+        for image in self.read_many(image_ids, on_error):
+            if not arrays:
+                arrays = _empty_arrays(len(image_ids), image)
+            row = rows[canonical_id(image.image_id)]
+            put_image(arrays, row, image, str(self.path))
+            filled[row] = True
+        if not arrays:
+            raise UserError(f"{self.path}: no image could be read of those asked for")
+        if not filled.all():
+            arrays = {name: array[filled] for name, array in arrays.items()}
+        return StackedRegions(
+            image_ids=tuple(
+                image_id
+                for image_id, there in zip(image_ids, filled, strict=True)
+                if there
+            ),
+            **{name: arrays.get(name) for name in _STACKED},
+        )
+
+    def missing_image(self, image_id: str) -> UserError:
+        return UserError(
+            f"{self.path} has no regions for image {image_id}; take the file with the "
+            "regions of this split, or leave the image out"
+        )
+
+    def _first_image(self) -> ImageRegions:
+        if not self.image_ids:
+            raise UserError(f"{self.path}: a {self.form} without images")
+        return self.read(self.image_ids[0])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.close()
