@@ -1,6 +1,7 @@
 """What every file of image regions can be asked, whatever its format."""
 
 import abc
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -106,21 +107,16 @@ class RegionSource(abc.ABC):
         arrays: dict[str, np.ndarray] = {}
         filled = np.zeros(len(image_ids), bool)
         for image in self.read_many(image_ids, on_error):
-            if not arrays:
-                arrays = _empty_arrays(len(image_ids), image)
+            arrays = arrays or _empty_arrays(len(image_ids), image)
             row = rows[canonical_id(image.image_id)]
-            put_image(arrays, row, image, str(self.path))
+            self._fill_row(arrays, row, image)
             filled[row] = True
         if not arrays:
-            raise UserError(f"{self.path}: no image could be read of those asked for")
+            raise UserError(f"{self.path}: none of the images asked for could be read")
         if not filled.all():
             arrays = {name: array[filled] for name, array in arrays.items()}
         return StackedRegions(
-            image_ids=tuple(
-                image_id
-                for image_id, there in zip(image_ids, filled, strict=True)
-                if there
-            ),
+            image_ids=tuple(itertools.compress(image_ids, filled)),
             **{name: arrays.get(name) for name in _STACKED},
         )
 
@@ -135,8 +131,45 @@ class RegionSource(abc.ABC):
             raise UserError(f"{self.path}: a {self.form} without images")
         return self.read(self.image_ids[0])
 
+    def _fill_row(
+        self, arrays: dict[str, np.ndarray], row: int, image: ImageRegions
+    ) -> None:
+        """Puts an image into its row, in wider arrays if it has more boxes."""
+        for name in _STACKED:
+            value = getattr(image, name)
+            array = arrays.get(name)
+            if (value is None) != (array is None) or (
+                np.ndim(value) == 2 and value.shape[1] != array.shape[2]
+            ):
+                raise UserError(
+                    f"{self.path}: image {image.image_id} has {name} of another size "
+                    "than the images before it, or has it where they do not; such "
+                    "images cannot be evaluated together"
+                )
+            if np.ndim(value) == 0:
+                if value is not None:
+                    array[row] = value
+                continue
+            if len(value) > array.shape[1]:
+                wider = [(0, 0)] * array.ndim
+                wider[1] = (0, len(value) - array.shape[1])
+                arrays[name] = array = np.pad(array, wider)
+            array[row, : len(value)] = value
+
     def __enter__(self):
         return self
 
     def __exit__(self, *exception) -> None:
         self.close()
+
+
+def _empty_arrays(num_images: int, first: ImageRegions) -> dict[str, np.ndarray]:
+    """Arrays of zeros for all images, as wide as the first one."""
+    arrays = {}
+    for name in _STACKED:
+        value = getattr(first, name)
+        if isinstance(value, np.ndarray):
+            arrays[name] = np.zeros((num_images, *value.shape), value.dtype)
+        elif value is not None:
+            arrays[name] = np.zeros(num_images, np.int32)
+    return arrays

@@ -1,0 +1,54 @@
+"""Which of the region file formats a path is."""
+
+from pathlib import Path
+
+import h5py
+
+from xabl.data.regions import store
+from xabl.data.regions.hdf5_files import Hdf5Regions, open_hdf5
+from xabl.data.regions.lmdb_files import LmdbRegions
+from xabl.data.regions.source import RegionSource
+from xabl.data.regions.tsv_files import TsvRegions
+from xabl.errors import UserError
+
+_FORMS = (
+    "expected an LMDB directory (holding data.mdb), a TSV or HDF5 file of region "
+    "features, or a store made by experiments.import_regions"
+)
+
+
+def open_regions(path: Path | str) -> RegionSource:
+    """Opens image regions for reading, whatever their file format.
+
+    Args:
+        path: an LMDB directory (or its data.mdb), a TSV file, an HDF5 file with a
+            group an image, or a region store; told apart by content, not by name.
+
+    Raises:
+        UserError: the path does not exist, is none of these, or is damaged.
+    """
+    path = Path(path)
+    if path.name == "data.mdb":
+        path = path.parent
+    try:
+        if path.is_dir():
+            if (path / "data.mdb").is_file():
+                return LmdbRegions(path)
+            raise UserError(f"{path} is a folder without data.mdb; {_FORMS}")
+        if h5py.is_hdf5(path):
+            return _open_hdf5_form(path)
+        with open(path, "rb") as file:
+            start = file.read(4096)
+        # The first fields of a row are an id, a height and a width.
+        fields = start.split(b"\t")
+        if len(fields) > 2 and fields[1].isdigit() and fields[2].isdigit():
+            return TsvRegions(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+    raise UserError(f"{path}: not a file of image regions; {_FORMS}")
+
+
+def _open_hdf5_form(path: Path) -> RegionSource:
+    with open_hdf5(path) as file:
+        is_store = file.attrs.get("format") == store.FORMAT
+    return store.RegionStore(path) if is_store else Hdf5Regions(path)

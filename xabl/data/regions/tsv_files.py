@@ -1,0 +1,147 @@
+"""Region features as published in TSV: one image a row, arrays in base64."""
+
+import functools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from xabl.atomic import new_file
+from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.records import (
+    base64_of,
+    record_of_regions,
+    regions_of_record,
+)
+from xabl.data.regions.source import OnError, RegionSource
+from xabl.errors import UserError
+
+COLUMNS = (
+    "img_id",
+    "img_h",
+    "img_w",
+    "objects_id",
+    "objects_conf",
+    "attrs_id",
+    "attrs_conf",
+    "num_boxes",
+    "boxes",
+    "features",
+    "cls_prob",
+    "attrs",
+    "classes",
+)
+_REQUIRED_COLUMNS = 10  # cls_prob, attrs and classes may be missing
+_LONGEST_ROW = 64 * 2**20  # real rows have about 1 MB
+
+
+class TsvRegions(RegionSource):
+    """Rows of a TSV file, one in memory at a time.
+
+    Reading many images passes once over the file, up to the last one needed, and
+    builds no index; `image_ids` and `read` index the whole file by byte offset, in
+    memory. Of several rows with one id the first counts.
+    """
+
+    form = "TSV file of region features"
+
+    def __init__(self, path: Path):
+        super().__init__(path)
+        self._file = open(path, "rb")
+        self._num_columns = self._file.readline(_LONGEST_ROW).count(b"\t") + 1
+        if self._num_columns < _REQUIRED_COLUMNS:
+            raise UserError(
+                f"{path}, line 1: {self._num_columns} columns, at least "
+                f"{_REQUIRED_COLUMNS} are expected: {', '.join(COLUMNS)}"
+            )
+
+    @property
+    def image_ids(self) -> tuple[str, ...]:
+        return tuple(self._index)
+
+    def read(self, image_id: str) -> ImageRegions:
+        if canonical_id(image_id) not in self._index:
+            raise self.missing_image(image_id)
+        number, offset = self._index[canonical_id(image_id)]
+        self._file.seek(offset)
+        return self._parsed(number, self._file.readline(_LONGEST_ROW))
+
+    def read_many(
+        self, image_ids: Sequence[str], on_error: OnError | None = None
+    ) -> Iterator[ImageRegions]:
+        wanted = {canonical_id(image_id): image_id for image_id in image_ids}
+        for number, _, row in self._rows():
+            image_id = wanted.pop(_row_id(row), None)
+            if image_id is not None:
+                try:
+                    image = self._parsed(number, row)
+                except UserError as error:
+                    if on_error is None:
+                        raise
+                    on_error(image_id, error)
+                else:
+                    yield image
+            if not wanted:
+                return
+        for image_id in wanted.values():
+            if on_error is None:
+                raise self.missing_image(image_id)
+            on_error(image_id, self.missing_image(image_id))
+
+    def close(self) -> None:
+        self._file.close()
+
+    @functools.cached_property
+    def _index(self) -> dict[str, tuple[int, int]]:
+        """Line number and byte offset by image id."""
+        index: dict[str, tuple[int, int]] = {}
+        for number, offset, row in self._rows():
+            index.setdefault(_row_id(row), (number, offset))
+        return index
+
+    def _rows(self) -> Iterator[tuple[int, int, bytes]]:
+        """Line number, byte offset and bytes of every row."""
+        offset, number = 0, 1
+        while True:
+            self._file.seek(offset)  # another read may have moved it
+            row = self._file.readline(_LONGEST_ROW)
+            if not row:
+                return
+            yield number, offset, row
+            offset += len(row)
+            number += 1
+
+    def _parsed(self, number: int, row: bytes) -> ImageRegions:
+        place = f"{self.path}, line {number}"
+        values = row.rstrip(b"\r\n").split(b"\t")
+        if len(values) != self._num_columns:
+            raise UserError(
+                f"{place}: {len(values)} columns where line 1 has "
+                f"{self._num_columns}; the row is cut: fetch the file again"
+            )
+        record = dict(zip(COLUMNS, values, strict=False))
+        return regions_of_record(record, _row_id(row), place)
+
+    def _first_image(self) -> ImageRegions:
+        for number, _, row in self._rows():
+            return self._parsed(number, row)
+        raise UserError(f"{self.path}: a {self.form} without rows")
+
+
+def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -> None:
+    """Writes images as a TSV file, without the column `classes`.
+
+    Raises:
+        UserError: the file exists or cannot be written.
+    """
+    with new_file(Path(path), overwrite) as temporary, open(temporary, "wb") as file:
+        for image in images:
+            record = record_of_regions(image, short_names=False)
+            values = [image.image_id.encode()]
+            for column in COLUMNS[1:-1]:
+                value = record.get(column, "")
+                is_number = isinstance(value, (int, str))
+                values.append(str(value).encode() if is_number else base64_of(value))
+            file.write(b"\t".join(values) + b"\n")
+
+
+def _row_id(row: bytes) -> str:
+    return canonical_id(row.partition(b"\t")[0].decode("utf-8", errors="replace"))
