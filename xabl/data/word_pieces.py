@@ -22,7 +22,9 @@ class EncodedCaption:
     token_ids: Int32[np.ndarray, " words"]
     word_index: Int32[np.ndarray, " words"]
 
-    def positions_of(self, first_word: int, num_words: int) -> Int64[np.ndarray, " pieces"]:
+    def positions_of(
+        self, first_word: int, num_words: int
+    ) -> Int64[np.ndarray, " pieces"]:
         """Positions of the pieces of some consecutive words.
 
         Empty when all of them were cut off by the maximal length.

@@ -15,7 +15,7 @@ from xabl import safe_pickle
 from xabl.atomic import new_directory
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
-    base64_of,
+    in_base64,
     record_of_regions,
     regions_of_record,
 )
@@ -120,10 +120,7 @@ def write(
                 keys.append(canonical_id(image.image_id).encode())
                 record = record_of_regions(image, short_names=as_arrays)
                 if not as_arrays:
-                    record = OrderedDict(
-                        (name, value if isinstance(value, int) else base64_of(value))
-                        for name, value in {"img_id": image.image_id, **record}.items()
-                    )
+                    record = OrderedDict(img_id=image.image_id, **in_base64(record))
                 _put(environment, keys[-1], pickle.dumps(record))
             _put(environment, _KEYS, pickle.dumps(keys))
         (temporary / "lock.mdb").unlink()

@@ -88,9 +88,14 @@ def record_of_regions(image: ImageRegions, short_names: bool) -> dict[str, objec
     return record
 
 
-def base64_of(array: np.ndarray) -> bytes:
-    """Raw bytes of an array as base64 text without line ends."""
-    return binascii.b2a_base64(array.tobytes(), newline=False)
+def in_base64(record: Mapping[str, object]) -> dict[str, object]:
+    """A record with base64 text, without line ends, in place of arrays."""
+    return {
+        name: binascii.b2a_base64(value.tobytes(), newline=False)
+        if isinstance(value, np.ndarray)
+        else value
+        for name, value in record.items()
+    }
 
 
 def _value(record: Mapping[str, object], name: str) -> object | None:

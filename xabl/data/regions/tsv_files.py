@@ -7,7 +7,7 @@ from pathlib import Path
 from xabl.atomic import new_file
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
-    base64_of,
+    in_base64,
     record_of_regions,
     regions_of_record,
 )
@@ -134,13 +134,16 @@ def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -
     """
     with new_file(Path(path), overwrite) as temporary, open(temporary, "wb") as file:
         for image in images:
-            record = record_of_regions(image, short_names=False)
-            values = [image.image_id.encode()]
-            for column in COLUMNS[1:-1]:
-                value = record.get(column, "")
-                is_number = isinstance(value, (int, str))
-                values.append(str(value).encode() if is_number else base64_of(value))
-            file.write(b"\t".join(values) + b"\n")
+            record = in_base64(record_of_regions(image, short_names=False))
+            record["img_id"] = image.image_id
+            values = [record.get(column, "") for column in COLUMNS[:-1]]
+            file.write(
+                b"\t".join(
+                    value if isinstance(value, bytes) else str(value).encode()
+                    for value in values
+                )
+                + b"\n"
+            )
 
 
 def _row_id(row: bytes) -> str:
