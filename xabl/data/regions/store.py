@@ -190,12 +190,12 @@ def import_regions(
     image_ids: Sequence[str],
     output: Path,
     overwrite: bool = False,
-    progress: Callable[[Iterable[ImageRegions]], Iterable[ImageRegions]] = iter,
+    on_image: Callable[[], None] | None = None,
 ) -> None:
     """Copies the regions of the images listed from any region file to a new store.
 
     Args:
-        progress: wraps the images as they arrive, to show that they do.
+        on_image: called after each image, to show progress.
 
     Raises:
         UserError: images without regions, or bad ones (all counted, the first ones
@@ -205,7 +205,10 @@ def import_regions(
     images = source.read_many(image_ids, lambda _, error: problems.append(error))
 
     def good_images() -> Iterable[ImageRegions]:
-        yield from progress(images)
+        for image in images:
+            yield image
+            if on_image is not None:
+                on_image()
         if problems:
             shown = "".join(f"\n  {problem}" for problem in problems[:5])
             raise UserError(

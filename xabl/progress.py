@@ -1,0 +1,58 @@
+"""How far a long job is: a bar with the time left on a terminal, lines elsewhere."""
+
+import sys
+import time
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 30.0
+
+
+class Progress:
+    """Shows on standard error how many of `total` are done; a context manager.
+
+    A log file gets a line every `SECONDS_BETWEEN_LINES` and a last one, in the format
+    of the bar.
+    """
+
+    def __init__(self, total: int, unit: str):
+        """Shows nothing done yet.
+
+        Args:
+            total: how many there are to do.
+            unit: what they are, e.g. "images".
+        """
+        self._total = total
+        self._unit = unit
+        self._done = 0
+        self._start = self._last_line = time.monotonic()
+        on_terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=total, unit=f" {unit}") if on_terminal else None
+
+    def update(self, count: int = 1) -> None:
+        """That many more are done."""
+        self._done += count
+        if self._bar is not None:
+            self._bar.update(count)
+        elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
+            self._print_line()
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        else:
+            self._print_line()
+
+    def _print_line(self) -> None:
+        self._last_line = time.monotonic()
+        elapsed = self._last_line - self._start
+        line = tqdm.format_meter(
+            self._done, self._total, elapsed, unit=f" {self._unit}", bar_format=_LINE
+        )
+        print(line, file=sys.stderr, flush=True)
+
+
+_LINE = "{percentage:3.0f}% {n_fmt}/{total_fmt}{unit} [{elapsed}<{remaining}]"
