@@ -30,7 +30,9 @@ _IMAGE_IDS = flags.DEFINE_string(
     "file with the ids of the images to import, one a line, e.g. val.txt",
     required=True,
 )
-_OUTPUT = flags.DEFINE_string("output", None, "region store to write (.h5)", True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "region store to write (.h5)", required=True
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "replace an existing output")
 
 

@@ -43,7 +43,7 @@ class Progress:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        else:
+        elif self._done:
             self._print_line()
 
     def _print_line(self) -> None:

@@ -201,6 +201,9 @@ def import_regions(
         UserError: images without regions, or bad ones (all counted, the first ones
             named); the output exists or cannot be written.
     """
+    output = Path(output)
+    if output.exists() and output.samefile(source.path):
+        raise UserError(f"{output} is the source itself; choose another output")
     problems: list[UserError] = []
     images = source.read_many(image_ids, lambda _, error: problems.append(error))
 
