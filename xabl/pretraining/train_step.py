@@ -1,0 +1,231 @@
+"""One update of the parameters, sharded over all devices of all hosts."""
+
+import dataclasses
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Float, Int, UInt
+
+from xabl.errors import UserError
+from xabl.pretraining import forward, losses
+from xabl.pretraining.batches import PretrainingBatch
+
+AXIS = "devices"
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainState:
+    """Everything that changes from update to update, and the parameters that do not.
+
+    step: number of updates made.
+    key: random state, from which each step's dropout and negatives follow.
+    trained: parameters that are updated, by path.
+    fixed: frozen parameters and those outside the loss, by path.
+    optimiser: state of the optimiser, for the trained parameters alone.
+    """
+
+    step: Int[Array, ""]
+    key: UInt[Array, " 2"]
+    trained: dict[str, Array]
+    fixed: dict[str, Array]
+    optimiser: optax.OptState
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """All parameters by path."""
+        return self.trained | self.fixed
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Metrics:
+    """What a step reports; device arrays until someone reads them.
+
+    sums, counts: of each kind of loss, over the whole batch.
+    loss: see `losses.weighted_mean`.
+    gradient_norm: before clipping.
+    """
+
+    loss: Float[Array, ""]
+    sums: dict[str, Float[Array, ""]]
+    counts: dict[str, Float[Array, ""]]
+    gradient_norm: Float[Array, ""]
+
+
+jax.tree_util.register_dataclass(Metrics)
+
+TrainStep = Callable[[TrainState, PretrainingBatch], tuple[TrainState, Metrics]]
+EvaluationStep = Callable[[TrainState, PretrainingBatch], tuple[dict, dict]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Devices:
+    """The devices of all hosts, in one row, and how data is laid out on them."""
+
+    mesh: Mesh
+
+    @classmethod
+    def all(cls, limit: int | None = None) -> "Devices":
+        """All devices, or the first `limit` of them (one host only)."""
+        return cls(Mesh(np.array(jax.devices()[:limit]), (AXIS,)))
+
+    @property
+    def count(self) -> int:
+        return self.mesh.size
+
+    @property
+    def on_this_host(self) -> int:
+        return len(self.mesh.local_devices)
+
+    def replicate(self, tree):
+        """Puts host arrays on every device, once."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
+
+    def shard(self, batch: PretrainingBatch, parts: int) -> PretrainingBatch:
+        """Lays this host's examples out as [devices, parts, batch] on the devices.
+
+        Raises:
+            UserError: they do not divide evenly.
+        """
+        examples = batch.example_index.shape[0]
+        cells = self.on_this_host * parts
+        if examples % cells:
+            raise UserError(
+                f"a batch of {examples} examples on this host does not divide into "
+                f"{self.on_this_host} devices x {parts} accumulated parts; change "
+                "batch_size or accumulation"
+            )
+        layout = NamedSharding(self.mesh, PartitionSpec(AXIS))
+        shape = (self.on_this_host, parts, examples // cells)
+        return jax.tree.map(
+            lambda x: jax.make_array_from_process_local_data(
+                layout, x.reshape(*shape, *x.shape[1:])
+            ),
+            batch,
+        )
+
+    def globally(self, tree):
+        """Results of a step, which each host holds for itself, as one global array."""
+        layout = NamedSharding(self.mesh, PartitionSpec())
+        return jax.tree.map(
+            lambda x: jax.make_array_from_single_device_arrays(
+                x.shape, layout, [shard.data for shard in x.addressable_shards]
+            ),
+            tree,
+        )
+
+
+def train_step(
+    objective: forward.Objective,
+    optimiser: optax.GradientTransformation,
+    devices: Devices,
+) -> TrainStep:
+    """Compiles the update for one batch laid out by `Devices.shard`.
+
+    The state that goes in is donated: its memory holds the new state.
+    """
+    weights = objective.weights
+
+    def step(state: TrainState, batch: PretrainingBatch):
+        # Labels alone say how many targets there are, so that each part's gradient can
+        # be that of its share of the whole batch's mean: parts just add up.
+        counts = jax.lax.psum(losses.count_targets(batch, weights), AXIS)
+        pool = forward.candidates(objective, batch, _all_devices)
+        step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
+
+        def loss(trained, part):
+            parameters = forward.nest(trained | state.fixed)
+            sums = forward.sum_losses(
+                objective,
+                parameters,
+                part,
+                _example_keys(step_key, part),
+                pool,
+                dropout=True,
+            )
+            return losses.weighted_mean(sums, counts, weights), sums
+
+        def add_part(total, part):
+            gradients, sums = jax.grad(loss, has_aux=True)(state.trained, part)
+            return jax.tree.map(jnp.add, total, (gradients, sums)), None
+
+        zero = (
+            jax.tree.map(jnp.zeros_like, state.trained),
+            dict.fromkeys(weights, jnp.zeros(())),
+        )
+        # One part is not worth a loop, which would hide it from the compiler.
+        if batch.example_index.shape[0] == 1:
+            total, _ = add_part(zero, jax.tree.map(lambda x: x[0], batch))
+        else:
+            total, _ = jax.lax.scan(add_part, zero, batch)
+        gradients, sums = jax.lax.psum(total, AXIS)
+        updates, optimiser_state = optimiser.update(
+            gradients, state.optimiser, state.trained
+        )
+        metrics = Metrics(
+            loss=losses.weighted_mean(sums, counts, weights),
+            sums=sums,
+            counts=counts,
+            gradient_norm=optax.global_norm(gradients),
+        )
+        new = dataclasses.replace(
+            state,
+            step=state.step + 1,
+            trained=optax.apply_updates(state.trained, updates),
+            optimiser=optimiser_state,
+        )
+        return new, metrics
+
+    return jax.pmap(
+        step,
+        axis_name=AXIS,
+        in_axes=(None, 0),
+        out_axes=None,
+        donate_argnums=0,
+        devices=list(devices.mesh.devices),
+    )
+
+
+def evaluation_step(objective: forward.Objective, devices: Devices) -> EvaluationStep:
+    """Compiles (sums, counts) of the losses of one batch, without dropout."""
+    weights = objective.weights
+
+    def step(state: TrainState, batch: PretrainingBatch):
+        pool = forward.candidates(objective, batch, _all_devices)
+        # Always the same negatives: validation losses differ by the parameters alone.
+        key = jax.random.key(0)
+        parameters = forward.nest(state.parameters)
+
+        def add_part(sums, part):
+            more = forward.sum_losses(
+                objective,
+                parameters,
+                part,
+                _example_keys(key, part),
+                pool,
+                dropout=False,
+            )
+            return jax.tree.map(jnp.add, sums, more), None
+
+        sums, _ = jax.lax.scan(add_part, dict.fromkeys(weights, jnp.zeros(())), batch)
+        return jax.lax.psum((sums, losses.count_targets(batch, weights)), AXIS)
+
+    return jax.pmap(
+        step,
+        axis_name=AXIS,
+        in_axes=(None, 0),
+        out_axes=None,
+        devices=list(devices.mesh.devices),
+    )
+
+
+def _all_devices(arrays):
+    return jax.lax.all_gather(arrays, AXIS)
+
+
+def _example_keys(key: Array, batch: PretrainingBatch) -> Array:
+    return jax.vmap(lambda index: jax.random.fold_in(key, index))(batch.example_index)
