@@ -1,0 +1,270 @@
+"""A model on disk: a directory that every binary takes and gives.
+
+config.json   the configuration, in the reference's format
+params/       the parameters (Orbax)
+report.json   where they come from, and the sizes of the files in params/
+vocab.txt     the word pieces, if they were given
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from orbax.checkpoint import v1 as ocp
+
+from xabl.errors import UserError
+from xabl.models.config import ModelConfig
+from xabl.models.model import parameter_shapes
+
+_CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
+    "config.json",
+    "params",
+    "report.json",
+    "vocab.txt",
+)
+_FILE_SIZES = "parameter_files"  # in the report
+
+
+def save(
+    directory: Path | str,
+    config: ModelConfig,
+    params: Mapping[str, Any],
+    *,
+    vocabulary: Path | str | None = None,
+    report: Mapping[str, Any],
+    overwrite: bool = False,
+) -> None:
+    """Writes a model directory, all or nothing.
+
+    Args:
+        params: the model's parameter tree; arrays of numpy or jax.
+        vocabulary: a file of word pieces in BERT's layout, one a line, to be copied.
+        report: what is to be known about the parameters' origin (JSON).
+
+    Raises:
+        UserError: the directory exists (and `overwrite` is not set, or it is no model
+            directory), cannot be written, or `params` or `vocabulary` are not those
+            of `config`.
+    """
+    directory = Path(directory).absolute()
+    check_output(directory, overwrite=overwrite)
+    _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, params))
+    if vocabulary is not None:
+        check_vocabulary(vocabulary, config)
+    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary.mkdir()
+        _write_json(temporary / _CONFIG, config.to_dict())
+        ocp.save(temporary / _PARAMS, dict(params))
+        sizes = _file_sizes(temporary / _PARAMS)
+        _write_json(temporary / _REPORT, {**report, _FILE_SIZES: sizes})
+        if vocabulary is not None:
+            shutil.copyfile(vocabulary, temporary / _VOCABULARY)
+        _put_in_place(temporary, directory)
+    except OSError as error:
+        raise UserError(
+            f"{directory}: cannot be written ({error.strerror or error}); choose "
+            "another output or make room"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def check_output(directory: Path | str, *, overwrite: bool) -> None:
+    """Refuses, before any work is done, an output that `save` would refuse.
+
+    Raises:
+        UserError: the directory exists and may not be replaced.
+    """
+    directory = Path(directory)
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    if not (directory / _CONFIG).exists():
+        raise UserError(
+            f"{directory}: exists and is not a model directory, so it is never "
+            "replaced; choose another output"
+        )
+    if not overwrite:
+        raise UserError(
+            f"{directory}: already holds a model; give --overwrite to replace it, or "
+            "another output"
+        )
+
+
+def load_config(directory: Path | str) -> ModelConfig:
+    """The configuration alone; quick.
+
+    Raises:
+        UserError: not a model directory.
+    """
+    directory = Path(directory)
+    if not (directory / _CONFIG).is_file():
+        what = "is not a model directory" if directory.exists() else "does not exist"
+        raise UserError(
+            f"{directory}: {what}; a model directory is what "
+            "checkpoints_conversion.convert_volta and experiments.pretrain write"
+        )
+    fields = _read_json(directory / _CONFIG)
+    return ModelConfig.from_dict(fields, source=str(directory / _CONFIG))
+
+
+def load_report(directory: Path | str) -> dict[str, Any]:
+    """What is known about the origin of the parameters.
+
+    Raises:
+        UserError: the report is missing or damaged.
+    """
+    return _read_json(Path(directory) / _REPORT)
+
+
+def load(
+    directory: Path | str, sharding: jax.sharding.Sharding | None = None
+) -> tuple[ModelConfig, dict[str, Any]]:
+    """The configuration and the parameters, restored straight onto the devices.
+
+    Args:
+        sharding: of every parameter; absent, all on the first device.
+
+    Raises:
+        UserError: not a model directory, an incomplete one, or parameters that are
+            not those of its configuration.
+    """
+    directory = Path(directory).absolute()
+    config = load_config(directory)
+    _check_files(directory)
+    if sharding is None:
+        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    try:
+        stored = ocp.metadata(directory / _PARAMS).metadata
+        _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, stored))
+        wanted = jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(
+                leaf.shape, leaf.dtype, sharding=sharding
+            ),
+            parameter_shapes(config),
+        )
+        return config, ocp.load(directory / _PARAMS, wanted)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{directory}: the parameters cannot be read ({str(error)[:300]}); the "
+            "directory is damaged: copy or convert it again"
+        ) from error
+
+
+def vocabulary_path(directory: Path | str) -> Path | None:
+    """The word pieces kept with the model, if it was given any."""
+    path = Path(directory) / _VOCABULARY
+    return path if path.is_file() else None
+
+
+def check_vocabulary(vocabulary: Path | str, config: ModelConfig) -> None:
+    """Compares a vocabulary file with the model it is meant for.
+
+    Raises:
+        UserError: unreadable, or of another size than the model's.
+    """
+    try:
+        with Path(vocabulary).open("rb") as lines:
+            size = sum(1 for _ in lines)
+    except OSError as error:
+        raise UserError(f"{vocabulary}: cannot be read ({error.strerror})") from error
+    if size != config.vocab_size:
+        raise UserError(
+            f"{vocabulary}: has {size} word pieces (lines), the model {config.name!r} "
+            f"has {config.vocab_size}; give the vocab.txt the model was trained with"
+        )
+
+
+def _check_shapes(directory: Path, config: ModelConfig, found: Any) -> None:
+    """Raises a UserError that lists every parameter not as the model has it."""
+
+    def by_path(tree: Any) -> dict[str, tuple[int, ...]]:
+        leaves = jax.tree_util.tree_leaves_with_path(
+            tree, is_leaf=lambda node: isinstance(node, tuple)
+        )
+        return {
+            "/".join(str(key.key) for key in path): tuple(shape)
+            for path, shape in leaves
+        }
+
+    shapes = by_path(jax.tree.map(lambda leaf: leaf.shape, parameter_shapes(config)))
+    found = by_path(found)
+    problems = [f"missing {path}" for path in shapes.keys() - found.keys()]
+    problems += [f"unexpected {path}" for path in found.keys() - shapes.keys()]
+    problems += [
+        f"{path} has shape {found[path]}, expected {shapes[path]}"
+        for path in shapes.keys() & found.keys()
+        if found[path] != shapes[path]
+    ]
+    if problems:
+        raise UserError(
+            f"{directory}: the parameters are not those of its configuration "
+            f"{config.name!r}:\n  " + "\n  ".join(sorted(problems))
+        )
+
+
+def _file_sizes(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def _check_files(directory: Path) -> None:
+    """Orbax reads an absent chunk as zeros, so files are counted before."""
+    expected = load_report(directory).get(_FILE_SIZES)
+    found = _file_sizes(directory / _PARAMS)
+    if expected is None:
+        raise UserError(
+            f"{directory / _REPORT}: does not list the parameter files; the directory "
+            "is damaged: copy or convert it again"
+        )
+    problems = [
+        f"{name}: {found.get(name, 'no')} bytes instead of {size}"
+        for name, size in expected.items()
+        if found.get(name) != size
+    ]
+    if problems:
+        raise UserError(
+            f"{directory}: incomplete, as after an interrupted copy; copy or convert "
+            f"it again. {len(problems)} of {len(expected)} files differ:\n  "
+            + "\n  ".join(problems)
+        )
+
+
+def _put_in_place(temporary: Path, directory: Path) -> None:
+    """Renames; a directory that is replaced is removed only afterwards."""
+    if not directory.exists():
+        temporary.rename(directory)
+        return
+    replaced = temporary.with_suffix(".old")
+    directory.rename(replaced)
+    try:
+        temporary.rename(directory)
+    except OSError:
+        replaced.rename(directory)
+        raise
+    shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: cannot be read ({error}); the model directory is incomplete: "
+            "copy or convert it again"
+        ) from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: expected a JSON object; convert the model again")
+    return content
