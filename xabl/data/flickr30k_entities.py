@@ -241,6 +241,8 @@ def read_boxes(path: Path) -> tuple[int, int, dict[str, Float32[np.ndarray, "_ 4
     root = _parse_xml(path)
     width = _number(path, root, "size/width")
     height = _number(path, root, "size/height")
+    if width < 1 or height < 1:
+        raise UserError(f"{path}: an image of {width:g} x {height:g} pixels")
     boxes: dict[str, list[list[float]]] = {}
     for element in root.findall("object"):
         chains = [(name.text or "").strip() for name in element.findall("name")]

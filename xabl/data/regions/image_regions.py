@@ -191,7 +191,7 @@ class StackedRegions:
         """The regions of one image, padding taken off; arrays are views."""
         n = int(self.num_boxes[row])
         return ImageRegions(
-            image_id=self.image_ids[row],
+            image_id=canonical_id(self.image_ids[row]),
             img_w=int(self.img_w[row]),
             img_h=int(self.img_h[row]),
             features=self.features[row, :n],

@@ -27,28 +27,37 @@ def open_regions(path: Path | str) -> RegionSource:
     Raises:
         UserError: the path does not exist, is none of these, or is damaged.
     """
-    path = Path(path)
-    if path.name == "data.mdb":
-        path = path.parent
+    path = _without_data_mdb(Path(path))
     try:
-        if path.is_dir():
-            if (path / "data.mdb").is_file():
-                return LmdbRegions(path)
-            raise UserError(f"{path} is a folder without data.mdb; {_FORMS}")
-        if h5py.is_hdf5(path):
-            return _open_hdf5_form(path)
-        with open(path, "rb") as file:
-            start = file.read(4096)
-        # The first fields of a row are an id, a height and a width.
-        fields = start.split(b"\t")
-        if len(fields) > 2 and fields[1].isdigit() and fields[2].isdigit():
-            return TsvRegions(path)
+        form = region_form(path)
+        if form is None:
+            raise UserError(f"{path}: no image regions; {_FORMS}")
+        return form(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    raise UserError(f"{path}: not a file of image regions; {_FORMS}")
 
 
-def _open_hdf5_form(path: Path) -> RegionSource:
-    with open_hdf5(path) as file:
-        is_store = file.attrs.get("format") == store.FORMAT
-    return store.RegionStore(path) if is_store else Hdf5Regions(path)
+def region_form(path: Path) -> type[RegionSource] | None:
+    """The class that reads a path, or None if it holds no image regions.
+
+    Raises:
+        UserError: an HDF5 file that is cut or damaged.
+        OSError: the path cannot be read.
+    """
+    path = _without_data_mdb(path)
+    if path.is_dir():
+        return LmdbRegions if (path / "data.mdb").is_file() else None
+    if h5py.is_hdf5(path):
+        with open_hdf5(path) as file:
+            is_store = file.attrs.get("format") == store.FORMAT
+        return store.RegionStore if is_store else Hdf5Regions
+    with open(path, "rb") as file:
+        start = file.read(4096)
+    # The first fields of a row are an id, a height and a width.
+    fields = start.split(b"\t")
+    is_tsv = len(fields) > 2 and fields[1].isdigit() and fields[2].isdigit()
+    return TsvRegions if is_tsv else None
+
+
+def _without_data_mdb(path: Path) -> Path:
+    return path.parent if path.name == "data.mdb" else path

@@ -1,0 +1,245 @@
+"""Says what a file or folder is, how much it holds and what is wrong with it."""
+
+import dataclasses
+import math
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from xabl.data.flickr30k_entities import mentions, read_image_ids, read_split
+from xabl.data.regions import RegionStore, open_regions
+from xabl.data.regions.image_regions import combined_sha256
+from xabl.data.regions.recognise import region_form
+from xabl.data.regions.store import size_of
+from xabl.data.word_pieces import read_vocabulary
+from xabl.errors import UserError
+
+PUBLISHED_BOXES = 36  # regions an image that the published models were trained with
+PUBLISHED_CAPTIONS = 5
+_SHOWN_PROBLEMS = 20
+_CHECKPOINT_ENDINGS = (".bin", ".pth", ".pt", ".tar", ".safetensors")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found out about a path.
+
+    facts: in the order to be shown; problems: what would stop an evaluation.
+    """
+
+    path: Path
+    kind: str
+    facts: dict[str, str]
+    problems: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Lines for a terminal."""
+        width = max(map(len, self.facts), default=0)
+        lines = [f"{self.path}: {self.kind}"]
+        lines += [f"  {name:{width}}  {fact}" for name, fact in self.facts.items()]
+        lines += [f"  problem: {text}" for text in self.problems[:_SHOWN_PROBLEMS]]
+        hidden = len(self.problems) - _SHOWN_PROBLEMS
+        return "\n".join(lines + [f"  ... and {hidden} more"] * (hidden > 0))
+
+
+def inspect_path(
+    path: Path | str,
+    split: str = "val",
+    image_ids: Path | str | None = None,
+    limit: int = 1000,
+) -> Inspection:
+    """Recognises a path by its content and checks what it holds.
+
+    Args:
+        path: a Flickr30k Entities directory, image regions in any form, a vocabulary,
+            a model directory or a published checkpoint.
+        split: of the entities directory.
+        image_ids: file with the ids of the images whose regions are to be checked;
+            absent, the first ones of the file are.
+        limit: how many images' regions to check at most; 0 for all.
+
+    Raises:
+        UserError: the path is missing, is none of these, or is too damaged to say
+            more about it than that.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} does not exist")
+    if path.is_dir():
+        if (path / "data.mdb").exists():
+            return _inspect_regions(path, image_ids, limit)
+        if (path / "Sentences").is_dir() or (path / "Annotations").is_dir():
+            return _inspect_entities(path, split)
+        if (path / "config.json").is_file():
+            return _inspect_model(path)
+        raise UserError(
+            f"{path}: a folder with neither Flickr30k Entities (Sentences, "
+            "Annotations), nor region features (data.mdb), nor a model (config.json)"
+        )
+    if path.suffix in _CHECKPOINT_ENDINGS:
+        return _inspect_checkpoint(path)
+    with open(path, "rb") as file:
+        start = file.read(64)
+    if start.startswith(b"[PAD]"):
+        pieces = read_vocabulary(path)
+        return Inspection(
+            path=path,
+            kind="vocabulary of word pieces",
+            facts={"pieces": f"{len(pieces)} (30522 in the published models)"},
+        )
+    if region_form(path) is None:
+        raise UserError(
+            f"{path}: neither region features (LMDB, TSV, HDF5), nor a vocabulary (it "
+            "would start with [PAD]), nor a checkpoint "
+            f"({', '.join(_CHECKPOINT_ENDINGS)})"
+        )
+    return _inspect_regions(path, image_ids, limit)
+
+
+def _inspect_entities(path: Path, split: str) -> Inspection:
+    problems: list[str] = []
+    images = read_split(path, split, lambda _, error: problems.append(str(error)))
+    examples = list(mentions(images))
+    types = Counter(example.phrase.types[0] for example in examples)
+    captions = Counter(len(image.captions) for image in images)
+    unusual = sum(n for count, n in captions.items() if count != PUBLISHED_CAPTIONS)
+    facts = {
+        "splits": ", ".join(sorted(file.stem for file in path.glob("*.txt"))),
+        "split read": split,
+        "images": str(len(images)),
+        "captions": str(sum(count * n for count, n in captions.items())),
+        "examples": f"{len(examples)} phrases with a box (14433 in the published val)",
+        "phrase types": ", ".join(f"{name} {n}" for name, n in types.most_common()),
+    }
+    if unusual:
+        facts["note"] = f"{unusual} images do not have {PUBLISHED_CAPTIONS} captions"
+    return Inspection(
+        path=path,
+        kind="Flickr30k Entities",
+        facts=facts,
+        problems=tuple(problems),
+    )
+
+
+def _inspect_regions(
+    path: Path, image_ids: Path | str | None, limit: int
+) -> Inspection:
+    with open_regions(path) as source:
+        if image_ids is None:
+            ids = source.image_ids
+        else:
+            ids = read_image_ids(Path(image_ids))
+        ids = ids[: limit or None]
+        problems: list[str] = []
+        boxes: Counter[int] = Counter()
+        seen: dict[str, set[object]] = {"feature size": set(), "cls_prob": set()}
+        digests: dict[str, str] = {}
+        for image in source.read_many(
+            ids, lambda _, error: problems.append(str(error))
+        ):
+            boxes[image.num_boxes] += 1
+            seen["feature size"].add(image.features.shape[1])
+            seen["cls_prob"].add("no" if image.cls_prob is None else "yes")
+            digests[image.image_id] = image.sha256()
+        facts = {
+            "size": _bytes(size_of(path)),
+            "images": str(len(source.image_ids)),
+            "images checked": str(len(ids)),
+            "regions an image": ", ".join(
+                f"{n} in {count} images" for n, count in sorted(boxes.items())
+            ),
+            **{name: ", ".join(map(str, values)) for name, values in seen.items()},
+        }
+        problems += [
+            f"the images differ in {name}: {facts[name]}"
+            for name, values in seen.items()
+            if len(values) > 1
+        ]
+        if seen["cls_prob"] == {"no"}:
+            facts["cls_prob"] = "no: MRC-KL cannot be computed, MRC-XE can"
+        if set(boxes) - {PUBLISHED_BOXES}:
+            facts["note"] = (
+                f"the published models expect {PUBLISHED_BOXES} regions; other counts "
+                "are padded and masked"
+            )
+        if isinstance(source, RegionStore):
+            origin = source.manifest["source"]
+            facts["imported from"] = f"{origin['name']} ({origin['form']})"
+            problems += _store_problems(source, digests)
+        return Inspection(
+            path=path, kind=source.form, facts=facts, problems=tuple(problems)
+        )
+
+
+def _store_problems(source: RegionStore, digests: dict[str, str]) -> list[str]:
+    """Compares the content with what was imported, if all of it has been read."""
+    if len(digests) < len(source.image_ids):
+        return []
+    content = combined_sha256([digests[image_id] for image_id in source.image_ids])
+    if content == source.manifest["content_sha256"]:
+        return []
+    return ["the content is not what was imported (content_sha256): import it again"]
+
+
+def _inspect_model(path: Path) -> Inspection:
+    # Restoring is the only check that is not a second opinion; jax takes a second.
+    from xabl import model_directory
+
+    config, params = model_directory.load(path)
+    report = model_directory.load_report(path)
+    vocabulary = model_directory.vocabulary_path(path)
+    leaves = _leaves(params)
+    return Inspection(
+        path=path,
+        kind="model directory",
+        facts={
+            "configuration": config.name,
+            "parameters": str(sum(leaf.size for leaf in leaves)),
+            "size": _bytes(size_of(path)),
+            "visual targets": ", ".join(config.visual_targets) or "none (text only)",
+            "vocabulary": "kept here" if vocabulary else "not here: give --vocab",
+            "origin": ", ".join(
+                f"{name} {value}"
+                for name, value in report.items()
+                if isinstance(value, (str, int))
+            ),
+        },
+        problems=tuple(
+            ["a parameter is not finite: convert or train the model again"]
+            if not all(np.isfinite(leaf).all() for leaf in leaves)
+            else []
+        ),
+    )
+
+
+def _inspect_checkpoint(path: Path) -> Inspection:
+    from checkpoints_conversion.conversion import open_checkpoint
+
+    file = open_checkpoint(path)
+    shapes = [tensor.shape for tensor in file.tensors.values()]
+    types = Counter(str(tensor.dtype) for tensor in file.tensors.values())
+    return Inspection(
+        path=path,
+        kind=f"checkpoint ({file.layout})",
+        facts={
+            "size": _bytes(size_of(path)),
+            "tensors": str(len(shapes)),
+            "numbers": f"{sum(map(math.prod, shapes))} (shared tensors counted twice)",
+            "types": ", ".join(f"{name} {n}" for name, n in types.items()),
+            "first tensors": ", ".join(list(file.tensors)[:3]),
+            "beside the weights": ", ".join(file.skipped) or "nothing",
+        },
+    )
+
+
+def _leaves(tree: object) -> list[np.ndarray]:
+    if isinstance(tree, dict):
+        return [leaf for value in tree.values() for leaf in _leaves(value)]
+    return [np.asarray(tree)]
+
+
+def _bytes(count: int) -> str:
+    if count < 10_000_000:
+        return f"{count} bytes"
+    return f"{count / 1e9:.2f} GB"
