@@ -1,8 +1,9 @@
 """BERT's word pieces, and which word of the caption each of them belongs to."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import SupportsIndex
 
 import numpy as np
 from jaxtyping import Int32, Int64
@@ -82,7 +83,7 @@ class WordPieces:
             word_index=np.array([-1, *word_of_character[starts], -1], np.int32),
         )
 
-    def tokens(self, token_ids: Sequence[int]) -> list[str]:
+    def tokens(self, token_ids: Iterable[SupportsIndex]) -> list[str]:
         """The pieces as they stand in the vocabulary, e.g. ["snow", "##board"]."""
         return [self._pieces[token_id] for token_id in token_ids]
 
