@@ -1,0 +1,136 @@
+"""What is measured at the targets, in nats.
+
+Every function works on the logits of targets alone and is compiled into the step.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from xabl.types import pytree
+
+Scores = dict[str, Array]
+
+# Visual targets whose head gives classes; the others regress features or attributes.
+SCORED_OBJECTIVES = ("0", "3", "6")
+
+
+def cross_entropy(
+    logits: Float[Array, "*batch classes"], labels: Int[Array, "*batch"]
+) -> Float[Array, "*batch"]:
+    """-log softmax(logits)[label]."""
+    chosen = jnp.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
+    return jax.nn.logsumexp(logits, axis=-1) - chosen
+
+
+def mlm_scores(
+    logits: Float[Array, "batch targets vocabulary"],
+    labels: Int[Array, "batch targets"],
+    is_target: Bool[Array, "batch targets"],
+    top: int,
+) -> Scores:
+    """Mean cross-entropy over each example's target pieces.
+
+    Returns:
+        mlm [batch] and predicted [batch targets]; with `top` also the most probable
+        pieces, top_classes and top_probabilities [batch targets top].
+    """
+    losses = jnp.where(is_target, cross_entropy(logits, labels), 0.0)
+    return {
+        "mlm": losses.sum(axis=1) / jnp.maximum(is_target.sum(axis=1), 1),
+        "predicted": jnp.argmax(logits, axis=-1).astype(jnp.int32),
+        **_top(logits, top),
+    }
+
+
+@pytree
+class RegionLabels:
+    """What the class of a target region is compared to; see `TargetClasses`.
+
+    gold: class in the detector's 1601, -1 without one.
+    cls_prob: None when the regions have none; no KL then.
+    """
+
+    objects_id: Int[Array, " batch"]
+    objects_conf: Float[Array, " batch"]
+    gold: Int[Array, " batch"]
+    cls_prob: Float[Array, "batch classes"] | None
+
+
+def mrc_scores(
+    objective: str,
+    logits: Float[Array, "batch classes"],
+    labels: RegionLabels,
+    top: int,
+) -> Scores:
+    """KL and cross-entropies of a region's class, for objectives 0, 3 and 6.
+
+    Objective 0 has 1601 classes, background first; 3 (1600 classes) and 6 (1601, the
+    last unused) have object k as class k. What the published code computes:
+
+    - mrc_kl: to `cls_prob` as it stands, off by one class for objective 6;
+    - mrc_xe: to `objects_id` as it stands, off by one class for objective 0; times
+      the detector's confidence for objective 3.
+
+    Beside it, under names of their own:
+
+    - mrc_xe_corrected: to the right class, not weighted;
+    - mrc_kl_aligned (objective 6): to the detector's distribution over objects
+      (background left out, the rest scaled to 1), class by class;
+    - mrc_xe_vg, gold_probability, gold_rank (1: the most probable): of `gold`; NaN,
+      NaN and 0 without one.
+    """
+    log_q = jax.nn.log_softmax(logits, axis=-1)
+    first_object = 1 if objective == "0" else 0
+    xe = -_pick(log_q, labels.objects_id)
+    scores = {
+        "mrc_xe": xe * labels.objects_conf if objective == "3" else xe,
+        "mrc_xe_corrected": -_pick(log_q, labels.objects_id + first_object),
+        "predicted": jnp.argmax(logits, axis=-1).astype(jnp.int32),
+        **_gold_scores(log_q, labels.gold - 1 + first_object),
+        **_top(logits, top),
+    }
+    if labels.cls_prob is None or objective == "3":
+        return scores
+    scores["mrc_kl"] = _divergence(labels.cls_prob, log_q)
+    if objective == "6":
+        objects = labels.cls_prob[:, 1:]
+        objects = objects / jnp.sum(objects, axis=1, keepdims=True)
+        scores["mrc_kl_aligned"] = _divergence(objects, log_q[:, :-1])
+    return scores
+
+
+def _pick(
+    log_q: Float[Array, "batch classes"], index: Int[Array, " batch"]
+) -> Float[Array, " batch"]:
+    return jnp.take_along_axis(log_q, index[:, None], axis=1)[:, 0]
+
+
+def _divergence(
+    p: Float[Array, "batch classes"], log_q: Float[Array, "batch classes"]
+) -> Float[Array, " batch"]:
+    """KL(p, q); classes of probability 0 add nothing."""
+    log_p = jnp.log(jnp.where(p > 0, p, 1.0))
+    return jnp.sum(jnp.where(p > 0, p * (log_p - log_q), 0.0), axis=1)
+
+
+def _gold_scores(
+    log_q: Float[Array, "batch classes"], gold: Int[Array, " batch"]
+) -> Scores:
+    known = gold >= 0
+    log_gold = _pick(log_q, jnp.maximum(gold, 0))
+    return {
+        "mrc_xe_vg": jnp.where(known, -log_gold, jnp.nan),
+        "gold_probability": jnp.where(known, jnp.exp(log_gold), jnp.nan),
+        "gold_rank": jnp.where(
+            known, 1 + jnp.sum(log_q > log_gold[:, None], axis=1), 0
+        ).astype(jnp.int32),
+    }
+
+
+def _top(logits: Float[Array, "*batch classes"], top: int) -> Scores:
+    if not top:
+        return {}
+    values, classes = jax.lax.top_k(logits, top)
+    total = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+    return {"top_classes": classes, "top_probabilities": jnp.exp(values - total)}
