@@ -38,7 +38,10 @@ class Hdf5Regions(RegionSource):
             raise self.missing_image(image_id)
         name = self._groups[canonical_id(image_id)]
         try:
-            record = self._record(self._file[name], image_id)
+            group = self._file[name]
+            if not isinstance(group, h5py.Group):
+                raise UserError(f"{self.path}: entry {image_id} is not a group")
+            record = self._record(group, image_id)
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise UserError(
                 f"{self.path}: image {image_id} cannot be read ({error}); the file is "
@@ -55,8 +58,6 @@ class Hdf5Regions(RegionSource):
         return {canonical_id(name): name for name in self._file}
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
-        if not isinstance(group, h5py.Group):
-            raise UserError(f"{self.path}: entry {image_id} is not a group")
         record: dict[str, object] = dict(group.attrs)
         for name in FIELD_NAMES:
             dataset = group.get(name)

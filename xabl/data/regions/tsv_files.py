@@ -48,6 +48,7 @@ class TsvRegions(RegionSource):
         self._file = open(path, "rb")
         self._num_columns = self._file.readline(_LONGEST_ROW).count(b"\t") + 1
         if self._num_columns < _REQUIRED_COLUMNS:
+            self.close()
             raise UserError(
                 f"{path}, line 1: {self._num_columns} columns, at least "
                 f"{_REQUIRED_COLUMNS} are expected: {', '.join(COLUMNS)}"
