@@ -10,21 +10,23 @@ from xabl.errors import UserError
 
 
 @contextlib.contextmanager
-def new_file(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def new_file(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     """Gives a temporary path beside `path`, moved there when the block ends well.
 
     Raises:
         UserError: `path` exists and is not to be overwritten, or its folder cannot be
             written to.
     """
+    path = Path(path)
     with _new(path, overwrite) as temporary:
         yield temporary
         os.replace(temporary, path)
 
 
 @contextlib.contextmanager
-def new_directory(path: Path, overwrite: bool = False) -> Iterator[Path]:
+def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     """Gives an empty temporary folder beside `path`, moved there as `new_file` does."""
+    path = Path(path)
     with _new(path, overwrite) as temporary:
         temporary.mkdir()
         yield temporary

@@ -1,0 +1,77 @@
+"""Output that is whole or absent, and how far a job is."""
+
+import os
+
+import pytest
+
+from xabl import progress
+from xabl.atomic import new_directory, new_file
+from xabl.errors import UserError
+
+
+@pytest.mark.parametrize("new", [new_file, new_directory])
+def test_nothing_is_left_of_a_failed_attempt(tmp_path, new):
+    for failure in (ValueError, KeyboardInterrupt):
+        with pytest.raises(failure):
+            with new(tmp_path / "out") as temporary:
+                if new is new_file:
+                    temporary.write_text("half")
+                else:
+                    (temporary / "part").write_text("half")
+                raise failure
+        assert os.listdir(tmp_path) == []
+
+
+def test_file_appears_when_the_block_ends(tmp_path):
+    with new_file(tmp_path / "folder" / "out") as temporary:
+        temporary.write_text("whole")
+        assert not (tmp_path / "folder" / "out").exists()
+    assert (tmp_path / "folder" / "out").read_text() == "whole"
+    assert os.listdir(tmp_path / "folder") == ["out"]
+
+
+def test_directory_is_replaced_as_a_whole(tmp_path):
+    for content in ("first", "second"):
+        with new_directory(tmp_path / "out", overwrite=True) as temporary:
+            (temporary / content).write_text("")
+    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(tmp_path / "out") == ["second"]
+
+
+@pytest.mark.parametrize("new", [new_file, new_directory])
+def test_what_exists_is_kept_unless_told(tmp_path, new):
+    (tmp_path / "out").write_text("old")
+    with pytest.raises(UserError, match="out exists already"):
+        with new(tmp_path / "out"):
+            raise AssertionError("never entered")
+    assert (tmp_path / "out").read_text() == "old"
+
+
+def test_unwritable_place_is_named():
+    with pytest.raises(UserError, match="/proc/nowhere/out cannot be written"):
+        with new_file("/proc/nowhere/out"):
+            raise AssertionError("never entered")
+
+
+def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    with progress.Progress(10, "images") as shown:
+        for _ in range(10):
+            now[0] += 10.0
+            shown.update()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        " 40% 4/10 images [00:40<01:00]",
+        " 80% 8/10 images [01:20<00:20]",
+        "100% 10/10 images [01:40<00:00]",
+    ]
+
+
+def test_progress_is_a_bar_on_a_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
+    with progress.Progress(4, "images") as shown:
+        shown.update(4)
+    err = capsys.readouterr().err
+    assert "4/4" in err
+    assert "\r" in err
