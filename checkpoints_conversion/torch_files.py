@@ -204,14 +204,9 @@ def _weights(
     unknown: list[str],
     read: Callable[[Storage], bytes],
 ) -> TensorFile:
-    if not isinstance(value, dict) or not value:
-        raise UserError(
-            f"{path}: holds {type(value).__name__}, not a state dict; save the weights "
-            "with torch.save(model.state_dict(), FILE)"
-        )
     skipped: dict[str, str] = {}
     weights = value
-    if isinstance(value.get(WRAPPED_WEIGHTS), dict):
+    if isinstance(value, dict) and isinstance(value.get(WRAPPED_WEIGHTS), dict):
         weights = value[WRAPPED_WEIGHTS]
         layout = f"{layout}, weights under {WRAPPED_WEIGHTS}"
         skipped = {
@@ -223,9 +218,14 @@ def _weights(
             skipped[f"pickled {name}"[:200]] = "not a weight; nothing of it was run"
     elif unknown:
         raise UserError(
-            f"{path}: refused: beside tensors it asks for {_listed(unknown)}; nothing "
-            "of the file was executed. Weights need no such name, so either the file "
-            "is not a state dict or it should not be trusted"
+            f"{path}: refused: it asks for {_listed(unknown)}; nothing of the file was "
+            "executed. Weights need no such name, so either the file is not a state "
+            "dict or it should not be trusted"
+        )
+    if not isinstance(weights, dict):
+        raise UserError(
+            f"{path}: holds {type(value).__name__}, not a state dict; save the weights "
+            "with torch.save(model.state_dict(), FILE)"
         )
     wrong = [
         f"{str(name)!r:.100} is {_described(entry)}"

@@ -68,7 +68,9 @@ class Call:
         self.function, self.args = function, args
 
 
-class _StorageReference:
+class StorageReference:
+    """Pickled as a persistent id."""
+
     def __init__(self, reference: tuple) -> None:
         self.reference = reference
 
@@ -79,7 +81,7 @@ class _Pickler(pickle._Pickler):  # the one in Python, whose `save` can be exten
         self.arrays: dict[int, tuple[str, np.ndarray]] = {}
 
     def persistent_id(self, obj: Any) -> Any:
-        return obj.reference if isinstance(obj, _StorageReference) else None
+        return obj.reference if isinstance(obj, StorageReference) else None
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         if isinstance(obj, Global):
@@ -96,7 +98,7 @@ class _Pickler(pickle._Pickler):  # the one in Python, whose `save` can be exten
     def _v2(self, array: np.ndarray) -> tuple:
         key, _ = self.arrays.setdefault(id(array), (str(len(self.arrays)), array))
         kind = Global("torch", _STORAGE_TYPES[array.dtype])
-        storage = _StorageReference(("storage", kind, key, "cpu", array.size))
+        storage = StorageReference(("storage", kind, key, "cpu", array.size))
         strides, step = [], 1
         for size in reversed(array.shape):
             strides.insert(0, step)
