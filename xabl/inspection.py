@@ -79,8 +79,12 @@ def inspect_path(
         )
     if path.suffix in _CHECKPOINT_ENDINGS:
         return _inspect_checkpoint(path)
-    with open(path, "rb") as file:
-        start = file.read(64)
+    try:
+        with open(path, "rb") as file:
+            start = file.read(64)
+        is_regions = region_form(path) is not None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
     if start.startswith(b"[PAD]"):
         pieces = read_vocabulary(path)
         return Inspection(
@@ -88,13 +92,12 @@ def inspect_path(
             kind="vocabulary of word pieces",
             facts={"pieces": f"{len(pieces)} (30522 in the published models)"},
         )
-    if region_form(path) is None:
-        raise UserError(
-            f"{path}: neither region features (LMDB, TSV, HDF5), nor a vocabulary (it "
-            "would start with [PAD]), nor a checkpoint "
-            f"({', '.join(_CHECKPOINT_ENDINGS)})"
-        )
-    return _inspect_regions(path, image_ids, limit)
+    if is_regions:
+        return _inspect_regions(path, image_ids, limit)
+    raise UserError(
+        f"{path}: neither region features (LMDB, TSV, HDF5), nor a vocabulary (it "
+        f"would start with [PAD]), nor a checkpoint ({', '.join(_CHECKPOINT_ENDINGS)})"
+    )
 
 
 def _inspect_entities(path: Path, split: str) -> Inspection:

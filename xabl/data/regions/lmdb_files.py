@@ -39,8 +39,8 @@ class LmdbRegions(RegionSource):
             )
         except lmdb.Error as error:
             raise UserError(
-                f"{path}: not an LMDB directory that can be read ({error}); its "
-                "data.mdb is damaged or of another kind: fetch it again"
+                f"{path}: cannot be opened as an LMDB directory ({error}); if its "
+                "data.mdb is damaged or of another kind, fetch it again"
             ) from error
         try:
             self._check_length()
