@@ -170,6 +170,7 @@ def _misfits(
 def _not_this_model(
     file: TensorFile, config: ModelConfig, problems: list[str]
 ) -> UserError:
+    problems = sorted(problems)
     kinds = _count(problem.split(":")[0] for problem in problems)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     return UserError(
