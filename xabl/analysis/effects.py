@@ -1,0 +1,266 @@
+"""What ablating changes: means, differences to `none`, relative increases (in bits).
+
+Every function gives a tidy data frame, one row a number, where a number that cannot be
+given is NaN and the column `gap` says why. Intervals (`low`, `high`) are 95%
+percentile intervals over resampled images.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool
+
+from xabl.analysis.bootstrap import Draws, ImageBootstrap, paired
+from xabl.analysis.metrics import BASELINE, METRICS, threshold
+from xabl.analysis.study import Model, Study
+from xabl.analysis.verdicts import evidence
+
+MOST_PIECES = 4  # phrases of that many target pieces or more are one group
+# A group of examples by name; None: all of them.
+Groups = Sequence[tuple[str, Bool[np.ndarray, " examples"] | None]]
+_ALL: Groups = (("all", None),)
+
+
+def bootstrap_of(study: Study, resamples: int = 2000, seed: int = 0) -> ImageBootstrap:
+    """The resamples that all tables of a study share."""
+    return ImageBootstrap(study.images, resamples=resamples, seed=seed)
+
+
+def by_phrase_type(study: Study) -> Groups:
+    """Examples by their phrase's first type, the largest group first."""
+    names, counts = np.unique(study.phrase_types.astype(str), return_counts=True)
+    order = np.lexsort((names, -counts))
+    return [(str(names[i]), study.phrase_types == names[i]) for i in order]
+
+
+def by_target_pieces(study: Study) -> Groups:
+    """Examples by the number of word pieces to predict; empty without vis4lang."""
+    pieces = study.fact("target_pieces", "vis4lang", BASELINE)
+    if pieces is None:
+        return []
+    groups = [(str(count), pieces == count) for count in range(1, MOST_PIECES)]
+    groups.append((f"{MOST_PIECES}+", pieces >= MOST_PIECES))
+    return [(name, use) for name, use in groups if use.any()]
+
+
+def means(
+    study: Study,
+    bootstrap: ImageBootstrap,
+    *,
+    groups: Groups = _ALL,
+    metrics: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """The mean of every metric under every condition.
+
+    Columns: model, seeds (how many), direction, metric, condition, group, mean, low,
+    high, n (examples averaged), gap.
+    """
+    keys, columns = [], []
+    for model, metric, condition in _cells(study, metrics):
+        keys.append((model, metric, condition))
+        columns.append(_bits(study, model, metric, condition))
+    values = _stack(study, columns)
+    rows = []
+    for group, use in groups:
+        draws = bootstrap.means(values, use)
+        low, high = draws.interval()
+        counts = _counts(values, use)
+        for i, (model, metric, condition) in enumerate(keys):
+            rows.append(
+                _row(study, model, metric, condition)
+                | {
+                    "group": group,
+                    "mean": draws.estimate[i],
+                    "low": low[i],
+                    "high": high[i],
+                    "n": counts[i],
+                    "gap": model.cell(metric, condition).gap,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def differences(
+    study: Study,
+    bootstrap: ImageBootstrap,
+    *,
+    groups: Groups = _ALL,
+    metrics: Sequence[str] | None = None,
+) -> pd.DataFrame:
+    """How much each ablation changes each loss, against `none` of the same examples.
+
+    Columns: those of `means` with `none` (the loss unablated, over the examples scored
+    under both), difference, low, high, relative (difference / none), relative_low,
+    relative_high, p (two-sided, from the resampled standard error), evidence
+    (higher, lower, no evidence or not measured: `verdicts.evidence`).
+    """
+    keys, ablated, unablated = [], [], []
+    for model, metric, condition in _cells(study, metrics):
+        if condition == BASELINE:
+            continue
+        keys.append((model, metric, condition))
+        ablated.append(_bits(study, model, metric, condition))
+        unablated.append(_bits(study, model, metric, BASELINE))
+    first, second = paired(_stack(study, ablated), _stack(study, unablated))
+    rows = []
+    for group, use in groups:
+        none = bootstrap.means(second, use)
+        # The mean difference itself, not a difference of two rounded means: a model
+        # that cannot see the ablation gives exactly 0.
+        difference = bootstrap.means(first - second, use)
+        relative = difference / none
+        (low, high), (relative_low, relative_high) = (
+            difference.interval(),
+            relative.interval(),
+        )
+        p, counts = p_values(difference), _counts(first, use)
+        for i, (model, metric, condition) in enumerate(keys):
+            gap = model.cell(metric, condition).gap or model.cell(metric, BASELINE).gap
+            rows.append(
+                _row(study, model, metric, condition)
+                | {
+                    "group": group,
+                    "none": none.estimate[i],
+                    "difference": difference.estimate[i],
+                    "low": low[i],
+                    "high": high[i],
+                    "relative": relative.estimate[i],
+                    "relative_low": relative_low[i],
+                    "relative_high": relative_high[i],
+                    "p": p[i],
+                    "evidence": evidence(low[i], high[i]),
+                    "n": counts[i],
+                    "gap": gap,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def thresholds(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
+    """MLM against the overlap threshold, with the share of regions ablated.
+
+    Columns: those of `means`, threshold (NaN for none and all) and ablated_share (mean
+    over examples of the share of an image's regions that the condition ablates).
+    """
+    table = means(study, bootstrap, metrics=("mlm",))
+    if table.empty:
+        return table
+    table["threshold"] = [
+        math.nan if threshold(c) is None else threshold(c) for c in table["condition"]
+    ]
+    shares = {c: ablated_share(study, c) for c in table["condition"].unique()}
+    table["ablated_share"] = [shares[c] for c in table["condition"]]
+    return table
+
+
+def ablated_share(study: Study, condition: str) -> float:
+    """Mean share of an image's regions that a vis4lang condition ablates.
+
+    NaN unless both it and `all` (which counts the regions) were run.
+    """
+    ablated = study.fact("ablated_regions", "vis4lang", condition)
+    regions = study.fact("ablated_regions", "vis4lang", "all")
+    if ablated is None or regions is None:
+        return 0.0 if condition == BASELINE and regions is not None else math.nan
+    return float(np.nanmean(ablated / regions))
+
+
+def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
+    """Vision for language against language for vision, in one number a model.
+
+    asymmetry = relative increase of MLM under `all` - relative increase of MRC-KL
+    under `all`; positive: the model uses vision for language more than the reverse.
+    MRC-KL is the aligned one where a model has it. Columns: model, seeds, kl (the
+    metric used), mlm_relative, kl_relative, asymmetry, low, high, evidence, gap.
+    """
+    rows = []
+    for model in study.models:
+        kl = "mrc_kl_aligned"
+        if model.cell(kl, "all").bits is None:
+            kl = "mrc_kl"
+        wanted = [(m, c) for m in ("mlm", kl) for c in ("all", BASELINE)]
+        gaps = [model.cell(m, c).gap for m, c in wanted]
+        values = [_bits(study, model, m, c) for m, c in wanted]
+        increase = []
+        for ablated, none in (values[:2], values[2:]):
+            first, second = paired(_stack(study, [ablated]), _stack(study, [none]))
+            increase.append(bootstrap.means(first - second) / bootstrap.means(second))
+        difference = increase[0] - increase[1]
+        low, high = difference.interval()
+        rows.append(
+            {
+                "model": model.label,
+                "seeds": len(model.runs),
+                "kl": kl,
+                "mlm_relative": increase[0].estimate[0],
+                "kl_relative": increase[1].estimate[0],
+                "asymmetry": difference.estimate[0],
+                "low": low[0],
+                "high": high[0],
+                "evidence": evidence(low[0], high[0]),
+                "gap": next((gap for gap in gaps if gap), None),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def p_values(draws: Draws) -> np.ndarray:
+    """Two-sided p of each statistic being 0, by its resampled standard error.
+
+    Normal rather than counted: with 2,000 resamples a counted p is never below 0.001,
+    which a correction for 60 comparisons would turn into "nothing".
+    """
+    values = []
+    for estimate, error in zip(draws.estimate, draws.standard_error(), strict=True):
+        if math.isnan(estimate) or math.isnan(error):
+            values.append(math.nan)
+        elif error == 0:
+            values.append(1.0 if estimate == 0 else 0.0)
+        else:
+            values.append(math.erfc(abs(estimate / error) / math.sqrt(2)))
+    return np.array(values)
+
+
+def _cells(study: Study, metrics: Sequence[str] | None) -> list[tuple[Model, str, str]]:
+    """Model, metric, condition in the order of the tables.
+
+    A text-only model has its one condition; others have every condition of the study,
+    so that what was not run shows as a gap.
+    """
+    wanted = [m for m in study.metrics() if metrics is None or m in metrics]
+    cells = []
+    for model in study.models:
+        for metric in wanted:
+            conditions = study.conditions(METRICS[metric].direction)
+            if model.text_only():
+                conditions = (BASELINE,) if metric == "mlm" else ()
+            cells += [(model, metric, condition) for condition in conditions]
+    return cells
+
+
+def _bits(study: Study, model: Model, metric: str, condition: str) -> np.ndarray:
+    bits = model.cell(metric, condition).bits
+    return np.full(study.num_examples, np.nan, np.float32) if bits is None else bits
+
+
+def _stack(study: Study, columns: list[np.ndarray]) -> np.ndarray:
+    if not columns:
+        return np.empty((study.num_examples, 0), np.float32)
+    return np.stack(columns, axis=1)
+
+
+def _counts(values: np.ndarray, use: np.ndarray | None) -> np.ndarray:
+    present = ~np.isnan(values)
+    return present.sum(axis=0) if use is None else present[use].sum(axis=0)
+
+
+def _row(study: Study, model: Model, metric: str, condition: str) -> dict[str, object]:
+    return {
+        "model": model.label,
+        "seeds": len(model.runs),
+        "direction": METRICS[metric].direction,
+        "metric": metric,
+        "condition": condition,
+    }

@@ -1,0 +1,345 @@
+"""Several runs over the same examples: what can be compared, and what is missing."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Shaped
+
+from xabl.ablation.published import PUBLISHED
+from xabl.analysis.metrics import METRICS, NATS_PER_BIT, in_order
+from xabl.analysis.runs import (
+    MANIFEST,
+    SCORES,
+    Cell,
+    Run,
+    read_run,
+    read_scores,
+)
+from xabl.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Paths = str | Path | Sequence[str | Path]
+
+# Runs that differ in one of these do not score the same inputs.
+_SAME = {
+    "split": "split",
+    "limit": "--limit",
+    "examples_total": "number of examples",
+    "entities_sha256": "Flickr30k Entities files",
+    "vocab_sha256": "vocabulary",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """The runs of one label: one a seed."""
+
+    label: str
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """The configuration's name."""
+        return self.runs[0].name
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Known seeds, ascending."""
+        return tuple(sorted(run.seed for run in self.runs if run.seed is not None))
+
+    def cell(self, metric: str, condition: str) -> Cell:
+        """The mean over seeds, example by example; runs with a gap are left out."""
+        cells = [run.cell(metric, condition) for run in self.runs]
+        bits = [cell.bits for cell in cells if cell.bits is not None]
+        if not bits:
+            return cells[0]
+        mean = bits[0] if len(bits) == 1 else np.mean(bits, axis=0, dtype=np.float32)
+        return Cell(bits=mean, gap=None)
+
+    def fact(
+        self, column: str, direction: str, condition: str
+    ) -> Shaped[np.ndarray, " examples"] | None:
+        """A fact about the inputs, from the first run that has it."""
+        found = (run.fact(column, direction, condition) for run in self.runs)
+        return next((values for values in found if values is not None), None)
+
+    def text_only(self) -> bool:
+        """Whether no run ablates anything: a language model's baseline."""
+        return all(
+            run.conditions("vis4lang") == ("none",) and not run.conditions("lang4vis")
+            for run in self.runs
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Study:
+    """Models evaluated on the same examples.
+
+    images, phrases, phrase_types: of each example, in order.
+    notes: what differs between runs or is missing, in words.
+    """
+
+    models: tuple[Model, ...]
+    images: Shaped[np.ndarray, " examples"]
+    phrases: Shaped[np.ndarray, " examples"]
+    phrase_types: Shaped[np.ndarray, " examples"]
+    notes: tuple[str, ...]
+
+    @property
+    def num_examples(self) -> int:
+        return len(self.images)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """All runs, model by model."""
+        return tuple(run for model in self.models for run in model.runs)
+
+    def model(self, label: str) -> Model:
+        """The model of a label.
+
+        Raises:
+            UserError: no such label; the message lists those there are.
+        """
+        for model in self.models:
+            if model.label == label:
+                return model
+        labels = ", ".join(model.label for model in self.models)
+        raise UserError(f"no results of a model {label!r}; there are {labels}")
+
+    def conditions(self, direction: str) -> tuple[str, ...]:
+        """Every condition any run has, least ablated first."""
+        return in_order(c for run in self.runs for c in run.conditions(direction))
+
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics that any run has scores of, as columns of scores.parquet."""
+        found = {key[2] for run in self.runs for key in run.arrays}
+        return tuple(metric for metric in METRICS if metric in found)
+
+    def fact(
+        self, column: str, direction: str, condition: str
+    ) -> Shaped[np.ndarray, " examples"] | None:
+        """A fact about the inputs, from the first model that has it."""
+        found = (model.fact(column, direction, condition) for model in self.models)
+        return next((values for values in found if values is not None), None)
+
+    def missing_seeds(self) -> dict[str, tuple[int, ...]]:
+        """By label: seeds that other models of several seeds have and it has not."""
+        several = [model for model in self.models if len(model.seeds) > 1]
+        every = set().union(*(model.seeds for model in several))
+        gaps = {m.label: tuple(sorted(every - set(m.seeds))) for m in several}
+        return {label: seeds for label, seeds in gaps.items() if seeds}
+
+
+def load_study(results: Paths) -> Study:
+    """Reads results directories, or folders that hold them.
+
+    Raises:
+        UserError: nothing there, a broken run, or runs that cannot be compared.
+    """
+    directories, notes = find_results(results)
+    runs = [_with_display_label(read_run(directory)) for directory in directories]
+    for run in runs[1:]:
+        _check_comparable(runs[0], run)
+    models = _group(runs)
+    study = Study(
+        models=models,
+        images=runs[0].texts["image_id"],
+        phrases=runs[0].texts["phrase"],
+        phrase_types=runs[0].texts["phrase_type"],
+        notes=(),
+    )
+    return dataclasses.replace(
+        study, notes=(*notes, *_differences(runs), *_gaps(study))
+    )
+
+
+def load(results: Paths) -> "pd.DataFrame":
+    """Per-example scores of any number of runs as one data frame, losses in bits.
+
+    Columns: model, seed, then those of scores.parquet. One row an example and
+    condition; text columns are categories.
+
+    Raises:
+        UserError: as `load_study`.
+    """
+    tables = []
+    for run in load_study(results).runs:
+        table = read_scores(run.directory)
+        for metric in METRICS:
+            if metric in table.column_names:
+                bits = pc.divide(table[metric], pa.scalar(NATS_PER_BIT, pa.float32()))
+                column = table.column_names.index(metric)
+                table = table.set_column(column, metric, bits)
+        label = pa.repeat(pa.scalar(run.label), len(table))
+        seed = pa.repeat(pa.scalar(run.seed, pa.int32()), len(table))
+        table = table.add_column(0, "model", label).add_column(1, "seed", seed)
+        tables.append(table)
+    whole = pa.concat_tables(tables, promote_options="default")
+    return whole.to_pandas(strings_to_categorical=True)
+
+
+def find_results(results: Paths) -> tuple[list[Path], list[str]]:
+    """Results directories among the paths and directly below them, with notes.
+
+    Raises:
+        UserError: a path that is not there, or holds no results.
+    """
+    paths = [results] if isinstance(results, str | Path) else list(results)
+    found, notes = [], []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise UserError(f"{path}: no such results directory")
+        if (path / MANIFEST).exists() or (path / SCORES).exists():
+            found.append(path)
+            continue
+        below = [
+            child
+            for child in sorted(path.iterdir())
+            if (child / MANIFEST).exists() or (child / SCORES).exists()
+        ]
+        finished = [
+            child
+            for child in below
+            if (child / MANIFEST).exists() and (child / SCORES).exists()
+        ]
+        notes += [
+            f"{child}: left out, the run has not finished"
+            for child in below
+            if child not in finished
+        ]
+        if not finished:
+            raise UserError(
+                f"{path}: no results of experiments.ablate in it (expected {MANIFEST} "
+                f"and {SCORES}, in it or one level below)"
+            )
+        found += finished
+    if not found:
+        raise UserError("--results: no directory given")
+    return list({path.resolve(): path for path in found}.values()), notes
+
+
+def _with_display_label(run: Run) -> Run:
+    """A run nobody named goes by the name the paper gives its configuration."""
+    if run.label == run.name and run.name in PUBLISHED:
+        return dataclasses.replace(run, label=PUBLISHED[run.name].model)
+    return run
+
+
+def _check_comparable(first: Run, run: Run) -> None:
+    for key, words in _SAME.items():
+        here, there = first.manifest["data"].get(key), run.manifest["data"].get(key)
+        if here != there:
+            raise UserError(
+                f"{first.directory} and {run.directory} cannot be compared: {words} "
+                f"{here!r} against {there!r}; analyse them apart, or run "
+                "experiments.ablate again on the same data"
+            )
+    if not np.array_equal(first.example_ids, run.example_ids) or any(
+        not np.array_equal(first.texts[key], run.texts[key]) for key in first.texts
+    ):
+        raise UserError(
+            f"{first.directory} and {run.directory} do not score the same examples; "
+            "run experiments.ablate again on the same data"
+        )
+
+
+def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
+    """Models in the paper's order, then in that of the results."""
+    by_label: dict[str, list[Run]] = {}
+    for run in runs:
+        others = by_label.setdefault(run.label, [])
+        for other in others:
+            if other.name != run.name:
+                raise UserError(
+                    f"the label {run.label!r} stands for {other.name} in "
+                    f"{other.directory} and for {run.name} in {run.directory}; run "
+                    "experiments.ablate with different --label"
+                )
+            if other.seed == run.seed:
+                raise UserError(
+                    f"{other.directory} and {run.directory} both hold {run.title}; "
+                    "give one of them, or set --label or --model_seed when running "
+                    "experiments.ablate"
+                )
+        others.append(run)
+    known = [row.model for row in PUBLISHED.values()]
+
+    def rank(label: str) -> int:
+        return known.index(label) if label in known else len(known)
+
+    return tuple(
+        Model(
+            label=label,
+            runs=tuple(
+                sorted(
+                    by_label[label],
+                    key=lambda run: (run.seed is not None, run.seed or 0),
+                )
+            ),
+        )
+        for label in sorted(by_label, key=rank)
+    )
+
+
+def _differences(runs: Sequence[Run]) -> list[str]:
+    """Settings that differ: the runs are kept, the reader is told."""
+    settings = {
+        "region features": lambda run: run.manifest["data"].get("regions_sha256"),
+        "precision": lambda run: run.manifest.get("precision"),
+        "overlap thresholds": lambda run: (
+            tuple(run.manifest.get("thresholds") or ()) or None
+        ),
+    }
+    notes = []
+    for words, setting in settings.items():
+        groups: dict[object, list[str]] = {}
+        for run in runs:
+            if setting(run) is not None:
+                groups.setdefault(setting(run), []).append(run.title)
+        if len(groups) > 1:
+            listed = "; ".join(
+                f"{_short(value)} ({', '.join(titles)})"
+                for value, titles in groups.items()
+            )
+            notes.append(f"the runs differ in {words}: {listed}")
+    return notes
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return " ".join(f"{item:g}" for item in value)
+    return str(value)[:12]
+
+
+def _gaps(study: Study) -> list[str]:
+    notes = [
+        f"{label}: no results for {'seed' if len(seeds) == 1 else 'seeds'} "
+        + ", ".join(map(str, seeds))
+        for label, seeds in study.missing_seeds().items()
+    ]
+    for run in study.runs:
+        for (_, condition, name), (count, first) in run.not_finite.items():
+            if name in METRICS:
+                notes.append(
+                    f"{run.title}: {count} scores of {METRICS[name].title} under "
+                    f"{condition} are not finite (first: example {first}); no mean is "
+                    "given there"
+                )
+        counts: dict[str, dict[str, int]] = {}
+        for (direction, condition), reasons in run.excluded.items():
+            for reason, count in reasons.items():
+                counts.setdefault(reason, {})[f"{direction} {condition}"] = count
+        for reason, where in counts.items():
+            largest = max(where.values())
+            notes.append(
+                f"{run.title}: up to {largest} examples excluded ({reason}) in "
+                f"{len(where)} conditions"
+            )
+    return notes
