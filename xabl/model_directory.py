@@ -141,6 +141,8 @@ def load(
         sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     try:
         stored = ocp.metadata(directory / _PARAMS).metadata
+        if stored is None:
+            raise ValueError("their description is damaged")
         _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, stored))
         wanted = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(

@@ -165,8 +165,8 @@ def hugging_face_bert(*, old=False):
     return state | {"cls.predictions.decoder.weight": words}
 
 
-def assert_is_bert(converted, state, *, old=False):
-    params = flat(converted.params)
+def assert_is_bert(params, state, *, old=False):
+    params = flat(params)
     scale, bias = ("gamma", "beta") if old else ("weight", "bias")
     expected = {
         "text_embeddings/word/embedding": "embeddings.word_embeddings.weight",
@@ -214,7 +214,7 @@ def assert_is_bert(converted, state, *, old=False):
 def test_old_bert(tmp_path):
     state = hugging_face_bert(old=True)
     converted = convert(write(tmp_path, state), BERT, "bert")
-    assert_is_bert(converted, state, old=True)
+    assert_is_bert(converted.params, state, old=True)
     assert converted.report["ignored"].keys() == {
         "bert.pooler.dense.weight",
         "bert.pooler.dense.bias",
@@ -226,7 +226,7 @@ def test_old_bert(tmp_path):
 def test_new_bert_without_pooler(tmp_path):
     state = hugging_face_bert()
     converted = convert(write(tmp_path, state), BERT, "bert")
-    assert_is_bert(converted, state)
+    assert_is_bert(converted.params, state)
     report = converted.report
     assert report["ignored"].keys() == {"bert.embeddings.position_ids"}
     assert report["merged"]["cls.predictions.decoder.bias"] == "cls.predictions.bias"
@@ -237,7 +237,7 @@ def test_bert_as_safetensors(tmp_path):
     del state["cls.predictions.decoder.weight"]
     path = tmp_path / "model.safetensors"
     save_file(state, path)
-    assert_is_bert(convert(path, BERT, "bert"), state, old=True)
+    assert_is_bert(convert(path, BERT, "bert").params, state, old=True)
 
 
 def test_bert_with_an_output_bias_of_its_own(tmp_path):

@@ -83,7 +83,7 @@ STATE = {
 def test_names_a_file_that_is_cut_anywhere(tmp_path, layout):
     content = write_torch_file(tmp_path / "whole.bin", STATE, layout).read_bytes()
     path = tmp_path / "cut.bin"
-    for length in range(len(content)):
+    for length in range(0, len(content), 3):
         path.write_bytes(content[:length])
         with pytest.raises(UserError, match=r"cut\.bin: .*fetch it again"):
             open_torch_file(path)

@@ -1,0 +1,187 @@
+"""Model directories: what is written is read back, and damage is named."""
+
+import dataclasses
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from tests.conversion.test_lxmert_and_bert import BERT
+from xabl import model_directory
+from xabl.errors import UserError
+from xabl.models.model import parameter_shapes
+
+
+@pytest.fixture(scope="module")
+def params():
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: rng.standard_normal(leaf.shape).astype(np.float32),
+        parameter_shapes(BERT),
+    )
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory):
+    path = tmp_path_factory.mktemp("vocabulary") / "words.txt"
+    path.write_text("".join(f"piece{number}\n" for number in range(BERT.vocab_size)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, params, vocabulary):
+    path = tmp_path_factory.mktemp("models") / "tiny"
+    model_directory.save(
+        path, BERT, params, vocabulary=vocabulary, report={"kind": "made up"}
+    )
+    return path
+
+
+@pytest.fixture
+def copy(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "copy")
+
+
+def test_reads_back_what_was_written(saved, params, vocabulary):
+    config, loaded = model_directory.load(saved)
+    assert config == BERT == model_directory.load_config(saved)
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+    kept = model_directory.vocabulary_path(saved)
+    assert kept.read_text() == vocabulary.read_text()
+    assert model_directory.load_report(saved)["kind"] == "made up"
+    assert sorted(path.name for path in saved.parent.iterdir()) == ["tiny"]
+
+
+def test_restores_straight_onto_every_device(saved):
+    mesh = Mesh(np.array(jax.devices()), ("devices",))
+    sharding = NamedSharding(mesh, PartitionSpec())
+    _, loaded = model_directory.load(saved, sharding)
+    assert all(leaf.sharding == sharding for leaf in jax.tree.leaves(loaded))
+    assert len(jax.devices()) == 8
+
+
+def test_a_directory_can_be_moved(copy, params):
+    moved = copy.rename(copy.with_name("moved"))
+    _, loaded = model_directory.load(moved)
+    jax.tree.map(np.testing.assert_array_equal, loaded, params)
+
+
+def test_without_vocabulary(tmp_path, params):
+    model_directory.save(tmp_path / "m", BERT, params, report={})
+    assert model_directory.vocabulary_path(tmp_path / "m") is None
+
+
+def test_refuses_to_replace_unless_told(copy, params):
+    other = jax.tree.map(lambda leaf: leaf + 1, params)
+    with pytest.raises(UserError, match="already holds a model; give --overwrite"):
+        model_directory.save(copy, BERT, other, report={})
+    model_directory.save(copy, BERT, other, report={}, overwrite=True)
+    _, loaded = model_directory.load(copy)
+    jax.tree.map(np.testing.assert_array_equal, loaded, other)
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def test_never_replaces_a_directory_of_another_kind(tmp_path, params):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(UserError, match="not a model directory, so it is never"):
+        model_directory.save(tmp_path, BERT, params, report={}, overwrite=True)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_leaves_nothing_behind_when_writing_fails(tmp_path, params, monkeypatch):
+    def full(*args, **kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(model_directory.ocp, "save", full)
+    with pytest.raises(UserError, match="No space left on device.*make room"):
+        model_directory.save(tmp_path / "m", BERT, params, report={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_output_under_a_file_cannot_be_written(tmp_path, params):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written .File exists.; choose"):
+        model_directory.save(tmp_path / "file" / "m", BERT, params, report={})
+
+
+def test_refuses_parameters_of_another_model(tmp_path, params):
+    wrong = jax.tree.map(lambda leaf: leaf, params)
+    wrong["mlm_head"]["bias"] = np.zeros(3, np.float32)
+    del wrong["sublayers_0"]
+    wrong["extra"] = np.zeros(1, np.float32)
+    with pytest.raises(UserError) as error:
+        model_directory.save(tmp_path / "m", BERT, wrong, report={})
+    message = str(error.value)
+    assert "mlm_head/bias has shape (3,), expected (30,)" in message
+    assert "missing sublayers_0/text/query/kernel" in message
+    assert "unexpected extra" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refuses_a_vocabulary_of_another_size(tmp_path, params, vocabulary):
+    config = dataclasses.replace(BERT, vocab_size=31)
+    with pytest.raises(UserError, match=r"has 30 word pieces .* has 31; give the voc"):
+        model_directory.check_vocabulary(vocabulary, config)
+    short = tmp_path / "short.txt"
+    short.write_text("piece\n" * 29)
+    with pytest.raises(UserError, match=r"short\.txt: has 29 word pieces"):
+        model_directory.save(tmp_path / "m", BERT, params, vocabulary=short, report={})
+    with pytest.raises(UserError, match=r"none\.txt: cannot be read"):
+        model_directory.check_vocabulary(tmp_path / "none.txt", BERT)
+
+
+def test_names_a_directory_that_is_none(tmp_path):
+    with pytest.raises(UserError, match="is not a model directory; .*convert_volta"):
+        model_directory.load(tmp_path)
+    with pytest.raises(UserError, match="nowhere: does not exist"):
+        model_directory.load(tmp_path / "nowhere")
+
+
+def _parameter_files(directory):
+    return sorted(p for p in (directory / "params").rglob("*") if p.is_file())
+
+
+def test_names_every_missing_or_cut_file(copy):
+    files = [path for path in _parameter_files(copy) if path.stat().st_size]
+    for path in files:
+        content = path.read_bytes()
+        name = str(path.relative_to(copy / "params"))
+        path.write_bytes(content[: len(content) // 2])
+        with pytest.raises(UserError) as cut:
+            model_directory.load(copy)
+        path.unlink()
+        with pytest.raises(UserError) as missing:
+            model_directory.load(copy)
+        path.write_bytes(content)
+        size = len(content)
+        assert f"{name}: {size // 2} bytes instead of {size}" in str(cut.value)
+        assert f"{name}: no bytes instead of {size}" in str(missing.value)
+        assert "incomplete" in str(cut.value) and str(copy) in str(cut.value)
+    model_directory.load(copy)
+
+
+def test_names_a_missing_report(copy):
+    (copy / "report.json").unlink()
+    with pytest.raises(UserError, match=r"report\.json: .*incomplete"):
+        model_directory.load(copy)
+
+
+@pytest.mark.parametrize("damaged", ["*", "state/_METADATA", "**/manifest.*"])
+def test_names_damage_that_keeps_the_sizes(copy, damaged):
+    for path in (copy / "params").rglob(damaged):
+        if path.is_file():
+            path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(UserError, match="copy: the parameters cannot be read"):
+        model_directory.load(copy)
+
+
+def test_names_a_configuration_that_is_not_the_parameters_own(copy):
+    fields = json.loads((copy / "config.json").read_text())
+    fields["intermediate_size"] = 13
+    (copy / "config.json").write_text(json.dumps(fields))
+    with pytest.raises(UserError, match="not those of its configuration") as error:
+        model_directory.load(copy)
+    assert "sublayers_1/text/intermediate/bias has shape (12,)" in str(error.value)
