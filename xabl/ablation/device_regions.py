@@ -64,12 +64,7 @@ def host_store(
     Raises:
         UserError: the features are not those the model was trained with.
     """
-    size = regions.features.shape[2]
-    if size != config.v_feature_size:
-        raise UserError(
-            f"the regions have {size} features, model {config.name} reads "
-            f"{config.v_feature_size}; use regions of the detector it was trained with"
-        )
+    check_feature_size(config, regions.features.shape[2], "the regions")
     present = np.arange(regions.boxes.shape[1]) < regions.num_boxes[:, None]
     return RegionStore(
         features=regions.features,
@@ -77,6 +72,19 @@ def host_store(
         present=present,
         average=average,
     )
+
+
+def check_feature_size(config: ModelConfig, size: int, source: str) -> None:
+    """Compares features with the model that is to read them.
+
+    Raises:
+        UserError: the sizes differ; names `source` and both.
+    """
+    if size != config.v_feature_size:
+        raise UserError(
+            f"{source}: {size} features a region, model {config.name} reads "
+            f"{config.v_feature_size}; use regions of the detector it was trained with"
+        )
 
 
 def relative_locations(

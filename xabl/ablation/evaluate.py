@@ -8,7 +8,6 @@ way.
 import dataclasses
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +17,6 @@ from xabl.ablation.device_regions import (
     ImageToken,
     RegionBatch,
     RegionStore,
-    host_store,
 )
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.losses import Scores
@@ -39,7 +37,6 @@ from xabl.ablation.scoring import (
     Scorer,
     WordBatch,
 )
-from xabl.data.regions.image_regions import StackedRegions
 from xabl.models.config import ModelConfig
 from xabl.parallel import LocalDevices
 from xabl.types import pytree
@@ -78,16 +75,15 @@ class Resident:
 class Request:
     """A model and what to ask it.
 
-    params: on the host or placed by `devices.replicate`.
-    regions: those the plan was built with, None for a text-only model.
-    average: `average_features` of the whole split.
+    params: on the host or placed by `LocalDevices.replicate`.
+    store: `host_store` of the regions the plan was built with; None for a text-only
+        model.
     """
 
     config: ModelConfig
-    params: Any
+    params: Params
     plan: Plan
-    regions: StackedRegions | None
-    average: np.ndarray | None
+    store: RegionStore | None
     options: Options = Options()
 
 
@@ -139,13 +135,12 @@ class Evaluation:
             top=options.top,
         )
         self.batch_size = options.batch_size or 32
-        store = None
-        if request.regions is not None:
-            store = host_store(request.config, request.regions, request.average)
         # What every step reads, placed once.
         self.placed = devices.replicate(
             Resident(
-                params=request.params, store=store, labels=label_table(request.plan)
+                params=request.params,
+                store=request.store,
+                labels=label_table(request.plan),
             )
         )
         self.programs: dict[Shape, Callable] = {}

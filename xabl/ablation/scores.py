@@ -42,6 +42,14 @@ class AblationScores:
     plan: Plan
     pairs: dict[Direction, PairScores]
 
+    @property
+    def num_scored(self) -> int:
+        """How many distinct pairs have their scores."""
+        return sum(
+            int(scored_pairs(self.plan, scores, direction).sum())
+            for direction, scores in self.pairs.items()
+        )
+
     def loss(self, name: str) -> Float32[np.ndarray, "examples conditions"] | None:
         """One loss in nats, NaN where it does not apply; None if it was not scored."""
         for direction, names in LOSSES.items():

@@ -1,0 +1,219 @@
+"""From files to a plan: everything an ablation reads, but for the parameters."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xabl import model_directory
+from xabl.ablation.conditions import (
+    THRESHOLDS,
+    Condition,
+    Direction,
+    Level,
+    all_conditions,
+)
+from xabl.ablation.device_regions import (
+    RegionStore,
+    average_features,
+    check_feature_size,
+    host_store,
+)
+from xabl.ablation.examples import (
+    VlBertPositions,
+    mentions_by_image,
+    prepare_examples,
+)
+from xabl.ablation.manifest import entities_sha256, file_sha256
+from xabl.ablation.plan import Plan, build_plan, check_scorable
+from xabl.ablation.scoring import scored_objective
+from xabl.data.flickr30k_entities import AnnotatedImage, read_split
+from xabl.data.regions import open_regions
+from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
+from xabl.data.word_pieces import WordPieces
+from xabl.errors import UserError
+from xabl.models.config import ModelConfig, RegionEmbedding
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputFiles:
+    """What to evaluate on; see the flags of `experiments.ablate`.
+
+    regions: None for a text-only model. vocabulary: None takes the model's own.
+    directions: None takes all that the model can be asked.
+    gold_labels: JSON list, by example a class of the detector's 1601 or null.
+    """
+
+    model: Path
+    entities: Path
+    split: str = "val"
+    regions: Path | None = None
+    vocabulary: Path | None = None
+    directions: tuple[Direction, ...] | None = None
+    thresholds: tuple[float, ...] = THRESHOLDS
+    vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
+    limit: int | None = None
+    skip_bad_examples: bool = False
+    gold_labels: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Inputs:
+    """What was found there.
+
+    examples_total: in the whole split. skipped: bad images and why.
+    hashes: of the files, by what they hold.
+    """
+
+    config: ModelConfig
+    word_pieces: WordPieces
+    plan: Plan
+    store: RegionStore | None
+    examples_total: int
+    skipped: dict[str, str]
+    hashes: dict[str, str | None]
+
+
+def read_inputs(files: InputFiles, say: Say = print) -> Inputs:
+    """Reads and checks all files, and builds the plan.
+
+    Args:
+        say: is told what the user should know, a line each.
+
+    Raises:
+        UserError: a file is missing, damaged or not for this model; nothing is left
+            to score.
+    """
+    config = model_directory.load_config(files.model)
+    conditions = model_conditions(config, files, say)
+    vocabulary = _vocabulary(config, files)
+    word_pieces = WordPieces(vocabulary)
+    skipped: dict[str, str] = {}
+
+    def skip(image_id: str, error: UserError) -> None:
+        skipped[image_id] = str(error)
+        say(f"skipped: {error}")
+
+    on_error = skip if files.skip_bad_examples else None
+    images = read_split(files.entities, files.split, on_error)
+    examples = prepare_examples(images, word_pieces)
+    regions = None
+    if not config.text_only:
+        regions = _regions(config, files, images, on_error)
+        asked_kl = any(c.direction is Direction.LANG4VIS for c in conditions)
+        if regions.cls_prob is None and asked_kl and scored_objective(config) != "3":
+            say(
+                f"{files.regions}: has no class distributions (cls_prob), so there is "
+                "no MRC-KL; MRC-XE is given"
+            )
+    if files.limit is not None and files.limit < 1:
+        raise UserError(f"--limit={files.limit}: give the number of examples to score")
+    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    plan = build_plan(
+        examples[: files.limit],
+        regions,
+        conditions,
+        mask_id=word_pieces.mask_id,
+        vlbert_positions=files.vlbert_positions if is_vl_bert else None,
+        gold_labels=_gold_labels(files.gold_labels, len(examples)),
+    )
+    check_scorable(plan)
+    store = None
+    if regions is not None:
+        # Over the whole split, whatever part of it is scored.
+        average = average_features(regions, mentions_by_image(examples))
+        store = host_store(config, regions, average)
+    return Inputs(
+        config=config,
+        word_pieces=word_pieces,
+        plan=plan,
+        store=store,
+        examples_total=len(examples),
+        skipped=skipped,
+        hashes={
+            "entities": entities_sha256(
+                files.entities, files.split, [image.image_id for image in images]
+            ),
+            "regions": None if regions is None else regions.sha256(),
+            "vocab": file_sha256(vocabulary),
+            "gold_labels": files.gold_labels and file_sha256(files.gold_labels),
+        },
+    )
+
+
+def model_conditions(
+    config: ModelConfig, files: InputFiles, say: Say
+) -> tuple[Condition, ...]:
+    """The conditions to score the model under.
+
+    A text-only model has one: the phrase's words from the rest of the caption.
+
+    Raises:
+        UserError: a direction was asked for that the model does not have.
+    """
+    directions = files.directions
+    if directions is None:
+        directions = (Direction.VIS4LANG,)
+        try:
+            scored_objective(config)
+            directions += (Direction.LANG4VIS,)
+        except UserError as error:
+            say(f"vis4lang only: {error}")
+    elif Direction.LANG4VIS in directions:
+        scored_objective(config)
+    if config.text_only:
+        return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
+    return all_conditions(directions, files.thresholds)
+
+
+def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:
+    vocabulary = files.vocabulary or model_directory.vocabulary_path(files.model)
+    if vocabulary is None:
+        raise UserError(
+            f"{files.model}: no vocabulary was kept with this model; give the "
+            "vocab.txt of its word pieces with --vocab"
+        )
+    model_directory.check_vocabulary(vocabulary, config)
+    return vocabulary
+
+
+def _regions(
+    config: ModelConfig,
+    files: InputFiles,
+    images: Sequence[AnnotatedImage],
+    on_error: Callable[[str, UserError], None] | None,
+) -> StackedRegions:
+    """Regions of all images of the split: the average features need every one."""
+    if files.regions is None:
+        raise UserError(
+            f"--regions: model {config.name} sees image regions; give the LMDB, TSV or "
+            "HDF5 file that holds them, or a store of experiments.import_regions"
+        )
+    with open_regions(files.regions) as source:
+        check_feature_size(config, source.feature_size, str(files.regions))
+        return source.read_all([image.image_id for image in images], on_error)
+
+
+def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:
+    if path is None:
+        return None
+    try:
+        labels = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--gold_labels={path}: cannot be read ({error})") from error
+    if not isinstance(labels, list) or len(labels) != count:
+        found = f"{len(labels)} of them" if isinstance(labels, list) else "no list"
+        raise UserError(
+            f"--gold_labels={path}: expected a list with one class or null for each of "
+            f"the split's {count} examples, found {found}"
+        )
+    for number, label in enumerate(labels):
+        known = type(label) is int and 0 <= label < DETECTOR_CLASSES
+        if label is not None and not known:
+            raise UserError(
+                f"--gold_labels={path}: entry {number} is {label!r}; expected null or "
+                f"a class 0 ... {DETECTOR_CLASSES - 1}"
+            )
+    return labels

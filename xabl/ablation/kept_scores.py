@@ -1,0 +1,116 @@
+"""Scores of a run under way, kept so that an interrupted one can be continued."""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xabl.ablation.conditions import Direction
+from xabl.ablation.plan import Plan
+from xabl.ablation.scores import AblationScores, put_scores
+from xabl.errors import UserError
+
+_RUN = "run.json"
+_SECONDS_BETWEEN_PARTS = 30.0
+
+
+class KeptScores:
+    """A folder of parts, each the scores of some pairs; every part is whole.
+
+    The folder says which run it belongs to: files, flags and parameters by hash.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._waiting: list[tuple[Direction, np.ndarray, dict[str, np.ndarray]]] = []
+        self._last_part = time.monotonic()
+
+    @property
+    def exist(self) -> bool:
+        return (self.folder / _RUN).is_file()
+
+    def begin(self, run: Mapping[str, Any]) -> None:
+        """Throws away what was kept and begins anew."""
+        self.discard()
+        self.folder.mkdir(parents=True)
+        _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
+
+    def load(self, run: Mapping[str, Any], plan: Plan) -> AblationScores:
+        """What was kept of this run.
+
+        Raises:
+            UserError: it was another run; names what differs.
+        """
+        before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
+        differing = differences(before, run)
+        if differing:
+            raise UserError(
+                f"{self.folder}: scores of another run are kept here ({differing}); "
+                "give the same flags and files, or start again with --overwrite"
+            )
+        scores = {direction: {} for direction in Direction}
+        for path in sorted(self.folder.glob("part-*.npz")):
+            with np.load(path, allow_pickle=False) as part:
+                arrays = dict(part)
+            direction = Direction(str(arrays.pop("direction")))
+            pairs = arrays.pop("pairs")
+            put_scores(scores[direction], plan, direction, pairs, arrays)
+        return AblationScores(plan=plan, pairs=scores)
+
+    def add(
+        self, direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
+    ) -> None:
+        """Keeps one step's scores, on disk within half a minute."""
+        self._waiting.append((direction, pairs, dict(values)))
+        if time.monotonic() - self._last_part > _SECONDS_BETWEEN_PARTS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what is not on disk yet."""
+        alike: dict = {}
+        for direction, pairs, values in self._waiting:
+            widths = tuple(value.shape[1:] for value in values.values())
+            alike.setdefault((direction, widths), []).append({"pairs": pairs, **values})
+        number = len(list(self.folder.glob("part-*.npz")))
+        for (direction, _), steps in alike.items():
+            arrays = {
+                name: np.concatenate([step[name] for step in steps])
+                for name in steps[0]
+            }
+            path = self.folder / f"part-{number:06d}.npz"
+            temporary = self.folder / f".{path.name}"  # savez insists on its suffix
+            np.savez(temporary, direction=direction.value, **arrays)
+            os.replace(temporary, path)
+            number += 1
+        self._waiting.clear()
+        self._last_part = time.monotonic()
+
+    def discard(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What sets two runs apart, in words; empty when nothing does."""
+    now = json.loads(json.dumps(now))
+    return "; ".join(
+        f"{key} was {_short(before.get(key))}, is {_short(now.get(key))}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_bytes(content)
+    os.replace(temporary, path)

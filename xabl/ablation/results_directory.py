@@ -1,0 +1,131 @@
+"""The directory an ablation writes: it appears when it is complete, or not at all.
+
+scores.parquet       a row per example and condition
+examples.parquet     a row per example
+predictions.parquet  most probable predictions, only on request
+summary.tsv          means in bits
+manifest.json        files, flags, versions, counts
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from xabl.ablation.kept_scores import KeptScores, differences
+from xabl.errors import UserError
+
+_MANIFEST = "manifest.json"
+
+
+class ResultsDirectory:
+    """Where results go, and where a run under way keeps its scores."""
+
+    def __init__(self, path: Path | str, *, overwrite: bool, resume: bool):
+        """Looks whether results may and can be written there.
+
+        Raises:
+            UserError: results are there already, or an interrupted run's scores, and
+                neither flag says what to do with them; something else is there; the
+                folder cannot be written.
+        """
+        self.path = Path(path).absolute()
+        self.overwrite, self.resume = overwrite, resume
+        self.kept = KeptScores(self.path.with_name(f".{self.path.name}.unfinished"))
+        if overwrite and resume:
+            raise UserError("--overwrite and --resume: give one of them")
+        self._check_path()
+        if self.kept.exist and not overwrite and not resume:
+            raise UserError(
+                f"{self.path}: an interrupted run's scores are kept beside it; "
+                "continue it with --resume or start again with --overwrite"
+            )
+        self._check_writable()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it holds results."""
+        return (self.path / _MANIFEST).is_file()
+
+    def check_same(self, identity: Mapping[str, Any]) -> None:
+        """Compares the finished results with the run that was to be continued.
+
+        Raises:
+            UserError: they are of another run; names what differs.
+        """
+        manifest = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+        differing = differences(manifest.get("identity", {}), identity)
+        if differing:
+            raise UserError(
+                f"{self.path}: holds results of another run ({differing}); choose "
+                "another --output or replace them with --overwrite"
+            )
+
+    def _check_path(self) -> None:
+        if not self.path.exists() or (
+            self.path.is_dir() and not any(self.path.iterdir())
+        ):
+            return
+        if not self.is_finished:
+            raise UserError(
+                f"{self.path}: exists and holds no results of experiments.ablate; "
+                "choose another --output"
+            )
+        if not self.overwrite and not self.resume:
+            raise UserError(
+                f"{self.path}: holds results already; choose another --output or "
+                "replace them with --overwrite"
+            )
+
+    def _check_writable(self) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".xabl-"):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"{self.path}: cannot be written ({error.strerror}); choose another "
+                "--output"
+            ) from error
+
+    def write(
+        self,
+        tables: Mapping[str, pa.Table],
+        summary: str,
+        manifest: Mapping[str, Any],
+    ) -> None:
+        """Puts finished results in place, and takes the kept scores away.
+
+        Raises:
+            UserError: the disk is full or the folder not writable any more; the kept
+                scores stay.
+        """
+        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+        old = new.with_suffix(".old")
+        try:
+            new.mkdir(parents=True)
+            for name, table in tables.items():
+                pq.write_table(table, new / f"{name}.parquet", compression="zstd")
+            (new / "summary.tsv").write_text(summary, encoding="utf-8")
+            text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+            (new / _MANIFEST).write_text(text, encoding="utf-8")
+            if self.path.exists():
+                os.rename(self.path, old)
+            os.rename(new, self.path)
+        except OSError as error:
+            if old.exists() and not self.path.exists():
+                os.rename(old, self.path)
+            raise UserError(
+                f"{self.path}: results cannot be written ({error.strerror}); the "
+                "scores are kept: make room and run again with --resume"
+            ) from error
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+            shutil.rmtree(old, ignore_errors=True)
+        self.kept.discard()

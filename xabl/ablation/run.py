@@ -1,0 +1,225 @@
+"""One ablation from files to a results directory: what `experiments.ablate` does."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from xabl import model_directory
+from xabl.ablation import manifest
+from xabl.ablation.conditions import Direction
+from xabl.ablation.evaluate import Options, Request, ablate
+from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.results_directory import ResultsDirectory
+from xabl.ablation.scores import AblationScores
+from xabl.ablation.summary import summarise, summary_text, summary_tsv
+from xabl.ablation.tables import examples_table, predictions_table, scores_table
+from xabl.parallel import LocalDevices
+from xabl.progress import Progress
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What to evaluate, how, and where the results go.
+
+    label: what the model is called in tables; its configuration's name by default.
+    devices: how many local devices to use; all by default.
+    flags: as the user gave them, for the manifest.
+    """
+
+    files: InputFiles
+    evaluation: Options
+    output: Path
+    overwrite: bool = False
+    resume: bool = False
+    label: str | None = None
+    model_seed: int | None = None
+    devices: int | None = None
+    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def run(options: RunOptions) -> None:
+    """Evaluates one model and writes the results directory.
+
+    Interrupted, what was scored is kept beside `output` for `resume`.
+
+    Raises:
+        UserError: bad input, or results that cannot be written.
+    """
+    clock = _Clock()
+    results = ResultsDirectory(
+        options.output, overwrite=options.overwrite, resume=options.resume
+    )
+    devices = LocalDevices(options.devices)
+    inputs = read_inputs(options.files, _say)
+    _, params = model_directory.load(options.files.model, sharding=devices.replicated)
+    identity = _identity(options, inputs, manifest.params_sha256(params))
+    clock.phase_ends("load")
+    if results.is_finished and options.resume:
+        results.check_same(identity)
+        _say(f"{results.path}: finished already, nothing to resume")
+        return
+    scores = _scores(options, inputs, params, devices, results, identity)
+    clock.phase_ends("score")
+    label = options.label or inputs.config.name
+    rows = summarise(scores)
+    tables = {
+        "scores": scores_table(scores, inputs.word_pieces),
+        "examples": examples_table(inputs.plan.examples),
+    }
+    if options.evaluation.top:
+        tables["predictions"] = predictions_table(scores, inputs.word_pieces)
+    clock.phase_ends("write")
+    results.write(
+        tables,
+        summary_tsv(label, rows),
+        _manifest(options, inputs, devices, identity, clock),
+    )
+    whole = options.files.limit is None and not inputs.skipped
+    print(
+        summary_text(
+            inputs.config.name, rows, whole_split=options.files.split if whole else None
+        )
+    )
+    print(f"wrote {results.path}")
+
+
+def _scores(
+    options: RunOptions,
+    inputs: Inputs,
+    params: Any,
+    devices: LocalDevices,
+    results: ResultsDirectory,
+    identity: Mapping[str, Any],
+) -> AblationScores:
+    request = Request(
+        config=inputs.config,
+        params=params,
+        plan=inputs.plan,
+        store=inputs.store,
+        options=options.evaluation,
+    )
+    kept, found = results.kept, None
+    if options.resume and kept.exist:
+        found = kept.load(identity, inputs.plan)
+    else:
+        if options.resume:
+            _say("nothing to resume: starting from the first example")
+        kept.begin(identity)
+    plan = inputs.plan
+    left = len(plan.mlm) + len(plan.mrc) - (found.num_scored if found else 0)
+    with Progress(left, "inputs") as progress:
+
+        def on_scores(
+            direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
+        ) -> None:
+            kept.add(direction, pairs, values)
+            progress.update(len(pairs))
+
+        try:
+            return ablate(request, devices, found=found, on_scores=on_scores)
+        finally:
+            kept.flush()
+
+
+def _identity(
+    options: RunOptions, inputs: Inputs, params_sha256: str
+) -> dict[str, Any]:
+    """All that scores depend on; a run is continued only where none of it changed."""
+    files, evaluation = options.files, options.evaluation
+    config = json.dumps(inputs.config.to_dict(), sort_keys=True)
+    return {
+        "params_sha256": params_sha256,
+        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
+        **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
+        "split": files.split,
+        "limit": files.limit,
+        "conditions": [f"{c.direction} {c.name}" for c in inputs.plan.conditions],
+        "vlbert_positions": files.vlbert_positions.value,
+        "image_token": evaluation.image_token.value,
+        "precision": evaluation.precision.value,
+        "save_predictions": evaluation.top,
+        "skipped": inputs.skipped,
+    }
+
+
+def _manifest(
+    options: RunOptions,
+    inputs: Inputs,
+    devices: LocalDevices,
+    identity: Mapping[str, Any],
+    clock: "_Clock",
+) -> dict[str, Any]:
+    plan, config = inputs.plan, inputs.config
+    directions = [d.value for d in Direction if plan.columns(d)]
+    thresholds = [c.threshold for c in plan.conditions if c.threshold is not None]
+    return {
+        "format": manifest.FORMAT,
+        "model": {
+            "label": options.label or config.name,
+            "name": config.name,
+            "seed": options.model_seed,
+            "directory_name": Path(options.files.model).absolute().name,
+            "config": config.to_dict(),
+            "params_sha256": identity["params_sha256"],
+        },
+        "data": {
+            "split": options.files.split,
+            **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
+            "examples_total": inputs.examples_total,
+            "limit": options.files.limit,
+        },
+        "flags": dict(options.flags),
+        "directions": directions,
+        "thresholds": thresholds,
+        "scored": plan.num_scored,
+        "distinct": len(plan.mlm) + len(plan.mrc),
+        "excluded": manifest.excluded_counts(plan),
+        "skipped": inputs.skipped,
+        "versions": manifest.versions(),
+        "device": devices.description,
+        "precision": options.evaluation.precision.value,
+        "git_commit": manifest.git_commit(),
+        "started": clock.started,
+        "seconds": clock.total,
+        "seconds_by_phase": clock.phases,
+        "identity": dict(identity),
+    }
+
+
+def use_compilation_cache() -> None:
+    """Keeps compiled programs in the user's cache folder, for the next run."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = str(Path(home) / "xabl" / "compiled")
+    jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+class _Clock:
+    """When a run started, and seconds by phase."""
+
+    def __init__(self):
+        self.started = manifest.now()
+        self.phases: dict[str, float] = {}
+        self._begin = self._last = time.perf_counter()
+
+    def phase_ends(self, name: str) -> None:
+        now = time.perf_counter()
+        self.phases[name] = round(now - self._last, 3)
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        return round(time.perf_counter() - self._begin, 3)
