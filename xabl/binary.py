@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from xabl.errors import UserError
 
@@ -25,6 +25,9 @@ def run(main: Callable[[], None]) -> None:
                 file=sys.stderr,
             )
             sys.exit(1)
+        if not flags.FLAGS["verbosity"].present:
+            # Libraries report every file they open; absl's default shows it.
+            logging.set_verbosity(logging.WARNING)
         try:
             main()
         except UserError as error:
