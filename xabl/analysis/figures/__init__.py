@@ -1,0 +1,100 @@
+"""The figures of Frank, Bugliarello & Elliott (EMNLP 2021), for any set of results."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xabl.analysis import comparisons, effects
+from xabl.analysis.bootstrap import RESAMPLES, ImageBootstrap
+from xabl.analysis.figures import conditions, matrix, threshold
+from xabl.analysis.figures.style import Drawn as Drawn
+from xabl.analysis.figures.style import NotDrawn as NotDrawn
+from xabl.analysis.figures.style import save
+from xabl.analysis.files import write_table, write_text
+from xabl.analysis.study import Paths, Study, load_study
+from xabl.errors import UserError
+
+FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
+    1: ("both_directions", conditions.both_directions),
+    2: ("overlap_threshold", threshold.overlap_threshold),
+    3: ("seeds", conditions.over_seeds),
+    4: ("initialisation", conditions.initialisation),
+    5: ("training_threshold", conditions.training_threshold),
+    6: ("loss", conditions.loss),
+    7: ("labelmatch", conditions.labelmatch),
+    8: ("labelmatch_agree", conditions.labelmatch_agree),
+    9: ("confusion", matrix.confusion_matrix),
+}
+
+
+def write_figures(
+    results: Paths,
+    output: Path,
+    *,
+    numbers: Sequence[int] = tuple(FIGURES),
+    tables: bool = True,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> str:
+    """Draws what the results allow and says what was drawn, what not, and why.
+
+    Writes figure_<number>_<name>.{pdf,svg,png,tsv}, figures.md (captions, what is not
+    drawn) and, with `tables`, tables/<name>.{csv,parquet,tex}.
+
+    Raises:
+        UserError: results that cannot be read or compared; no such figure.
+    """
+    unknown = sorted(set(numbers) - set(FIGURES))
+    if unknown:
+        raise UserError(
+            f"no figure {unknown[0]}; there are {min(FIGURES)} to {max(FIGURES)}"
+        )
+    study = load_study(results)
+    bootstrap = effects.bootstrap_of(study, resamples, seed)
+    drawn, missing = [], []
+    for number in sorted(set(numbers)):
+        name, draw = FIGURES[number]
+        stem = f"figure_{number}_{name}"
+        try:
+            figure = draw(study, bootstrap)
+        except NotDrawn as reason:
+            missing.append(f"Figure {number} ({name}): {reason}.")
+            continue
+        save(figure, output, stem)
+        drawn.append(f"**Figure {number}** (`{stem}`). {figure.caption}")
+    if tables:
+        for name, table in all_tables(study, bootstrap).items():
+            write_table(output / "tables", name, table)
+    sections = [("Figures", drawn), ("Not drawn", missing), ("Notes", study.notes)]
+    text = "".join(
+        f"# {title}\n\n" + "".join(f"- {line}\n" for line in lines) + "\n"
+        for title, lines in sections
+        if lines
+    )
+    write_text(output / "figures.md", text.rstrip() + "\n")
+    return (
+        f"{len(drawn)} figures written to {output}\n"
+        + "".join(f"not drawn: {line}\n" for line in missing)
+        + "".join(f"note: {note}\n" for note in study.notes)
+    )
+
+
+def all_tables(study: Study, bootstrap: ImageBootstrap) -> dict:
+    """Every table of a study by name, as tidy data frames (bits)."""
+    types, pieces = effects.by_phrase_type(study), effects.by_target_pieces(study)
+    tables = {
+        "runs": comparisons.run_means(study),
+        "means": effects.means(study, bootstrap),
+        "differences": effects.differences(study, bootstrap),
+        "differences_by_phrase_type": effects.differences(
+            study, bootstrap, groups=types
+        ),
+        "differences_by_target_pieces": effects.differences(
+            study, bootstrap, groups=pieces, metrics=("mlm",)
+        ),
+        "thresholds": effects.thresholds(study, bootstrap),
+        "asymmetry": effects.asymmetry(study, bootstrap),
+        "seeds": comparisons.seeds(study),
+        "published": comparisons.published(study),
+        "model_pairs": comparisons.compare_models(study, bootstrap),
+    }
+    return {name: table for name, table in tables.items() if not table.empty}

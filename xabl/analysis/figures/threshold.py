@@ -1,0 +1,99 @@
+"""Figure 2: MLM against the overlap threshold, with the share of regions ablated."""
+
+import math
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from xabl.analysis import effects
+from xabl.analysis.bootstrap import ImageBootstrap
+from xabl.analysis.figures import selection
+from xabl.analysis.figures.panels import Panel, Series, add_legend, draw_panel, table
+from xabl.analysis.figures.style import SETTINGS, Drawn, NotDrawn
+from xabl.analysis.metrics import in_order, mask_name, threshold
+from xabl.analysis.study import Study
+
+
+def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
+    """One line a main model; above it bars of the mean share of ablated regions."""
+    chosen = selection.main_models(study)
+    rows = effects.thresholds(chosen, bootstrap)
+    if rows.empty or rows["threshold"].nunique() < 2:
+        raise NotDrawn("fewer than two overlap thresholds were run")
+    conditions = in_order(rows["condition"])
+    series = []
+    for model in chosen.models:
+        own = rows[rows["model"] == model.label].set_index("condition")
+        own = own.reindex(conditions)
+        if own["mean"].notna().sum() > 1 and not model.text_only():
+            columns = (own[name].tolist() for name in ("mean", "low", "high"))
+            y, low, high = (tuple(column) for column in columns)
+            series.append(Series(label=model.label, y=y, low=low, high=high))
+    if not series:
+        raise NotDrawn("no model was run with several overlap thresholds")
+    panel = Panel(
+        title="",
+        xlabel="Regions ablated: overlap with the phrase above threshold",
+        ylabel="MLM (bits)",
+        positions=tuple(mask_name(condition) for condition in conditions),
+        series=tuple(series),
+    )
+    shares = [effects.ablated_share(chosen, condition) for condition in conditions]
+    labels = [one.label for one in series]
+    values = table([panel]).drop(columns="panel")
+    by_position = dict(zip(panel.positions, shares, strict=True))
+    values["ablated_share"] = [by_position[p] for p in values["position"]]
+    values["threshold"] = [
+        threshold(c) if threshold(c) is not None else math.nan for c in conditions
+    ] * len(series)
+    gaps = [
+        f"{model.label}: {condition} was not run"
+        for model in chosen.models
+        if model.label in labels
+        for condition in conditions
+        if model.cell("mlm", condition).bits is None
+    ]
+    caption = (
+        "MLM loss against the overlap threshold above which a region is ablated "
+        "(baseline: None). Bars on top: mean share of an image's regions ablated. "
+        "Error bars: 95% intervals of the mean (images resampled)."
+    )
+    if gaps:
+        caption += f" Gaps: {'; '.join(gaps)}."
+    return Drawn(figure=_draw(panel, shares, labels), table=values, caption=caption)
+
+
+def _draw(panel: Panel, shares: list[float], labels: list[str]) -> Figure:
+    with matplotlib.rc_context(SETTINGS):
+        width = 6.5
+        figure = Figure(figsize=(width, 4.4))
+        grid = figure.add_gridspec(
+            2,
+            1,
+            height_ratios=(1, 3.2),
+            hspace=0.1,
+            left=0.1,
+            right=0.98,
+            top=0.97,
+            bottom=0.12,
+        )
+        handles = draw_panel(figure, grid[1], panel, labels)
+        top = figure.add_subplot(grid[0])
+        heights = [0.0 if math.isnan(share) else share for share in shares]
+        bars = top.bar(
+            range(len(shares)), heights, color="#bbbbbb", edgecolor="#555555"
+        )
+        top.bar_label(
+            bars,
+            ["?" if math.isnan(share) else f"{share:.2f}" for share in shares],
+            fontsize=7.5,
+            padding=1.5,
+        )
+        top.set_xlim(-0.35 - 0.15, len(shares) - 0.5)
+        top.set_ylim(0, 1.25)
+        top.set_yticks([0, 0.5, 1])
+        top.set_xticks(range(len(shares)), [])
+        top.grid(axis="x", visible=False)
+        top.set_ylabel("Ablated\nshare")
+        add_legend(figure, handles, width)
+        return figure
