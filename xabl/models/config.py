@@ -7,7 +7,7 @@ al., TACL 2021), so that a published file and a `ModelConfig` can be read side b
 import dataclasses
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -262,10 +262,10 @@ class ModelConfig:
                 )
         values = {key: value for key, value in fields.items() if key in kinds}
         try:
-            decoded = {key: _decode(kinds[key], value) for key, value in values.items()}
+            decoded = {
+                key: _decode(key, kinds[key], value) for key, value in values.items()
+            }
             return cls(**decoded)
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{source}: {error}") from error
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
 
@@ -277,8 +277,15 @@ class ModelConfig:
         }
 
 
-def _decode(kind: Any, value: Any) -> Any:
+def _decode(key: str, kind: Any, value: Any) -> Any:
     """One JSON value as the field's type."""
+    try:
+        return _converted(kind, value)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"field {key}: {error}") from error
+
+
+def _converted(kind: Any, value: Any) -> Any:
     if kind is RegionEmbedding:
         return RegionEmbedding.NONE if value is None else RegionEmbedding(value)
     if kind is Fusion or kind is GlobalImage:
@@ -289,7 +296,8 @@ def _decode(kind: Any, value: Any) -> Any:
         return tuple(sorted((int(key), int(number)) for key, number in value.items()))
     if kind == tuple[tuple[str, float], ...]:
         return tuple((str(key), float(weight)) for key, weight in value.items())
-    if kind in (int, float, bool, str) and not isinstance(value, (int, float, str)):
+    accepted = (int, float) if kind is float else kind
+    if kind in (int, float, bool, str) and not isinstance(value, accepted):
         raise ValueError(f"expected {kind.__name__}, found {value!r}")
     return value
 
@@ -306,8 +314,13 @@ def _encode(kind: Any, value: Any) -> Any:
     return value
 
 
-def _problems(config: ModelConfig):
+def _problems(config: ModelConfig) -> Iterator[str]:
     """Yields what is wrong, one line each."""
+    sizes = [key for key, value in vars(config).items() if isinstance(value, int)]
+    for key in sizes:
+        if key != "image_head_ln" and getattr(config, key) < 1:
+            yield f"{key} is {getattr(config, key)}, it must be at least 1"
+            return  # what follows divides by them
     attention, feed_forward = config.attention_sublayers, config.ff_sublayers
     both = sorted(attention & feed_forward)
     if both:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from xabl.models.config import ModelConfig
@@ -35,7 +36,7 @@ class Numerics(nn.Module):
     """
 
     config: ModelConfig
-    dtype: jnp.dtype = jnp.float32
+    dtype: DTypeLike = jnp.float32
     precision: str = "highest"
 
     def dense(self, width: int) -> nn.Dense:

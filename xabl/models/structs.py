@@ -1,13 +1,11 @@
 """What goes into a model and what comes out."""
 
-import dataclasses
-
-import jax
 from jaxtyping import Array, Bool, Float, Int
 
+from xabl.types import pytree
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+
+@pytree
 class TextInput:
     """Word pieces: [CLS] ... [SEP], then padding.
 
@@ -22,8 +20,7 @@ class TextInput:
     position_shift_start: Int[Array, " batch"]
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class RegionInput:
     """Image regions, the [IMG] row included where the model has one.
 
@@ -35,8 +32,7 @@ class RegionInput:
     mask: Bool[Array, "batch regions"]
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class Streams:
     """Hidden states of both streams; one that is absent or not wanted is None."""
 
@@ -44,8 +40,7 @@ class Streams:
     regions: Float[Array, "batch regions region_hidden"] | None
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class ModelOutput:
     """Scores of every head, and the hidden states they came from.
 
