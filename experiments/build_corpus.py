@@ -14,9 +14,9 @@ Conceptual Captions:
 Flickr30k Entities:
   python -m experiments.build_corpus --source=flickr30k.lmdb
       --captions=flickr30k_entities --output=corpora/flickr30k --split=val
-A synthetic world of experiments.make_world:
-  python -m experiments.build_corpus --source=world/regions_train.h5
-      --captions=world/caption_train.json --output=corpora/world --split=train
+A synthetic world of experiments.make_world, all five captions of each image:
+  python -m experiments.build_corpus --source=world/regions.h5
+      --captions=world/flickr30k_entities --output=corpora/world --split=train
 """
 
 from pathlib import Path

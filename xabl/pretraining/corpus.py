@@ -72,14 +72,15 @@ class Corpus:
                 f"{folder}: a part of the corpus is missing or damaged ({error}); "
                 "build it again with experiments.build_corpus"
             ) from error
-        self.metadata = dict(builder.info.metadata)
+        self.metadata = dict(builder.info.metadata or {})
         self._features = builder.info.features
         self.captions: pyarrow.ChunkedArray = table["caption"].combine_chunks()
         self.image_of: Int32[np.ndarray, " examples"] = table["record"].to_numpy()
-        if len(self._records) != self.metadata["num_images"]:
+        if len(self._records) != self.metadata.get("num_images"):
             raise UserError(
-                f"{folder} has {len(self._records)} of {self.metadata['num_images']} "
-                "images; build it again with experiments.build_corpus"
+                f"{folder}: a part of the corpus is missing: metadata.json and the "
+                "records do not agree on the number of images; build it again with "
+                "experiments.build_corpus"
             )
 
     def __len__(self) -> int:

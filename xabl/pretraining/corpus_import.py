@@ -57,7 +57,7 @@ def build_corpus(request: CorpusRequest) -> str:
         itertools.islice(images, request.limit), unit=" images", disable=None
     )
     write_corpus(
-        progress,
+        iter(progress),
         request.output,
         request.split,
         num_boxes=request.num_boxes,

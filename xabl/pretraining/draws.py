@@ -1,7 +1,6 @@
 """Random numbers of an example: a function of seed, epoch and example alone."""
 
 import dataclasses
-from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -64,7 +63,7 @@ def draw(
 
 
 def _uniform(
-    seed: int, epoch: int, examples: Sequence[int], count: int
+    seed: int, epoch: int, examples: Int64[np.ndarray, " batch"], count: int
 ) -> Float64[np.ndarray, "batch _"]:
     """`count` numbers for each example."""
     numbers = np.empty((len(examples), count))
