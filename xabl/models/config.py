@@ -7,7 +7,7 @@ al., TACL 2021), so that a published file and a `ModelConfig` can be read side b
 import dataclasses
 import enum
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +144,10 @@ class ModelConfig:
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
-        problems = list(_problems(self))
+        # Not at the top: what checks a configuration must know what one is.
+        from xabl.models.config_problems import config_problems
+
+        problems = list(config_problems(self))
         if problems:
             raise UserError(
                 f"configuration {self.name!r} does not describe a model:\n  "
@@ -312,104 +315,3 @@ def _encode(kind: Any, value: Any) -> Any:
     if isinstance(value, tuple):
         return list(value)
     return value
-
-
-def _problems(config: ModelConfig) -> Iterator[str]:
-    """Yields what is wrong, one line each."""
-    sizes = [key for key, value in vars(config).items() if isinstance(value, int)]
-    for key in sizes:
-        if key != "image_head_ln" and getattr(config, key) < 1:
-            yield f"{key} is {getattr(config, key)}, it must be at least 1"
-            return  # what follows divides by them
-    attention, feed_forward = config.attention_sublayers, config.ff_sublayers
-    both = sorted(attention & feed_forward)
-    if both:
-        yield f"sublayers {both} are both attention and feed-forward"
-    numbers = attention | feed_forward
-    if not numbers:
-        yield "no sublayers"
-    elif numbers != set(range(len(numbers))):
-        missing = sorted(set(range(max(numbers) + 1)) - numbers)
-        yield f"sublayers are not contiguous from 0: {missing} are missing"
-    stray = sorted(set(config.shared_sublayers) - numbers)
-    if stray:
-        yield f"shared_sublayers {stray} do not exist"
-    loose = sorted(set(config.single_ln_sublayers) - set(config.shared_sublayers))
-    if loose:
-        yield f"single_ln_sublayers {loose} are not among shared_sublayers"
-    for sublayer in sorted(attention - feed_forward):
-        text = config.attention_sizes(sublayer, regions=False)
-        region = config.attention_sizes(sublayer, regions=True)
-        sides = [("", text)]
-        if not config.text_only:
-            sides.append(("v_", region))
-        for prefix, (width, heads) in sides:
-            if width % heads:
-                yield (
-                    f"sublayer {sublayer}: {prefix}attention size {width} is not a "
-                    f"multiple of its {heads} heads"
-                )
-        crossed = (
-            sublayer in config.tv_attn_sublayers or sublayer in config.vt_attn_sublayers
-        )
-        if crossed and text != region:
-            yield (
-                f"sublayer {sublayer}: words and regions attend to each other with "
-                f"different (size, heads): {text} and {region}"
-            )
-    if config.shared_sublayers and config.hidden_size != config.v_hidden_size:
-        yield (
-            f"shared_sublayers need equal streams, hidden_size is {config.hidden_size} "
-            f"and v_hidden_size {config.v_hidden_size}"
-        )
-    # These share a LayerNorm or a table between words and regions.
-    one_width = (
-        RegionEmbedding.UNITER,
-        RegionEmbedding.VISUALBERT,
-        RegionEmbedding.VL_BERT,
-    )
-    if (
-        config.image_embeddings in one_width
-        and config.hidden_size != config.v_hidden_size
-    ):
-        yield (
-            f"{config.image_embeddings.value} embeddings need v_hidden_size equal to "
-            f"hidden_size, they are {config.v_hidden_size} and {config.hidden_size}"
-        )
-    if config.image_embeddings is RegionEmbedding.VL_BERT:
-        width = 8 * (config.v_coordinate_embeddings_dim or 0)
-        if width != config.v_feature_size:
-            yield (
-                f"vl-bert: v_feature_size {config.v_feature_size} must be 8 x "
-                f"v_coordinate_embeddings_dim ({config.v_coordinate_embeddings_dim})"
-            )
-        if config.type_vocab_size < 3:
-            yield f"vl-bert needs type_vocab_size 3, found {config.type_vocab_size}"
-    elif config.type_vocab_size < 2 and not config.text_only:
-        yield f"type_vocab_size is {config.type_vocab_size}, at least 2 is needed"
-    if config.text_only:
-        crossing = (
-            config.tv_attn_sublayers
-            + config.vt_attn_sublayers
-            + config.vv_attn_sublayers
-            + config.v_ff_sublayers
-        )
-        if crossing or config.visual_targets:
-            yield "a text-only model has neither region sublayers nor visual targets"
-        if config.fusion_method is not Fusion.NONE:
-            yield 'a text-only model has fusion_method "none"'
-    elif config.num_locs not in (4, 5):
-        yield f"num_locs is {config.num_locs}, expected 4 or 5"
-    if config.fusion_method in (Fusion.MUL, Fusion.SUM) and (
-        config.pooler_size != config.v_pooler_size
-    ):
-        yield (
-            f"fusion {config.fusion_method.value} needs equal poolers, pooler_size is "
-            f"{config.pooler_size} and v_pooler_size {config.v_pooler_size}"
-        )
-    for target in config.visual_targets:
-        if target not in VISUAL_TARGET_SIZES:
-            yield f'visual target "{target}" is not one of 0 ... 6'
-    for key in ("hidden_act", "v_hidden_act", "fusion_act"):
-        if getattr(config, key) not in ACTIVATIONS:
-            yield f"{key} is {getattr(config, key)!r}, expected one of {ACTIVATIONS}"
