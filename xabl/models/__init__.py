@@ -1,6 +1,7 @@
 """The models: one gated bimodal framework and the configurations that name them.
 
 config           the frozen `ModelConfig`, read from the reference's JSON
+config_problems  why a configuration does not describe a model
 presets          the published configurations by name
 structs          typed inputs and outputs
 layers           dense, LayerNorm, activations
