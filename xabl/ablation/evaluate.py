@@ -6,10 +6,13 @@ way.
 """
 
 import dataclasses
+import functools
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation.conditions import Direction
@@ -18,10 +21,15 @@ from xabl.ablation.device_regions import (
     RegionBatch,
     RegionStore,
 )
-from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.losses import Scores
 from xabl.ablation.plan import Plan
-from xabl.ablation.schedule import ScoreStep, Shape, score_steps
+from xabl.ablation.schedule import (
+    EMPTY,
+    Schedule,
+    ScoreStep,
+    Shape,
+    TableSizes,
+    TableStep,
+)
 from xabl.ablation.scores import (
     AblationScores,
     check_finite,
@@ -33,13 +41,15 @@ from xabl.ablation.scoring import (
     MlmTargets,
     MrcTargets,
     Params,
+    PlaceBatch,
     Precision,
+    Resident,
     Scorer,
+    Tables,
     WordBatch,
 )
 from xabl.models.config import ModelConfig
 from xabl.parallel import LocalDevices
-from xabl.types import pytree
 
 # Steps under way before the first one's results are waited for.
 _STEPS_AHEAD = 4
@@ -60,15 +70,6 @@ class Options:
     image_token: ImageToken = ImageToken.PUBLISHED
     batch_size: int | None = None
     top: int = 0
-
-
-@pytree
-class Resident:
-    """What stays on every device while a request is evaluated."""
-
-    params: Params
-    store: RegionStore | None
-    labels: LabelTable
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,13 +110,10 @@ def ablate(
     evaluation = Evaluation(request, LocalDevices() if devices is None else devices)
     plan = request.plan
     scores = {d: dict(found.pairs.get(d, {})) if found else {} for d in Direction}
-    steps = score_steps(
-        plan,
-        devices=len(evaluation.devices),
-        batch_size=evaluation.batch_size,
-        done={d: scored_pairs(plan, scores[d], d) for d in Direction},
+    schedule = evaluation.schedule(
+        done={d: scored_pairs(plan, scores[d], d) for d in Direction}
     )
-    for direction, pairs, values in evaluation.run(steps):
+    for direction, pairs, values in evaluation.run(schedule):
         check_finite(plan, direction, pairs, values)
         put_scores(scores[direction], plan, direction, pairs, values)
         if on_scores is not None:
@@ -135,74 +133,126 @@ class Evaluation:
             top=options.top,
         )
         self.batch_size = options.batch_size or 32
+        self.has_regions = request.store is not None
         # What every step reads, placed once.
-        self.placed = devices.replicate(
+        self.resident = devices.replicate(
             Resident(
                 params=request.params,
                 store=request.store,
                 labels=label_table(request.plan),
             )
         )
-        self.programs: dict[Shape, Callable] = {}
+        self._programs: dict[Any, Callable] = {}
+
+    def schedule(self, done: dict[Direction, np.ndarray] | None = None) -> Schedule:
+        """The steps that score all pairs that are not done."""
+        return Schedule(
+            self.plan,
+            devices=len(self.devices),
+            batch_size=self.batch_size,
+            tables=TableSizes(words=512, regions=512)
+            if self.scorer.has_tables
+            else None,
+            done=done,
+        )
 
     def run(
-        self, steps: Sequence[ScoreStep]
+        self, schedule: Schedule
     ) -> Iterator[tuple[Direction, np.ndarray, dict[str, np.ndarray]]]:
-        """Runs steps; gives direction, pair numbers and their scores of each."""
+        """Runs all steps; gives direction, pair numbers and scores of each batch."""
+        tables = self.empty_tables(schedule.tables)
         under_way = deque()
-        for step in steps:
-            program = self.program(step.shape)
-            arrays = self.devices.shard(self.arrays(step))
-            results = program(self.placed, *arrays)
-            for array in jax.tree.leaves(results):
+        for step in schedule.steps:
+            shipped = self.devices.shard(self.shipped(step))
+            if isinstance(step, TableStep):
+                program = self.table_program(step.words)
+                tables = program(self.resident, tables, *shipped)
+                continue
+            program = self.score_program(step.shape)
+            scores = program(self.resident, tables, *shipped)
+            for array in jax.tree.leaves(scores):
                 array.copy_to_host_async()
-            under_way.append((step, results))
+            under_way.append((step, scores))
             if len(under_way) > _STEPS_AHEAD:
                 yield fetched(*under_way.popleft())
         while under_way:
             yield fetched(*under_way.popleft())
 
-    def program(self, shape: Shape) -> Callable:
-        """The program that scores batches of one shape on every device."""
-        if shape not in self.programs:
+    def table_program(self, num_words: int | None) -> Callable:
+        """Fills places of the tables: with words, or with regions for None."""
+        if num_words not in self._programs:
+            fill = self.scorer.fill_regions
+            if num_words is not None:
+                fill = self.scorer.fill_words
+            self._programs[num_words] = self.devices.parallel(
+                fill, replicated=1, sharded=3, donated=(1,)
+            )
+        return self._programs[num_words]
+
+    def score_program(self, shape: Shape) -> Callable:
+        """Scores batches of one shape."""
+        if shape not in self._programs:
+            scorer = self.scorer
             score = {
-                Direction.VIS4LANG: self._score_words,
-                Direction.LANG4VIS: self._score_regions,
+                Direction.VIS4LANG: scorer.score_words,
+                Direction.LANG4VIS: scorer.score_regions,
             }[shape.direction]
-            self.programs[shape] = self.devices.parallel(score, replicated=1, sharded=3)
-        return self.programs[shape]
 
-    def _score_words(
-        self,
-        placed: Resident,
-        words: WordBatch,
-        regions: RegionBatch | None,
-        targets: MlmTargets,
-    ) -> Scores:
-        embedded = self.scorer.embed(placed.params, placed.store, words, regions)
-        return self.scorer.score_words(placed.params, embedded, targets)
+            def from_tables(resident, tables, places, targets):
+                started = scorer.from_tables(tables, places, shape.words)
+                return score(resident, started, targets)
 
-    def _score_regions(
-        self,
-        placed: Resident,
-        words: WordBatch,
-        regions: RegionBatch,
-        targets: MrcTargets,
-    ) -> Scores:
-        embedded = self.scorer.embed(placed.params, placed.store, words, regions)
-        return self.scorer.score_regions(
-            placed.params, embedded, targets, placed.labels
-        )
+            def from_inputs(resident, tables, inputs, targets):
+                del tables  # there are none
+                return score(resident, scorer.from_inputs(resident, *inputs), targets)
 
-    def arrays(self, step: ScoreStep) -> tuple:
-        """What a step ships: words, regions, targets; devices on the first axis."""
-        # A place that is not filled computes its batch's first pair again.
-        numbers = np.where(step.pairs == NOT_SCORED, step.pairs[0, 0], step.pairs)
+            self._programs[shape] = self.devices.parallel(
+                from_tables if scorer.has_tables else from_inputs,
+                replicated=1,
+                sharded=3,
+            )
+        return self._programs[shape]
+
+    def empty_tables(self, sizes: TableSizes | None) -> Tables | None:
+        """Tables with nothing in them, on every device."""
+        if sizes is None:
+            return None
+        config, devices = self.scorer.config, len(self.devices)
+        num_words = int(self.plan.words.lengths.max())
+        num_regions = self.plan.regions.ablated.shape[1] + config.has_image_row
+        dtype = self.scorer.model.dtype
+        rows = (devices, sizes.regions, num_regions)
+        words = (devices, sizes.words, num_words, config.hidden_size)
+
+        @functools.partial(jax.jit, out_shardings=self.devices.sharded)
+        def empty() -> Tables:
+            return Tables(
+                words=jnp.zeros(words, dtype),
+                regions=jnp.zeros((*rows, config.v_hidden_size), dtype),
+                region_mask=jnp.zeros(rows, bool),
+            )
+
+        return empty()
+
+    def shipped(self, step: TableStep | ScoreStep) -> tuple:
+        """What a step sends to the devices; devices on the first axis."""
+        if isinstance(step, TableStep):
+            # A place that is not filled computes input 0, which nobody reads.
+            numbers = np.where(step.inputs == EMPTY, 0, step.inputs)
+            start = np.full(len(self.devices), step.start, np.int32)
+            if step.words is None:
+                return region_batch(self.plan, numbers), start
+            return word_batch(self.plan, numbers, step.words), start
         plan, shape = self.plan, step.shape
+        # A place that is not filled computes pair 0 again, or what is in the tables.
+        numbers = np.where(step.pairs == EMPTY, 0, step.pairs)
         if shape.direction is Direction.VIS4LANG:
             pairs = plan.mlm
+            # Targets of a place that is not filled may lie beyond the step's words.
             targets = MlmTargets(
-                positions=pairs.positions[numbers, : shape.targets],
+                positions=np.minimum(
+                    pairs.positions[numbers, : shape.targets], shape.words - 1
+                ),
                 labels=pairs.labels[numbers, : shape.targets],
                 num_targets=pairs.num_targets[numbers],
             )
@@ -213,20 +263,36 @@ class Evaluation:
                 label=pairs.label[numbers],
                 gold=pairs.gold[numbers],
             )
-        word, region = pairs.word[numbers], pairs.region[numbers]
-        words = WordBatch(
-            token_ids=plan.words.token_ids[word, : shape.words],
-            lengths=plan.words.lengths[word],
-            shift_starts=plan.words.shift_starts[word],
-        )
-        if self.placed.store is None:
-            return words, None, targets
-        regions = RegionBatch(
-            image=plan.regions.image[region],
-            ablated=plan.regions.ablated[region],
-            fill=plan.regions.fill[region],
-        )
-        return words, regions, targets
+        if step.word_places is not None:
+            places = PlaceBatch(
+                words=step.word_places.astype(np.int32),
+                lengths=plan.words.lengths[pairs.word[numbers]],
+                regions=step.region_places.astype(np.int32),
+            )
+            return places, targets
+        words = word_batch(plan, pairs.word[numbers], shape.words)
+        regions = None
+        if self.has_regions:
+            regions = region_batch(plan, pairs.region[numbers])
+        return (words, regions), targets
+
+
+def word_batch(plan: Plan, numbers: np.ndarray, num_words: int) -> WordBatch:
+    """Word inputs by number, cut to `num_words` positions."""
+    return WordBatch(
+        token_ids=plan.words.token_ids[numbers, :num_words],
+        lengths=plan.words.lengths[numbers],
+        shift_starts=plan.words.shift_starts[numbers],
+    )
+
+
+def region_batch(plan: Plan, numbers: np.ndarray) -> RegionBatch:
+    """Region inputs by number."""
+    return RegionBatch(
+        image=plan.regions.image[numbers],
+        ablated=plan.regions.ablated[numbers],
+        fill=plan.regions.fill[numbers],
+    )
 
 
 def label_table(plan: Plan) -> LabelTable:
@@ -242,6 +308,6 @@ def fetched(
     step: ScoreStep, results: Mapping[str, jax.Array]
 ) -> tuple[Direction, np.ndarray, dict[str, np.ndarray]]:
     """A step's direction, its pairs and their scores, on the host."""
-    filled = step.pairs != NOT_SCORED
+    filled = step.pairs != EMPTY
     scores = {name: np.asarray(value)[filled] for name, value in results.items()}
     return step.shape.direction, step.pairs[filled], scores

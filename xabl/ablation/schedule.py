@@ -3,10 +3,15 @@
 Inputs of like length share a batch, so that little padding is computed: a batch's
 word positions and target positions are the least of a handful of sizes that hold its
 longest input. The sizes are chosen from the plan.
+
+Where the streams of a model run apart before they first meet, that part is computed
+once for every distinct word input and region input and kept in tables on the device.
+The tables are as large as memory allows; the plan is worked off in segments of whole
+images whose inputs fit into them.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Bool, Int, Int64
@@ -14,12 +19,9 @@ from jaxtyping import Bool, Int, Int64
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.plan import Plan
+from xabl.ablation.sizes import Sizes
 
-# Every size is a program to compile; with this many, padding is a few per cent.
-_MAX_WORD_SIZES = 6
-_MAX_TARGET_SIZES = 2
-# A size has to save padding in several batches to be worth its program.
-_BATCHES_PER_SIZE = 12
+EMPTY = NOT_SCORED  # a place in a batch that is not filled
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,117 +33,303 @@ class Shape:
     targets: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TableSizes:
+    """How many word inputs and region inputs a device's tables hold."""
+
+    words: int
+    regions: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TableStep:
+    """Fills places `start` ... of a table with a batch of word or region inputs.
+
+    words: word positions computed; None for region inputs.
+    inputs: numbers of inputs, `EMPTY` where a batch is not full.
+    """
+
+    words: int | None
+    start: int
+    inputs: Int64[np.ndarray, "devices batch"]
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ScoreStep:
-    """One batch on every device.
+    """One batch of pairs on every device.
 
-    pairs: numbers of scored pairs; `NOT_SCORED` where a batch is not full. Such a
-        place computes some other pair again, with weight 0: nobody reads it.
+    pairs: numbers of scored pairs; `EMPTY` where a batch is not full. Such a place
+        computes something all the same, with weight 0: nobody reads it.
+    word_places, region_places: where a pair's inputs are in the tables; None without
+        tables.
     """
 
     shape: Shape
     pairs: Int64[np.ndarray, "devices batch"]
+    word_places: Int64[np.ndarray, "devices batch"] | None
+    region_places: Int64[np.ndarray, "devices batch"] | None
 
 
-def score_steps(
-    plan: Plan,
-    *,
-    devices: int,
-    batch_size: int,
-    done: dict[Direction, Bool[np.ndarray, " pairs"]] | None = None,
-) -> list[ScoreStep]:
-    """Steps that score every pair that is not `done` once.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Share:
+    """One device's part of a segment: pairs by direction, and the inputs they need.
 
-    Args:
-        batch_size: pairs of one step on one device.
+    words, regions: distinct numbers in the order of their places in the tables.
     """
-    steps = []
-    for direction in Direction:
-        lengths, targets = pair_sizes(plan, direction)
-        left = np.arange(len(lengths))
+
+    pairs: dict[Direction, Int64[np.ndarray, " pairs"]]
+    words: Int64[np.ndarray, " words"]
+    regions: Int64[np.ndarray, " regions"]
+
+
+class Schedule:
+    """Steps that score every pair of a plan that is not done, once each."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        devices: int,
+        batch_size: int,
+        tables: TableSizes | None = None,
+        done: dict[Direction, Bool[np.ndarray, " pairs"]] | None = None,
+    ):
+        """Plans the steps.
+
+        Args:
+            batch_size: pairs, or inputs of a table, of one step on one device.
+            tables: what a device's tables hold; None where the streams of a model
+                meet from the beginning.
+            done: by direction, pairs that have their scores already.
+        """
+        self.plan, self.devices, self.batch_size = plan, devices, batch_size
+        left = {
+            direction: np.arange(len(_lengths(plan, direction)))
+            for direction in Direction
+        }
         if done is not None:
-            left = left[~done[direction]]
-        if not len(left):
-            continue
-        sizes = _Sizes(lengths, targets, devices * batch_size)
-        order = left[sizes.order(lengths[left], targets[left])]
-        for start in range(0, len(order), devices * batch_size):
-            pairs = order[start : start + devices * batch_size]
-            words, count = sizes.enclosing(lengths[pairs], targets[pairs])
-            steps.append(
-                ScoreStep(
-                    shape=Shape(direction=direction, words=words, targets=count),
-                    pairs=_filled(pairs, devices, batch_size),
-                )
+            left = {direction: p[~done[direction]] for direction, p in left.items()}
+        self._sizes = {
+            direction: Sizes(
+                _lengths(plan, direction),
+                _num_targets(plan, direction),
+                devices * batch_size,
             )
-    return steps
+            for direction in Direction
+            if len(_lengths(plan, direction))
+        }
+        self.tables = tables
+        if tables is not None:
+            self.tables = _enough(tables, plan, batch_size)
+            segments = list(_segments(plan, left, devices, self.tables))
+        else:
+            nothing = np.zeros(0, np.int64)
+            dealt = [
+                {d: self._ordered(d, p)[number::devices] for d, p in left.items()}
+                for number in range(devices)
+            ]
+            segments = [
+                [_Share(pairs=p, words=nothing, regions=nothing) for p in dealt]
+            ]
+        self.steps: list[TableStep | ScoreStep] = [
+            step for shares in segments for step in self._segment_steps(shares)
+        ]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """The distinct shapes of score steps, in the order they are needed."""
+        steps = (step for step in self.steps if isinstance(step, ScoreStep))
+        return tuple(dict.fromkeys(step.shape for step in steps))
+
+    def _ordered(self, direction: Direction, pairs: np.ndarray) -> np.ndarray:
+        """Pairs with like ones beside each other."""
+        if not len(pairs):
+            return pairs
+        lengths = _lengths(self.plan, direction)[pairs]
+        targets = _num_targets(self.plan, direction)[pairs]
+        return pairs[self._sizes[direction].order(lengths, targets)]
+
+    def _segment_steps(self, shares: list[_Share]) -> Iterator[TableStep | ScoreStep]:
+        if self.tables is not None:
+            yield from self._word_steps([share.words for share in shares])
+            yield from self._region_steps([share.regions for share in shares])
+        for direction in Direction:
+            pairs = [
+                self._ordered(direction, share.pairs[direction]) for share in shares
+            ]
+            for batch in self._batches(pairs):
+                yield self._score_step(direction, batch, shares)
+
+    def _word_steps(self, inputs: list[np.ndarray]) -> Iterator[TableStep]:
+        sizes = np.unique(
+            np.concatenate([sizes.words for sizes in self._sizes.values()])
+        )
+        for number, batch in enumerate(self._batches(inputs)):
+            longest = self.plan.words.lengths[batch[batch != EMPTY]].max()
+            yield TableStep(
+                words=int(sizes[np.searchsorted(sizes, longest)]),
+                start=number * self.batch_size,
+                inputs=batch,
+            )
+
+    def _region_steps(self, inputs: list[np.ndarray]) -> Iterator[TableStep]:
+        for number, batch in enumerate(self._batches(inputs)):
+            yield TableStep(words=None, start=number * self.batch_size, inputs=batch)
+
+    def _score_step(
+        self, direction: Direction, batch: np.ndarray, shares: list[_Share]
+    ) -> ScoreStep:
+        pairs = batch[batch != EMPTY]
+        lengths = _lengths(self.plan, direction)[pairs]
+        targets = _num_targets(self.plan, direction)[pairs]
+        words, count = self._sizes[direction].enclosing(lengths, targets)
+        word_places = region_places = None
+        if self.tables is not None:
+            table = _pairs(self.plan, direction)
+            word_places = _places(batch, table.word, [s.words for s in shares])
+            region_places = _places(batch, table.region, [s.regions for s in shares])
+        return ScoreStep(
+            shape=Shape(direction=direction, words=words, targets=count),
+            pairs=batch,
+            word_places=word_places,
+            region_places=region_places,
+        )
+
+    def _batches(
+        self, numbers: list[np.ndarray]
+    ) -> Iterator[Int64[np.ndarray, "devices batch"]]:
+        """Every device's numbers in batches, as many as the one with most needs."""
+        size = self.batch_size
+        count = -(-max(len(of_device) for of_device in numbers) // size)
+        filled = np.full((self.devices, count * size), EMPTY, np.int64)
+        for row, of_device in zip(filled, numbers, strict=True):
+            row[: len(of_device)] = of_device
+        for number in range(count):
+            yield filled[:, number * size : (number + 1) * size]
 
 
-def pair_sizes(
-    plan: Plan, direction: Direction
-) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
-    """Words and targets of each pair."""
-    if direction is Direction.VIS4LANG:
-        return plan.words.lengths[plan.mlm.word], plan.mlm.num_targets
-    return plan.words.lengths[plan.mrc.word], np.ones(len(plan.mrc), np.int32)
+def _segments(
+    plan: Plan,
+    left: dict[Direction, np.ndarray],
+    devices: int,
+    tables: TableSizes,
+) -> Iterator[list[_Share]]:
+    """Images in their order, each given to a device with room and least to do."""
+    drafts = [_Draft(plan) for _ in range(devices)]
+    for image in _images(plan, left):
+        fitting = [draft for draft in drafts if draft.has_room(image, tables)]
+        if not fitting:
+            yield [draft.share() for draft in drafts]
+            drafts = [_Draft(plan) for _ in range(devices)]
+            fitting = drafts
+        min(fitting, key=lambda draft: draft.num_pairs).add(image)
+    if any(draft.num_pairs for draft in drafts):
+        yield [draft.share() for draft in drafts]
 
 
-def best_sizes(
-    lengths: Int[np.ndarray, " inputs"], count: int
-) -> Int64[np.ndarray, " sizes"]:
-    """The `count` sizes that pad `lengths` least, ascending; the last is the longest.
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Image:
+    """The pairs of one image, and the inputs they need."""
 
-    Fewer when there are fewer distinct lengths.
-    """
-    values, weights = np.unique(lengths, return_counts=True)
-    count = min(count, len(values))
-    # least[n, k]: positions computed for the n shortest values with k sizes, the
-    # largest of which is value n - 1; found from the best place of the one before.
-    inputs = np.concatenate([[0], np.cumsum(weights)])
-    least = np.full((len(values) + 1, count + 1), np.inf)
-    before = np.zeros((len(values) + 1, count + 1), int)
-    least[0, 0] = 0
-    for k in range(1, count + 1):
-        for n in range(1, len(values) + 1):
-            cost = least[:n, k - 1] + (inputs[n] - inputs[:n]) * values[n - 1]
-            before[n, k] = int(cost.argmin())
-            least[n, k] = cost.min()
-    chosen, n = [], len(values)
-    for k in range(count, 0, -1):
-        chosen.append(values[n - 1])
-        n = before[n, k]
-    return np.array(chosen[::-1], np.int64)
+    pairs: dict[Direction, Int64[np.ndarray, " pairs"]]
+    words: set[int]
+    regions: set[int]
 
 
-class _Sizes:
-    """The sizes of one direction, and the order that keeps like inputs together."""
+class _Draft:
+    """One device's part of a segment while images are added to it."""
 
-    def __init__(self, lengths: np.ndarray, targets: np.ndarray, per_step: int):
-        worth = max(1, len(lengths) // (per_step * _BATCHES_PER_SIZE))
-        self.words = best_sizes(lengths, min(_MAX_WORD_SIZES, worth))
-        self.targets = best_sizes(targets, min(_MAX_TARGET_SIZES, worth))
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.pairs: dict[Direction, list[np.ndarray]] = {d: [] for d in Direction}
+        self.words: set[int] = set()
+        self.regions: set[int] = set()
+        self.num_pairs = 0
 
-    def order(self, lengths: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Few targets first, then many; each from the shortest to the longest."""
-        return np.lexsort((lengths, np.searchsorted(self.targets, targets)))
+    def has_room(self, image: _Image, tables: TableSizes) -> bool:
+        words = len(self.words) + len(image.words - self.words)
+        regions = len(self.regions) + len(image.regions - self.regions)
+        return words <= tables.words and regions <= tables.regions
 
-    def enclosing(self, lengths: np.ndarray, targets: np.ndarray) -> tuple[int, int]:
-        """The sizes that hold a batch's longest inputs."""
-        return tuple(
-            int(sizes[np.searchsorted(sizes, values.max())])
-            for sizes, values in ((self.words, lengths), (self.targets, targets))
+    def add(self, image: _Image) -> None:
+        self.words |= image.words
+        self.regions |= image.regions
+        for direction, numbers in image.pairs.items():
+            self.pairs[direction].append(numbers)
+            self.num_pairs += len(numbers)
+
+    def share(self) -> _Share:
+        words = np.array(sorted(self.words), np.int64)
+        none = [np.zeros(0, np.int64)]
+        return _Share(
+            pairs={d: np.concatenate(p or none) for d, p in self.pairs.items()},
+            # From short to long: a table is filled in batches of like lengths.
+            words=words[np.argsort(self.plan.words.lengths[words], kind="stable")],
+            regions=np.array(sorted(self.regions), np.int64),
         )
 
 
-def _filled(
-    numbers: Int64[np.ndarray, " left"], devices: int, batch_size: int
+def _enough(tables: TableSizes, plan: Plan, batch_size: int) -> TableSizes:
+    """Table sizes that hold any single image, in whole batches."""
+    all_pairs = {d: np.arange(len(_lengths(plan, d))) for d in Direction}
+    words = regions = 1
+    for image in _images(plan, all_pairs):
+        words, regions = max(words, len(image.words)), max(regions, len(image.regions))
+    # More than the plan has in all is of no use.
+    words = max(words, min(tables.words, len(plan.words)))
+    regions = max(regions, min(tables.regions, len(plan.regions)))
+    return TableSizes(
+        words=-(-words // batch_size) * batch_size,
+        regions=-(-regions // batch_size) * batch_size,
+    )
+
+
+def _images(plan: Plan, pairs: dict[Direction, np.ndarray]) -> Iterator[_Image]:
+    """The pairs image by image."""
+    by_image = {d: _by_image(plan, d, numbers) for d, numbers in pairs.items()}
+    none = np.zeros(0, np.int64)
+    for image in sorted({image for groups in by_image.values() for image in groups}):
+        of_image = {d: groups.get(image, none) for d, groups in by_image.items()}
+        words, regions = set(), set()
+        for direction, numbers in of_image.items():
+            words.update(_pairs(plan, direction).word[numbers].tolist())
+            regions.update(_pairs(plan, direction).region[numbers].tolist())
+        yield _Image(pairs=of_image, words=words, regions=regions)
+
+
+def _by_image(
+    plan: Plan, direction: Direction, pairs: np.ndarray
+) -> dict[int, np.ndarray]:
+    if not len(pairs):
+        return {}
+    images = plan.regions.image[_pairs(plan, direction).region[pairs]]
+    order = np.argsort(images, kind="stable")
+    values, starts = np.unique(images[order], return_index=True)
+    return dict(zip(values.tolist(), np.split(pairs[order], starts[1:]), strict=True))
+
+
+def _places(
+    batch: np.ndarray, input_of_pair: np.ndarray, tables: list[np.ndarray]
 ) -> Int64[np.ndarray, "devices batch"]:
-    """Numbers dealt to the devices, places without one filled."""
-    result = np.full(devices * batch_size, NOT_SCORED, np.int64)
-    result[: len(numbers)] = numbers
-    return result.reshape(devices, batch_size)
+    """Where the inputs of pairs are in each device's table; 0 where empty."""
+    places = np.zeros(batch.shape, np.int64)
+    for row, pairs, table in zip(places, batch, tables, strict=True):
+        filled = pairs != EMPTY
+        order = np.argsort(table)
+        found = np.searchsorted(table, input_of_pair[pairs[filled]], sorter=order)
+        row[filled] = order[found]
+    return places
 
 
-def shapes(steps: Sequence[ScoreStep]) -> Iterator[Shape]:
-    """The distinct shapes, in the order they are needed."""
-    yield from dict.fromkeys(step.shape for step in steps)
+def _pairs(plan: Plan, direction: Direction):
+    return plan.mlm if direction is Direction.VIS4LANG else plan.mrc
+
+
+def _lengths(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
+    return plan.words.lengths[_pairs(plan, direction).word]
+
+
+def _num_targets(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
+    if direction is Direction.VIS4LANG:
+        return plan.mlm.num_targets
+    return np.ones(len(plan.mrc), np.int32)

@@ -8,6 +8,7 @@ import dataclasses
 import enum
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
@@ -26,7 +27,7 @@ from xabl.ablation.losses import (
     mrc_scores,
 )
 from xabl.errors import UserError
-from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.config import GlobalImage, ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import Streams, TextInput
 from xabl.types import pytree
@@ -78,6 +79,43 @@ class LabelTable:
     cls_prob: Float[Array, "labels classes"] | None
 
 
+@pytree
+class Resident:
+    """What stays on every device while a request is evaluated."""
+
+    params: Params
+    store: RegionStore | None
+    labels: LabelTable
+
+
+@pytree
+class Tables:
+    """Streams up to the sublayer where they meet, by place: see `TableStep`."""
+
+    words: Float[Array, "word_places words hidden"]
+    regions: Float[Array, "region_places regions region_hidden"]
+    region_mask: Bool[Array, "region_places regions"]
+
+
+@pytree
+class PlaceBatch:
+    """Pairs whose inputs are in the tables."""
+
+    words: Int[Array, " batch"]
+    lengths: Int[Array, " batch"]
+    regions: Int[Array, " batch"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Started:
+    """Both streams as they enter `sublayer`, and which positions are real."""
+
+    streams: Streams
+    text_mask: Bool[Array, "batch words"]
+    region_mask: Bool[Array, "batch regions"] | None
+    sublayer: int
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scorer:
     """A model as the ablation uses it.
@@ -98,51 +136,132 @@ class Scorer:
             )
         return VisionLanguageBert(self.config, precision=self.precision.value)
 
-    def embed(
+    @property
+    def has_tables(self) -> bool:
+        """Whether either stream can be computed on its own, up to where they meet.
+
+        VL-BERT's cannot: its words see a region, its regions are placed after them.
+        """
+        kind = self.config.image_embeddings
+        return kind not in (RegionEmbedding.NONE, RegionEmbedding.VL_BERT)
+
+    @property
+    def meeting(self) -> int:
+        """The first sublayer that needs both streams."""
+        return min(self.config.tv_attn_sublayers + self.config.vt_attn_sublayers)
+
+    def fill_words(
         self,
-        params: Params,
-        store: RegionStore | None,
+        resident: Resident,
+        tables: Tables,
         words: WordBatch,
-        regions: RegionBatch | None,
-    ) -> tuple[Streams, Bool[Array, "batch words"], Array | None]:
-        """Both streams before sublayer 0, and which of their positions are real."""
+        start: Int[Array, ""],
+    ) -> Tables:
+        """Puts word inputs, computed up to the meeting, in places `start` ..."""
         text = text_input(words)
-        if regions is None:
-            streams = self._apply(params, "embed", text, None)
-            return streams, text.mask, None
-        region = region_input(self.config, self.image_token, store, regions)
-        return self._apply(params, "embed", text, region), text.mask, region.mask
+        states = self._apply(resident.params, "embed_words", text)
+        width = self.config.v_hidden_size
+        alone = Streams(
+            words=states,
+            # Sublayers need a second stream; before the meeting it changes nothing
+            # and the compiler drops it.
+            regions=jnp.zeros((len(states), 1, width), states.dtype),
+        )
+        no_regions = jnp.zeros((len(states), 1), bool)
+        states = self._until_meeting(resident, alone, text.mask, no_regions).words
+        return Tables(
+            words=jax.lax.dynamic_update_slice(tables.words, states, (start, 0, 0)),
+            regions=tables.regions,
+            region_mask=tables.region_mask,
+        )
+
+    def fill_regions(
+        self,
+        resident: Resident,
+        tables: Tables,
+        regions: RegionBatch,
+        start: Int[Array, ""],
+    ) -> Tables:
+        """Puts region inputs, computed up to the meeting, in places `start` ..."""
+        region = region_input(self.config, self.image_token, resident.store, regions)
+        states = self._apply(resident.params, "embed_regions", region)
+        width = self.config.hidden_size
+        alone = Streams(
+            words=jnp.zeros((len(states), 1, width), states.dtype), regions=states
+        )
+        no_words = jnp.zeros((len(states), 1), bool)
+        states = self._until_meeting(resident, alone, no_words, region.mask).regions
+        place = (start, 0, 0)
+        return Tables(
+            words=tables.words,
+            regions=jax.lax.dynamic_update_slice(tables.regions, states, place),
+            region_mask=jax.lax.dynamic_update_slice(
+                tables.region_mask, region.mask, place[:2]
+            ),
+        )
+
+    def _until_meeting(
+        self, resident: Resident, streams: Streams, *masks: Bool[Array, "batch _"]
+    ) -> Streams:
+        if not self.meeting:
+            return streams
+        encoded = self._apply(
+            resident.params, "encode", streams, *masks, 0, self.meeting
+        )
+        return encoded[-1]
+
+    def from_tables(
+        self, tables: Tables, places: PlaceBatch, num_words: int
+    ) -> Started:
+        """Both streams before the meeting; words cut to `num_words` positions."""
+        positions = jnp.arange(num_words)[None]
+        return Started(
+            streams=Streams(
+                words=tables.words[places.words, :num_words],
+                regions=tables.regions[places.regions],
+            ),
+            text_mask=positions < places.lengths[:, None],
+            region_mask=tables.region_mask[places.regions],
+            sublayer=self.meeting,
+        )
+
+    def from_inputs(
+        self, resident: Resident, words: WordBatch, regions: RegionBatch | None
+    ) -> Started:
+        """Both streams before sublayer 0."""
+        text, region = text_input(words), None
+        if regions is not None:
+            region = region_input(
+                self.config, self.image_token, resident.store, regions
+            )
+        return Started(
+            streams=self._apply(resident.params, "embed", text, region),
+            text_mask=text.mask,
+            region_mask=None if region is None else region.mask,
+            sublayer=0,
+        )
 
     def score_words(
-        self,
-        params: Params,
-        embedded: tuple[Streams, Array, Array | None],
-        targets: MlmTargets,
-        start: int = 0,
+        self, resident: Resident, started: Started, targets: MlmTargets
     ) -> Scores:
-        """vis4lang: losses at masked pieces, given the streams before `start`."""
+        """vis4lang: losses at masked pieces."""
         states = self._target_states(
-            params, embedded, targets.positions, start, Direction.VIS4LANG
+            resident.params, started, targets.positions, Direction.VIS4LANG
         )
-        logits = self._apply(params, "mlm_logits", states)
+        logits = self._apply(resident.params, "mlm_logits", states)
         count = jnp.arange(targets.labels.shape[1])[None]
         is_target = count < targets.num_targets[:, None]
         return mlm_scores(logits, targets.labels, is_target, self.top)
 
     def score_regions(
-        self,
-        params: Params,
-        embedded: tuple[Streams, Array, Array | None],
-        targets: MrcTargets,
-        table: LabelTable,
-        start: int = 0,
+        self, resident: Resident, started: Started, targets: MrcTargets
     ) -> Scores:
-        """lang4vis: losses at the masked region, given the streams before `start`."""
+        """lang4vis: losses at the masked region."""
         first = self.config.add_global_imgfeat is GlobalImage.FIRST
         rows = targets.target[:, None] + int(first)
-        states = self._target_states(params, embedded, rows, start, Direction.LANG4VIS)
-        objective = scored_objective(self.config)
-        logits = self._apply(params, "region_logits", states[:, 0], objective)
+        states = self._target_states(resident.params, started, rows, Direction.LANG4VIS)
+        objective, table = scored_objective(self.config), resident.labels
+        logits = self._apply(resident.params, "region_logits", states[:, 0], objective)
         labels = RegionLabels(
             objects_id=table.objects_id[targets.label],
             objects_conf=table.objects_conf[targets.label],
@@ -154,9 +273,8 @@ class Scorer:
     def _target_states(
         self,
         params: Params,
-        embedded: tuple[Streams, Array, Array | None],
+        started: Started,
         positions: Int[Array, "batch targets"],
-        start: int,
         direction: Direction,
     ) -> Float[Array, "batch targets hidden"]:
         """Last hidden states at `positions` of the stream that is predicted.
@@ -165,11 +283,11 @@ class Scorer:
         and all that follows at `positions` only. What only the other stream still
         would need has no user then and is dropped by the compiler.
         """
-        streams, text_mask, region_mask = embedded
+        streams, masks = started.streams, (started.text_mask, started.region_mask)
         last = last_attention(self.config, direction)
-        if last > start:
+        if last > started.sublayer:
             encoded = self._apply(
-                params, "encode", streams, text_mask, region_mask, start, last
+                params, "encode", streams, *masks, started.sublayer, last
             )
             streams = encoded[-1]
 
@@ -180,7 +298,6 @@ class Scorer:
             queries = Streams(words=at_positions(streams.words), regions=None)
         else:
             queries = Streams(words=None, regions=at_positions(streams.regions))
-        masks = (text_mask, region_mask)
         queries = self._apply(params, "run_sublayer", last, queries, streams, *masks)
         for number in range(last + 1, self.config.num_sublayers):
             if number in self.config.ff_sublayers:
