@@ -1,6 +1,7 @@
 """Corpora from every source, read back; what is wrong with a source is named."""
 
 import json
+import resource
 import shutil
 import subprocess
 import sys
@@ -433,6 +434,20 @@ def test_opening_what_is_no_corpus(tmp_path):
         shutil.rmtree(broken)
     table = pq.read_table(folder / CAPTIONS_FILE)
     assert table["image_id"].to_pylist() == ["0", "0", "1", "1"]
+
+
+def test_a_full_disk_is_named_and_nothing_stays(tmp_path):
+    """A limit on the size of files stands for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(
+            UserError, match="train cannot be written: .*File too large"
+        ):
+            tiny_corpus.corpus(tmp_path, 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list((tmp_path / "corpus").iterdir())
 
 
 @pytest.mark.parametrize("split", ["../train", "Train", ""])

@@ -103,8 +103,10 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder):
         for split, records in self._split_generators(dl_manager).items():
             writer.initialize_splits([split])
             while group := list(itertools.islice(records, _RECORDS_A_WRITE)):
-                writer.add_examples({split: [example for _, example in group]})
-        writer.close_all()
+                with _disk_errors():
+                    writer.add_examples({split: [example for _, example in group]})
+        with _disk_errors():
+            writer.close_all()
         self.info.set_splits(info.splits)
         self.info.metadata.update(self._table.summary())
         self._table.write(Path(self.data_dir) / CAPTIONS_FILE)
@@ -178,6 +180,15 @@ def write_corpus(
             file.rename(temporary / file.name)
         shutil.rmtree(temporary / "tfds")
     return output / split
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Gives what the ArrayRecord writer raises when a disk is full its usual type."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
 
 
 def _record_features(config: CorpusConfig) -> tfds.features.FeaturesDict:
