@@ -60,7 +60,8 @@ def save(
         directory.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         _write_json(temporary / _CONFIG, config.to_dict())
-        ocp.save(temporary / _PARAMS, dict(params))
+        with _sparing():
+            ocp.save(temporary / _PARAMS, dict(params))
         sizes = _file_sizes(temporary / _PARAMS)
         _write_json(temporary / _REPORT, {**report, _FILE_SIZES: sizes})
         if vocabulary is not None:
@@ -238,6 +239,19 @@ def _check_files(directory: Path) -> None:
             f"it again. {len(problems)} of {len(expected)} files differ:\n  "
             + "\n  ".join(problems)
         )
+
+
+def _sparing() -> ocp.Context:
+    """Saves with hardly any memory beside the parameters; the defaults double it.
+
+    Saving blocks, so nothing can change the arrays meanwhile and no copies are
+    needed; float32 weights compress by a few percent only.
+    """
+    context = ocp.Context()
+    context.memory.deepcopy_host_arrays = False
+    context.memory.write_concurrent_bytes = 2**27
+    context.array.saving.use_compression = False
+    return context
 
 
 def _put_in_place(temporary: Path, directory: Path) -> None:
