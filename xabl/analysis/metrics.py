@@ -88,4 +88,4 @@ def in_order(conditions: Iterable[str]) -> tuple[str, ...]:
 def mask_name(condition: str) -> str:
     """The published tables' Mask: None, 0.5, Phrase, All."""
     overlap = threshold(condition)
-    return condition.capitalize() if overlap is None else f"{overlap:g}"
+    return condition.capitalize() if overlap is None else str(overlap)

@@ -3,6 +3,7 @@
 import math
 
 import matplotlib
+import pandas as pd
 from matplotlib.figure import Figure
 
 from xabl.analysis.bootstrap import ImageBootstrap
@@ -37,7 +38,7 @@ def confusion_matrix(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(8.6, 4.3))
         grid = figure.add_gridspec(
-            1, 2, wspace=0.45, left=0.11, right=0.98, top=0.86, bottom=0.22
+            1, 2, wspace=0.38, left=0.11, right=0.98, top=0.86, bottom=0.22
         )
         for slot, (name, normalisation, title) in zip(grid, _PANELS, strict=True):
             shares = matrices[name].shares(normalisation)
@@ -71,8 +72,6 @@ def confusion_matrix(study: Study, bootstrap: ImageBootstrap) -> Drawn:
             ax.set_ylabel("Class named by the caption (gold)")
     table = intended.table().assign(category_map=INTENDED)
     other = matrices[PUBLISHED].table().assign(category_map=PUBLISHED)
-    import pandas as pd
-
     total = intended.matches + intended.mismatches
     return Drawn(
         figure=figure,

@@ -57,28 +57,29 @@ def draw(panels: Sequence[Panel], labels: Sequence[str], width: float) -> Figure
     with matplotlib.rc_context(SETTINGS):
         figure = Figure(figsize=(width * len(panels), 3.4))
         grid = figure.add_gridspec(
-            1, len(panels), wspace=0.32, left=0.08, right=0.98, top=0.9, bottom=0.14
+            1, len(panels), wspace=0.38, left=0.08, right=0.98, top=0.9, bottom=0.14
         )
         handles: dict[str, Any] = {}
         for slot, panel in zip(grid, panels, strict=True):
             handles |= draw_panel(figure, slot, panel, labels)
         order = [label for label in labels if label in handles]
         order += [label for label in handles if label not in order]
-        add_legend(figure, {label: handles[label] for label in order}, width)
+        add_legend(figure, {label: handles[label] for label in order})
         return figure
 
 
-def add_legend(figure: Figure, handles: dict[str, Any], width: float) -> None:
+def add_legend(figure: Figure, handles: dict[str, Any]) -> None:
     """Below everything, in rows that fit."""
     size = figure.get_size_inches()
     longest = max(map(len, handles), default=1)
-    columns = int(size[0] / (0.55 + 0.078 * longest))
+    fit = max(1, int(size[0] / (0.55 + 0.078 * longest)))
+    rows = math.ceil(len(handles) / fit)
     figure.legend(
         handles.values(),
         handles.keys(),
         loc="upper center",
         bbox_to_anchor=(0.53, -0.005),
-        ncol=max(1, min(len(handles), columns)),
+        ncol=math.ceil(len(handles) / max(1, rows)),
         handlelength=3.2,
         columnspacing=1.4,
     )
@@ -104,7 +105,7 @@ def draw_panel(
             handles[label] = ax.axhline(
                 value, color="#555555", linestyle="--", linewidth=1.2, zorder=1.5
             )
-        ax.set_xlim(-0.35, len(panel.positions) - 0.65)
+        ax.set_xlim(-0.5, len(panel.positions) - 0.5)
         ax.set_xticks(range(len(panel.positions)), panel.positions)
         ax.grid(axis="x", visible=False)
     axes[0].set_title(panel.title)
@@ -116,7 +117,7 @@ def draw_panel(
     holder.set_xticks([])
     holder.set_yticks([])
     holder.grid(False)
-    holder.set_ylabel(panel.ylabel, labelpad=34)
+    holder.set_ylabel(panel.ylabel, labelpad=40)
     holder.set_zorder(-1)
     return handles
 

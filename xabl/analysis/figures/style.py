@@ -27,7 +27,13 @@ COLOURS = (
     "#56B4E9",
 )
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
-LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (3, 1, 1, 1)),
+    (0, (1, 1)),
+    (0, (8, 1.5, 1, 1.5, 1, 1.5)),
+)
 # The same model looks the same in every figure.
 _FIXED = ("UNITER", "VL-BERT", "VisualBERT", "ViLBERT", "LXMERT")
 SETTINGS = {

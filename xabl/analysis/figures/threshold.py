@@ -65,8 +65,7 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
 
 def _draw(panel: Panel, shares: list[float], labels: list[str]) -> Figure:
     with matplotlib.rc_context(SETTINGS):
-        width = 6.5
-        figure = Figure(figsize=(width, 4.4))
+        figure = Figure(figsize=(6.5, 4.4))
         grid = figure.add_gridspec(
             2,
             1,
@@ -89,11 +88,11 @@ def _draw(panel: Panel, shares: list[float], labels: list[str]) -> Figure:
             fontsize=7.5,
             padding=1.5,
         )
-        top.set_xlim(-0.35 - 0.15, len(shares) - 0.5)
+        top.set_xlim(-0.5, len(shares) - 0.5)
         top.set_ylim(0, 1.25)
         top.set_yticks([0, 0.5, 1])
         top.set_xticks(range(len(shares)), [])
         top.grid(axis="x", visible=False)
         top.set_ylabel("Ablated\nshare")
-        add_legend(figure, handles, width)
+        add_legend(figure, handles)
         return figure
