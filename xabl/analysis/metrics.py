@@ -76,11 +76,11 @@ def threshold(condition: str) -> float | None:
 def in_order(conditions: Iterable[str]) -> tuple[str, ...]:
     """Least ablated first: none, object@0.9 ... object@0.0, phrase, all."""
 
-    def key(condition: str) -> tuple[float, float]:
+    def key(condition: str) -> tuple[int, float]:
         overlap = threshold(condition)
         if overlap is not None:
             return 1, -overlap
-        return {"none": 0, "phrase": 2, "all": 3}.get(condition, 4), 0
+        return {"none": 0, "phrase": 2, "all": 3}.get(condition, 4), 0.0
 
     return tuple(sorted(set(conditions), key=key))
 
