@@ -9,7 +9,6 @@ import dataclasses
 import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +20,13 @@ from xabl.ablation.device_regions import (
     RegionBatch,
     RegionStore,
 )
+from xabl.ablation.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.plan import Plan
+from xabl.ablation.programs import Programs
 from xabl.ablation.schedule import (
     EMPTY,
     Schedule,
     ScoreStep,
-    Shape,
     TableSizes,
     TableStep,
 )
@@ -122,7 +122,7 @@ def ablate(
 
 
 class Evaluation:
-    """A request placed on the devices, and its compiled programs."""
+    """A request placed on the devices."""
 
     def __init__(self, request: Request, devices: LocalDevices):
         self.plan, self.devices, options = request.plan, devices, request.options
@@ -132,8 +132,6 @@ class Evaluation:
             image_token=options.image_token,
             top=options.top,
         )
-        self.batch_size = options.batch_size or 32
-        self.has_regions = request.store is not None
         # What every step reads, placed once.
         self.resident = devices.replicate(
             Resident(
@@ -142,7 +140,18 @@ class Evaluation:
                 labels=label_table(request.plan),
             )
         )
-        self._programs: dict[Any, Callable] = {}
+        free = free_bytes(devices)
+        self.batch_size = options.batch_size or choose_batch_size(
+            self.scorer, self.plan, devices, free
+        )
+        self.tables = choose_tables(self.scorer, self.plan, free)
+
+    @property
+    def num_regions(self) -> int:
+        """Positions of the region stream, 0 in a text-only model."""
+        config = self.scorer.config
+        boxes = self.plan.regions.ablated.shape[1]
+        return 0 if config.text_only else boxes + config.has_image_row
 
     def schedule(self, done: dict[Direction, np.ndarray] | None = None) -> Schedule:
         """The steps that score all pairs that are not done."""
@@ -150,9 +159,7 @@ class Evaluation:
             self.plan,
             devices=len(self.devices),
             batch_size=self.batch_size,
-            tables=TableSizes(words=512, regions=512)
-            if self.scorer.has_tables
-            else None,
+            tables=self.tables,
             done=done,
         )
 
@@ -161,57 +168,41 @@ class Evaluation:
     ) -> Iterator[tuple[Direction, np.ndarray, dict[str, np.ndarray]]]:
         """Runs all steps; gives direction, pair numbers and scores of each batch."""
         tables = self.empty_tables(schedule.tables)
+        programs = Programs(self.scorer, self.devices)
         under_way = deque()
-        for step in schedule.steps:
-            shipped = self.devices.shard(self.shipped(step))
-            if isinstance(step, TableStep):
-                program = self.table_program(step.words)
-                tables = program(self.resident, tables, *shipped)
-                continue
-            program = self.score_program(step.shape)
-            scores = program(self.resident, tables, *shipped)
-            for array in jax.tree.leaves(scores):
-                array.copy_to_host_async()
-            under_way.append((step, scores))
-            if len(under_way) > _STEPS_AHEAD:
+        try:
+            self.compile_ahead(programs, schedule, tables)
+            for step in schedule.steps:
+                program = programs.compiled(step.shape)
+                arguments = self.arguments(step, tables)
+                if isinstance(step, TableStep):
+                    tables = program(*arguments)
+                    continue
+                scores = program(*arguments)
+                for array in jax.tree.leaves(scores):
+                    array.copy_to_host_async()
+                under_way.append((step, scores))
+                if len(under_way) > _STEPS_AHEAD:
+                    yield fetched(*under_way.popleft())
+            while under_way:
                 yield fetched(*under_way.popleft())
-        while under_way:
-            yield fetched(*under_way.popleft())
+        finally:
+            programs.close()
 
-    def table_program(self, num_words: int | None) -> Callable:
-        """Fills places of the tables: with words, or with regions for None."""
-        if num_words not in self._programs:
-            fill = self.scorer.fill_regions
-            if num_words is not None:
-                fill = self.scorer.fill_words
-            self._programs[num_words] = self.devices.parallel(
-                fill, replicated=1, sharded=3, donated=(1,)
-            )
-        return self._programs[num_words]
+    def compile_ahead(
+        self, programs: Programs, schedule: Schedule, tables: Tables | None
+    ) -> None:
+        """Begins to compile the program of every shape, in the order of their use."""
+        samples = {step.shape: step for step in reversed(schedule.steps)}
+        for shape in schedule.shapes:
+            programs.begin(shape, self.arguments(samples[shape], tables))
 
-    def score_program(self, shape: Shape) -> Callable:
-        """Scores batches of one shape."""
-        if shape not in self._programs:
-            scorer = self.scorer
-            score = {
-                Direction.VIS4LANG: scorer.score_words,
-                Direction.LANG4VIS: scorer.score_regions,
-            }[shape.direction]
-
-            def from_tables(resident, tables, places, targets):
-                started = scorer.from_tables(tables, places, shape.words)
-                return score(resident, started, targets)
-
-            def from_inputs(resident, tables, inputs, targets):
-                del tables  # there are none
-                return score(resident, scorer.from_inputs(resident, *inputs), targets)
-
-            self._programs[shape] = self.devices.parallel(
-                from_tables if scorer.has_tables else from_inputs,
-                replicated=1,
-                sharded=3,
-            )
-        return self._programs[shape]
+    def arguments(self, step: TableStep | ScoreStep, tables: Tables | None) -> tuple:
+        """What the program of a step is called with, placed on the devices."""
+        shipped = self.devices.shard(self.shipped(step))
+        if tables is None:
+            return self.resident, *shipped
+        return self.resident, tables, *shipped
 
     def empty_tables(self, sizes: TableSizes | None) -> Tables | None:
         """Tables with nothing in them, on every device."""
@@ -219,9 +210,8 @@ class Evaluation:
             return None
         config, devices = self.scorer.config, len(self.devices)
         num_words = int(self.plan.words.lengths.max())
-        num_regions = self.plan.regions.ablated.shape[1] + config.has_image_row
         dtype = self.scorer.model.dtype
-        rows = (devices, sizes.regions, num_regions)
+        rows = (devices, sizes.regions, self.num_regions)
         words = (devices, sizes.words, num_words, config.hidden_size)
 
         @functools.partial(jax.jit, out_shardings=self.devices.sharded)
@@ -240,9 +230,9 @@ class Evaluation:
             # A place that is not filled computes input 0, which nobody reads.
             numbers = np.where(step.inputs == EMPTY, 0, step.inputs)
             start = np.full(len(self.devices), step.start, np.int32)
-            if step.words is None:
+            if step.shape.words is None:
                 return region_batch(self.plan, numbers), start
-            return word_batch(self.plan, numbers, step.words), start
+            return word_batch(self.plan, numbers, step.shape.words), start
         plan, shape = self.plan, step.shape
         # A place that is not filled computes pair 0 again, or what is in the tables.
         numbers = np.where(step.pairs == EMPTY, 0, step.pairs)
@@ -272,9 +262,9 @@ class Evaluation:
             return places, targets
         words = word_batch(plan, pairs.word[numbers], shape.words)
         regions = None
-        if self.has_regions:
+        if self.resident.store is not None:
             regions = region_batch(plan, pairs.region[numbers])
-        return (words, regions), targets
+        return words, regions, targets
 
 
 def word_batch(plan: Plan, numbers: np.ndarray, num_words: int) -> WordBatch:

@@ -34,6 +34,13 @@ class Shape:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class TableShape:
+    """Of a program that fills a table: word positions, or None for regions."""
+
+    words: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TableSizes:
     """How many word inputs and region inputs a device's tables hold."""
 
@@ -45,11 +52,10 @@ class TableSizes:
 class TableStep:
     """Fills places `start` ... of a table with a batch of word or region inputs.
 
-    words: word positions computed; None for region inputs.
     inputs: numbers of inputs, `EMPTY` where a batch is not full.
     """
 
-    words: int | None
+    shape: TableShape
     start: int
     inputs: Int64[np.ndarray, "devices batch"]
 
@@ -136,10 +142,9 @@ class Schedule:
         ]
 
     @property
-    def shapes(self) -> tuple[Shape, ...]:
-        """The distinct shapes of score steps, in the order they are needed."""
-        steps = (step for step in self.steps if isinstance(step, ScoreStep))
-        return tuple(dict.fromkeys(step.shape for step in steps))
+    def shapes(self) -> tuple[Shape | TableShape, ...]:
+        """The distinct shapes, in the order they are needed."""
+        return tuple(dict.fromkeys(step.shape for step in self.steps))
 
     def _ordered(self, direction: Direction, pairs: np.ndarray) -> np.ndarray:
         """Pairs with like ones beside each other."""
@@ -167,14 +172,18 @@ class Schedule:
         for number, batch in enumerate(self._batches(inputs)):
             longest = self.plan.words.lengths[batch[batch != EMPTY]].max()
             yield TableStep(
-                words=int(sizes[np.searchsorted(sizes, longest)]),
+                shape=TableShape(words=int(sizes[np.searchsorted(sizes, longest)])),
                 start=number * self.batch_size,
                 inputs=batch,
             )
 
     def _region_steps(self, inputs: list[np.ndarray]) -> Iterator[TableStep]:
         for number, batch in enumerate(self._batches(inputs)):
-            yield TableStep(words=None, start=number * self.batch_size, inputs=batch)
+            yield TableStep(
+                shape=TableShape(words=None),
+                start=number * self.batch_size,
+                inputs=batch,
+            )
 
     def _score_step(
         self, direction: Direction, batch: np.ndarray, shares: list[_Share]
