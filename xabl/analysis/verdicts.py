@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pandas as pd
 
 from xabl.analysis.metrics import METRICS, threshold
 
-if TYPE_CHECKING:
-    import pandas as pd
+Row = Mapping[str, Any] | pd.Series
 
 HIGHER, LOWER = "higher", "lower"
 NO_EVIDENCE = "no evidence"
@@ -32,7 +33,7 @@ def evidence(low: float, high: float) -> str:
     return LOWER if high < 0 else NO_EVIDENCE
 
 
-def effect_sentence(row: Mapping[str, Any]) -> str:
+def effect_sentence(row: Row) -> str:
     """One row of `effects.differences` in words."""
     title = METRICS[row["metric"]].title
     removed = _removed(row["direction"], row["condition"])
@@ -61,7 +62,7 @@ def effect_sentence(row: Mapping[str, Any]) -> str:
     )
 
 
-def asymmetry_sentence(row: Mapping[str, Any]) -> str:
+def asymmetry_sentence(row: Row) -> str:
     """One row of `effects.asymmetry` in words."""
     said = evidence(row["low"], row["high"])
     if said == NOT_MEASURED:
@@ -85,7 +86,7 @@ def asymmetry_sentence(row: Mapping[str, Any]) -> str:
     return f"{row['model']} uses {more} ({numbers})."
 
 
-def verdict(asymmetries: "pd.DataFrame") -> str:
+def verdict(asymmetries: pd.DataFrame) -> str:
     """The answer to the paper's question over all models of `effects.asymmetry`."""
     said = {
         row["model"]: evidence(row["low"], row["high"])
@@ -133,7 +134,7 @@ def _removed(direction: str, condition: str) -> str:
     return _REMOVED[direction, condition]
 
 
-def _gap(row: Mapping[str, Any]) -> str:
+def _gap(row: Row) -> str:
     gap = row.get("gap")
     return gap if isinstance(gap, str) else "too few images for an interval"
 

@@ -2,8 +2,11 @@
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
@@ -187,7 +190,7 @@ def _variants(
     study: Study,
     bootstrap: ImageBootstrap,
     what: str,
-    variant: selection.re.Pattern[str],
+    variant: re.Pattern[str],
     seeds: Mapping[str, int],
 ) -> Drawn:
     chosen, baselines = selection.with_baselines(study, variant, dict(seeds))
@@ -199,7 +202,7 @@ def _panels(
     study: Study,
     bootstrap: ImageBootstrap,
     metrics: Sequence[str],
-    use: Bool | None = None,
+    use: Bool[np.ndarray, " examples"] | None = None,
     or_none: bool = False,
 ) -> list[Panel]:
     """A panel for each metric that some model has under `none`."""
@@ -242,6 +245,7 @@ def _panel(metric: str, series: tuple[Series, ...], bands: bool = False) -> Pane
         title=_TITLES[direction],
         xlabel=_ABLATED[direction],
         ylabel=f"{METRICS[metric].title} (bits)",
+        conditions=MAIN_CONDITIONS[direction],
         positions=tuple(_NAMES[c] for c in MAIN_CONDITIONS[direction]),
         series=series,
         bands=bands,
@@ -269,15 +273,15 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
 
 def _by_condition(
     frame: pd.DataFrame, label: str, metric: str
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, Any]]:
     if frame.empty:
         return {}
     rows = frame[(frame["model"] == label) & (frame["metric"] == metric)]
     return {row["condition"]: row for row in rows.to_dict("records")}
 
 
-def _mean(bits) -> float:
-    return float(bits[bits == bits].mean(dtype="float64"))
+def _mean(bits: np.ndarray | None) -> float:
+    return math.nan if bits is None else float(np.nanmean(bits, dtype=np.float64))
 
 
 def _and(names: Sequence[str]) -> str:

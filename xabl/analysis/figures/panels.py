@@ -32,8 +32,9 @@ class Series:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Panel:
-    """Lines over named positions.
+    """Lines over conditions.
 
+    conditions: as in scores.parquet; positions: what the axis calls them.
     reference: label and value of a dashed horizontal line.
     bands: intervals as bands, otherwise as bars.
     """
@@ -41,6 +42,7 @@ class Panel:
     title: str
     xlabel: str
     ylabel: str
+    conditions: tuple[str, ...]
     positions: tuple[str, ...]
     series: tuple[Series, ...]
     reference: tuple[str, float] | None = None
@@ -123,19 +125,19 @@ def draw_panel(
 
 
 def table(panels: Sequence[Panel]) -> pd.DataFrame:
-    """What the panels show: panel, series, position, value, low, high."""
+    """What the panels show: panel, series, condition, value, low, high."""
     rows = []
     for panel in panels:
         for series in panel.series:
-            for i, position in enumerate(panel.positions):
+            for i, condition in enumerate(panel.conditions):
                 rows.append(
-                    (panel.title, series.label, position)
+                    (panel.title, series.label, condition)
                     + (series.y[i], series.low[i], series.high[i])
                 )
         if panel.reference is not None:
             label, value = panel.reference
-            rows.append((panel.title, label, "", value, math.nan, math.nan))
-    columns = ["panel", "series", "position", "value", "low", "high"]
+            rows.append((panel.title, label, "none", value, math.nan, math.nan))
+    columns = ["panel", "series", "condition", "value", "low", "high"]
     return pd.DataFrame(rows, columns=columns)
 
 

@@ -26,7 +26,8 @@ COLOURS = (
     "#E69F00",
     "#56B4E9",
 )
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+# 7, 11 and 5: no two of the first 55 series look the same without colour.
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")
 LINES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.5)),

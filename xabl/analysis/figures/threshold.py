@@ -35,14 +35,15 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         title="",
         xlabel="Regions ablated: overlap with the phrase above threshold",
         ylabel="MLM (bits)",
+        conditions=conditions,
         positions=tuple(mask_name(condition) for condition in conditions),
         series=tuple(series),
     )
     shares = [effects.ablated_share(chosen, condition) for condition in conditions]
     labels = [one.label for one in series]
     values = table([panel]).drop(columns="panel")
-    by_position = dict(zip(panel.positions, shares, strict=True))
-    values["ablated_share"] = [by_position[p] for p in values["position"]]
+    by_condition = dict(zip(conditions, shares, strict=True))
+    values["ablated_share"] = values["condition"].map(by_condition)
     values["threshold"] = [
         threshold(c) if threshold(c) is not None else math.nan for c in conditions
     ] * len(series)

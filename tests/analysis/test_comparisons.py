@@ -1,0 +1,95 @@
+"""Seeds and pairs of models."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.helpers.fake_results import FakeModel, text_only, write_study
+from xabl import analysis
+from xabl.ablation.published import PUBLISHED
+from xabl.analysis import comparisons, effects
+from xabl.errors import UserError
+from xabl.models.presets import PRESETS
+
+
+def test_holm_against_a_worked_example():
+    # Sorted .005, .01, .03, .04: times 4, 3, 2, 1, then made monotone.
+    corrected = comparisons.holm(np.array([0.01, 0.04, 0.03, 0.005, np.nan]))
+    np.testing.assert_allclose(corrected, [0.03, 0.06, 0.06, 0.02, np.nan])
+    assert comparisons.holm(np.array([0.9, 0.8])).max() == 1
+
+
+def test_spread_over_seeds(tmp_path):
+    levels = (4.5, 4.6, 4.9)
+    models = [FakeModel(seed=i, mlm=mlm) for i, mlm in enumerate(levels)]
+    study = analysis.load_study(write_study(tmp_path, models))
+    table = comparisons.seeds(study).set_index(["metric", "condition"])
+    row = table.loc[("mlm", "none")]
+    assert row["mean"] == pytest.approx(np.mean(levels), abs=1e-5)
+    assert row["sd"] == pytest.approx(np.std(levels, ddof=1), abs=1e-5)
+    assert row["smallest"] == pytest.approx(4.5, abs=1e-5)
+    assert row["largest"] == pytest.approx(4.9, abs=1e-5)
+    expected = stats.ttest_1samp(levels, 0).confidence_interval(0.95)
+    assert row["low"] == pytest.approx(expected.low, abs=1e-4)
+    assert row["high"] == pytest.approx(expected.high, abs=1e-4)
+
+
+def test_one_seed_has_no_spread(tmp_path):
+    study = analysis.load_study(write_study(tmp_path, [FakeModel()]))
+    row = comparisons.seeds(study).iloc[0]
+    assert row["seeds"] == 1 and np.isnan(row["sd"]) and np.isnan(row["low"])
+
+
+def test_pairs_of_models_on_the_same_examples(tmp_path):
+    models = [
+        FakeModel(label="A", mlm=4.6, mlm_effect=1.0),
+        FakeModel(label="B", mlm=4.6, mlm_effect=0.5),
+        text_only("BERT", 5.4),
+    ]
+    study = analysis.load_study(write_study(tmp_path, models, num_images=60))
+    bootstrap = effects.bootstrap_of(study)
+    table = comparisons.compare_models(study, bootstrap, [("A", "B")])
+    rows = table.set_index(["metric", "condition", "quantity"])
+    row = rows.loc[("mlm", "all", "effect")]
+    assert row["difference"] == pytest.approx(0.5, abs=1e-5)
+    assert row["evidence"] == "higher" and row["p_holm"] < 0.05
+    row = rows.loc[("mrc_kl", "all", "effect")]
+    assert row["difference"] == pytest.approx(0, abs=1e-6)
+    assert row["evidence"] == "no evidence"
+    assert (table["p_holm"] >= table["p"]).all()
+    # Every pair: the text-only model shares one condition with each of the others.
+    every = comparisons.compare_models(study, bootstrap)
+    text_pairs = every[(every["first"] == "BERT") | (every["second"] == "BERT")]
+    assert set(text_pairs["condition"]) == {"none"} and len(text_pairs) == 2
+    assert (every["p_holm"] >= every["p"]).all()
+    with pytest.raises(UserError, match="no results of a model 'C'; there are BERT, A, B"):
+        comparisons.compare_models(study, bootstrap, [("A", "C")])
+
+
+def test_the_correction_takes_away_lucky_differences(tmp_path):
+    """Twelve labels of the same model: some pair looks different, none is."""
+    models = [FakeModel(label=f"M{i:02}", mlm_effect=0) for i in range(12)]
+    study = analysis.load_study(write_study(tmp_path, models))
+    table = comparisons.compare_models(study, effects.bootstrap_of(study))
+    losses = table[(table["quantity"] == "loss") & (table["condition"] == "none")]
+    assert len(losses) == 66 * 2
+    assert losses["p_holm"].min() > 0.05
+    assert (losses["evidence"] == "no evidence").all()
+
+
+def test_published_rows_are_of_presets_with_their_six_means():
+    for name, row in PUBLISHED.items():
+        assert name in PRESETS or name == "BERT-CC"
+        assert len(row.bits) == (1 if row.model.startswith("BERT") else 6)
+        assert row.model == "VisualBERT" or all(
+            row.bits[metric, "all"] > row.bits[metric, "none"]
+            for metric, condition in row.bits
+            if condition == "all"
+        )
+
+
+def test_models_without_a_published_row_are_not_compared(tmp_path):
+    study = analysis.load_study(
+        write_study(tmp_path, [FakeModel(label="mine", name="my_config")])
+    )
+    assert comparisons.published(study).empty

@@ -1,0 +1,154 @@
+"""Known answers: made-up influences are recovered, and their absence is said."""
+
+import numpy as np
+import pytest
+
+from tests.helpers.fake_results import FakeModel, text_only, write_study
+from xabl import analysis
+from xabl.analysis import comparisons, effects, verdicts
+
+
+def study_of(tmp_path, *models, **world):
+    return analysis.load_study(write_study(tmp_path, list(models), **world))
+
+
+def test_a_blind_model_differs_by_exactly_0(tmp_path):
+    blind = FakeModel(mlm_effect=0, kl_effect=0, noise=0)
+    study = study_of(tmp_path, blind)
+    bootstrap = effects.bootstrap_of(study)
+    table = effects.differences(study, bootstrap)
+    assert len(table) == 11 + 4 * 2
+    for column in ("difference", "low", "high", "relative"):
+        assert (table[column] == 0).all(), column
+    assert (table["evidence"] == "no evidence").all()
+    assert (table["p"] == 1).all()
+    for row in table.to_dict("records"):
+        assert "no evidence that the model uses" in verdicts.effect_sentence(row)
+    row = effects.asymmetry(study, bootstrap).iloc[0]
+    assert row["asymmetry"] == row["low"] == row["high"] == 0
+    assert "no evidence of an asymmetry" in verdicts.asymmetry_sentence(row)
+
+
+def test_an_influence_of_half_a_bit_is_recovered(tmp_path):
+    study = study_of(tmp_path, FakeModel(mlm=4.0, mlm_effect=0.5), num_images=100)
+    table = effects.differences(study, effects.bootstrap_of(study), metrics=["mlm"])
+    row = table.set_index("condition").loc["all"]
+    assert row["difference"] == pytest.approx(0.5, abs=1e-5)
+    assert 0.4 < row["low"] < 0.5 < row["high"] < 0.6
+    assert row["relative"] == pytest.approx(0.125, abs=1e-5)
+    assert row["relative_low"] < 0.125 < row["relative_high"]
+    assert row["evidence"] == "higher"
+    sentence = verdicts.effect_sentence(row.to_dict() | {"condition": "all"})
+    assert sentence.startswith(
+        "UNITER: Removing all image regions raises the MLM loss (+0.500 bits, 95%"
+    )
+    assert sentence.endswith("+12.5%): the model uses vision when it predicts words.")
+
+
+def test_noise_without_effect_is_no_evidence(tmp_path):
+    """About one in twenty intervals of a true 0 may miss it; not more than that."""
+    missed = 0
+    for world_seed in range(20):
+        model = FakeModel(mlm_effect=0, thresholds=(), directions=("vis4lang",))
+        study = study_of(tmp_path / str(world_seed), model, world_seed=world_seed)
+        # The made-up noise has mean 0 over all examples: average half of the images.
+        use = np.isin(study.images, np.unique(study.images)[::2])
+        table = effects.differences(
+            study,
+            effects.bootstrap_of(study, resamples=500),
+            groups=[("half", use)],
+        )
+        missed += table.iloc[0]["evidence"] != "no evidence"
+    assert missed <= 3
+
+
+def test_means_average_examples_not_images_or_seeds_apart(tmp_path):
+    study = study_of(tmp_path, FakeModel(seed=1), FakeModel(seed=2, mlm=5.6))
+    table = effects.means(study, effects.bootstrap_of(study, resamples=100))
+    row = table.set_index(["metric", "condition"]).loc[("mlm", "none")]
+    assert row["mean"] == pytest.approx((4.6 + 5.6) / 2, abs=1e-5)
+    assert row["seeds"] == 2 and row["n"] == study.num_examples
+
+
+def test_asymmetry_is_the_difference_of_relative_increases(tmp_path):
+    model = FakeModel(mlm=4.0, mlm_effect=1.0, kl=0.5, kl_effect=0.05)
+    study = study_of(tmp_path, model, text_only("BERT", 7.0))
+    table = effects.asymmetry(study, effects.bootstrap_of(study)).set_index("model")
+    row = table.loc["UNITER"]
+    assert row["mlm_relative"] == pytest.approx(0.25, abs=1e-5)
+    assert row["kl_relative"] == pytest.approx(0.1, abs=1e-5)
+    assert row["asymmetry"] == pytest.approx(0.15, abs=1e-5)
+    assert 0 < row["low"] < 0.15 < row["high"]
+    assert np.isnan(table.loc["BERT", "asymmetry"])
+    assert table.loc["BERT", "gap"] == "all was not run"
+    text = verdicts.verdict(table.reset_index())
+    assert text.startswith("In the one model with both directions (UNITER) vision")
+
+
+@pytest.mark.parametrize(
+    ("interval", "words"),
+    [
+        ((-0.1, -0.05), "language for vision more than vision for language"),
+        ((-0.1, 0.0), "no evidence of an asymmetry"),
+        ((np.nan, np.nan), "not measured (too few images for an interval)"),
+    ],
+)
+def test_the_verdict_follows_the_interval(interval, words):
+    low, high = interval
+    row = {"model": "M", "kl": "mrc_kl", "mlm_relative": 0.1, "kl_relative": 0.2}
+    row |= {"asymmetry": (low + high) / 2, "low": low, "high": high, "gap": None}
+    assert words in verdicts.asymmetry_sentence(row)
+
+
+def test_groups_part_the_examples(tmp_path):
+    study = study_of(tmp_path, FakeModel())
+    bootstrap = effects.bootstrap_of(study, resamples=100)
+    for groups in (effects.by_phrase_type(study), effects.by_target_pieces(study)):
+        together = sum(use.astype(int) for _, use in groups)
+        assert (together == 1).all() and len(groups) > 2
+        table = effects.means(study, bootstrap, groups=groups, metrics=["mlm"])
+        whole = effects.means(study, bootstrap, metrics=["mlm"])
+        for condition, rows in table.groupby("condition"):
+            mean = np.average(rows["mean"], weights=rows["n"])
+            expected = whole.set_index("condition").loc[condition, "mean"]
+            assert mean == pytest.approx(expected, rel=1e-6)
+    names = [name for name, _ in effects.by_phrase_type(study)]
+    assert names[0] == "people" or "other" in names[:2]
+
+
+def test_share_of_ablated_regions(tmp_path):
+    study = study_of(tmp_path, FakeModel())
+    table = effects.thresholds(study, effects.bootstrap_of(study, resamples=100))
+    shares = table.set_index("condition")["ablated_share"]
+    assert shares["none"] == 0 and shares["all"] == 1
+    assert shares["object@0.5"] == pytest.approx(6 / 36)  # round(0.18 * 36) of 36
+    assert table["threshold"].tolist()[1:11] == [
+        round(0.9 - i / 10, 1) for i in range(10)
+    ]
+    assert (
+        list(table["condition"])[0] == "none" and list(table["condition"])[-1] == "all"
+    )
+
+
+def test_the_papers_study_reads_as_the_paper_does(tmp_path):
+    from tests.helpers.fake_results import paper_models
+
+    study = study_of(tmp_path, *paper_models((0,)), num_images=100)
+    bootstrap = effects.bootstrap_of(study, resamples=500)
+    text = verdicts.verdict(effects.asymmetry(study, bootstrap))
+    assert text == (
+        "In all 5 models with both directions (UNITER, VL-BERT, VisualBERT, ViLBERT "
+        "and LXMERT) vision influences language more than language influences vision."
+    )
+    # LXMERT is seed 0 of the published ten; the rest are other seeds.
+    table = comparisons.published(study)
+    seeds = table.drop_duplicates("model").set_index("model")
+    assert "seed" not in seeds.loc["LXMERT", "remark"]
+    assert "seed 0, published 73" in seeds.loc["UNITER", "remark"]
+    assert "examples, published 14,433" in seeds.loc["BERT-CC", "remark"]
+    rows = table.set_index(["model", "metric", "condition"])
+    assert rows.loc[("BERT-CC", "mlm", "none"), "published"] == 5.394
+    assert rows.loc[("BERT", "mlm", "none"), "published"] == 7.439
+    difference = rows.loc[("UNITER", "mrc_kl", "all"), "difference"]
+    mean = rows.loc[("UNITER", "mrc_kl", "all"), "mean"]
+    assert difference == pytest.approx(mean - 0.6161)
