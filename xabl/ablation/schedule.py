@@ -19,7 +19,10 @@ from jaxtyping import Bool, Int, Int64
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.plan import Plan
-from xabl.ablation.sizes import Sizes
+from xabl.ablation.sizes import Sizes, best_sizes
+
+# Word inputs of tables: a small part of the arithmetic, so a few sizes do.
+_WORD_TABLE_SIZES = 4
 
 EMPTY = NOT_SCORED  # a place in a batch that is not filled
 
@@ -115,15 +118,12 @@ class Schedule:
         }
         if done is not None:
             left = {direction: p[~done[direction]] for direction, p in left.items()}
-        self._sizes = {
-            direction: Sizes(
-                _lengths(plan, direction),
-                _num_targets(plan, direction),
-                devices * batch_size,
-            )
-            for direction in Direction
-            if len(_lengths(plan, direction))
-        }
+        sizes = {d: (_lengths(plan, d), _num_targets(plan, d)) for d in Direction}
+        self._sizes = Sizes(
+            {d: of_pairs for d, of_pairs in sizes.items() if len(of_pairs[0])},
+            per_step=devices * batch_size,
+        )
+        self._table_words = best_sizes(plan.words.lengths, _WORD_TABLE_SIZES)
         self.tables = tables
         if tables is not None:
             self.tables = _enough(tables, plan, batch_size)
@@ -152,7 +152,7 @@ class Schedule:
             return pairs
         lengths = _lengths(self.plan, direction)[pairs]
         targets = _num_targets(self.plan, direction)[pairs]
-        return pairs[self._sizes[direction].order(lengths, targets)]
+        return pairs[self._sizes.order(direction, lengths, targets)]
 
     def _segment_steps(self, shares: list[_Share]) -> Iterator[TableStep | ScoreStep]:
         if self.tables is not None:
@@ -166,9 +166,7 @@ class Schedule:
                 yield self._score_step(direction, batch, shares)
 
     def _word_steps(self, inputs: list[np.ndarray]) -> Iterator[TableStep]:
-        sizes = np.unique(
-            np.concatenate([sizes.words for sizes in self._sizes.values()])
-        )
+        sizes = self._table_words
         for number, batch in enumerate(self._batches(inputs)):
             longest = self.plan.words.lengths[batch[batch != EMPTY]].max()
             yield TableStep(
@@ -191,7 +189,7 @@ class Schedule:
         pairs = batch[batch != EMPTY]
         lengths = _lengths(self.plan, direction)[pairs]
         targets = _num_targets(self.plan, direction)[pairs]
-        words, count = self._sizes[direction].enclosing(lengths, targets)
+        words, count = self._sizes.enclosing(direction, lengths, targets)
         word_places = region_places = None
         if self.tables is not None:
             table = _pairs(self.plan, direction)

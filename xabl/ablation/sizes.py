@@ -1,56 +1,113 @@
 """Which sizes batches are padded to."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from jaxtyping import Int, Int64
 
-# Every size is a program to compile; with this many, padding is a few per cent.
-_MAX_WORD_SIZES = 6
-_MAX_TARGET_SIZES = 2
-# A size has to save padding in several batches to be worth its program.
-_BATCHES_PER_SIZE = 12
+from xabl.ablation.conditions import Direction
+
+# Every size is a program to compile. With this many, padding costs about 2%.
+_PROGRAMS = 24
+# Pairs of few targets and pairs of many are padded apart.
+_TARGET_SIZES = 2
+# Word positions that a further size has to save, for each place in a step: about what
+# compiling its program takes.
+_WORTH = 400
+
+Lengths = Int[np.ndarray, " _"]
 
 
 class Sizes:
-    """The sizes of one direction, and the order that keeps like pairs together.
+    """Word and target positions of the programs, and which pairs share a batch.
 
-    words, targets: ascending; the last ones hold every pair.
+    Pairs fall into classes by direction and number of targets; each class has word
+    sizes of its own, chosen to pad as little as a limited number of programs can.
     """
 
     def __init__(
-        self,
-        lengths: Int[np.ndarray, " pairs"],
-        targets: Int[np.ndarray, " pairs"],
-        per_step: int,
+        self, pairs: Mapping[Direction, tuple[Lengths, Lengths]], per_step: int
     ):
-        """Chooses the sizes for all pairs of a direction.
+        """Chooses the sizes.
 
         Args:
-            lengths: words of each pair. targets: target positions of each pair.
+            pairs: by direction, words and targets of each pair; directions without
+                pairs left out.
             per_step: pairs of one step on all devices.
         """
-        worth = max(1, len(lengths) // (per_step * _BATCHES_PER_SIZE))
-        self.words = best_sizes(lengths, min(_MAX_WORD_SIZES, worth))
-        self.targets = best_sizes(targets, min(_MAX_TARGET_SIZES, worth))
+        self._targets: dict[Direction, Int64[np.ndarray, " sizes"]] = {}
+        classes: dict[tuple[Direction, int], Lengths] = {}
+        for direction, (lengths, targets) in pairs.items():
+            # A second target size for less than a few batches is not worth it.
+            count = _TARGET_SIZES if len(targets) > 8 * per_step else 1
+            self._targets[direction] = best_sizes(targets, count)
+            of_pair = self._classes(direction, targets)
+            for number in range(len(self._targets[direction])):
+                classes[direction, number] = lengths[of_pair == number]
+        self._words = allotted_sizes(
+            list(classes.values()), _PROGRAMS, least_gain=_WORTH * per_step
+        )
+        self._words = dict(zip(classes, self._words, strict=True))
+        for direction, (lengths, _) in pairs.items():
+            # A batch where one class ends and the next begins needs room for both.
+            self._words[direction, len(self._targets[direction]) - 1][-1] = (
+                lengths.max()
+            )
 
     def order(
-        self, lengths: Int[np.ndarray, " some"], targets: Int[np.ndarray, " some"]
-    ) -> Int64[np.ndarray, " some"]:
+        self, direction: Direction, lengths: Lengths, targets: Lengths
+    ) -> Int64[np.ndarray, " _"]:
         """Few targets first, then many; each from the shortest to the longest."""
-        return np.lexsort((lengths, np.searchsorted(self.targets, targets)))
+        return np.lexsort((lengths, self._classes(direction, targets)))
 
     def enclosing(
-        self, lengths: Int[np.ndarray, " some"], targets: Int[np.ndarray, " some"]
+        self, direction: Direction, lengths: Lengths, targets: Lengths
     ) -> tuple[int, int]:
         """The sizes of words and targets that hold all of a batch."""
+        number = int(self._classes(direction, targets).max())
+        words = self._words[direction, number]
         return (
-            int(self.words[np.searchsorted(self.words, lengths.max())]),
-            int(self.targets[np.searchsorted(self.targets, targets.max())]),
+            int(words[np.searchsorted(words, lengths.max())]),
+            int(self._targets[direction][number]),
         )
 
+    def _classes(
+        self, direction: Direction, targets: Lengths
+    ) -> Int64[np.ndarray, " _"]:
+        return np.searchsorted(self._targets[direction], targets)
 
-def best_sizes(
-    lengths: Int[np.ndarray, " inputs"], count: int
-) -> Int64[np.ndarray, " sizes"]:
+
+def allotted_sizes(
+    classes: list[Lengths], count: int, least_gain: int
+) -> list[Int64[np.ndarray, " sizes"]]:
+    """Best sizes of several classes, at most `count` in all.
+
+    Every class has one; the others go where they save most, as long as that is at
+    least `least_gain` positions.
+    """
+    sizes = [best_sizes(lengths, 1) for lengths in classes]
+    while sum(map(len, sizes)) < count:
+        more = [
+            best_sizes(lengths, len(chosen) + 1)
+            for lengths, chosen in zip(classes, sizes, strict=True)
+        ]
+        gains = [
+            padded(lengths, now) - padded(lengths, then)
+            for lengths, now, then in zip(classes, sizes, more, strict=True)
+        ]
+        best = int(np.argmax(gains))
+        if gains[best] < least_gain:
+            break
+        sizes[best] = more[best]
+    return sizes
+
+
+def padded(lengths: Lengths, sizes: Int64[np.ndarray, " sizes"]) -> int:
+    """Positions in all when each length is padded to the least size that holds it."""
+    return int(sizes[np.searchsorted(sizes, lengths)].sum())
+
+
+def best_sizes(lengths: Lengths, count: int) -> Int64[np.ndarray, " sizes"]:
     """The `count` sizes that pad `lengths` least, ascending; the last is the longest.
 
     Fewer when there are fewer distinct lengths.
