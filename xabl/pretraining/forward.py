@@ -162,6 +162,22 @@ def _capacity(positions: int, rate: float) -> int:
     return min(positions, int(np.ceil((mean + 6 * deviation) / 8)) * 8)
 
 
+def plain_loss(
+    objective: Objective, parameters: dict[str, Array], batch: PretrainingBatch
+) -> Float[Array, ""]:
+    """Sum of all sums without dropout: what a trace of the loss is read off.
+
+    Args:
+        objective: model and losses.
+        parameters: by path.
+        batch: of one axis.
+    """
+    keys = jax.vmap(jax.random.key)(jnp.zeros(batch.example_index.shape, jnp.int32))
+    pool = candidates(objective, batch)
+    sums = sum_losses(objective, nest(parameters), batch, keys, pool, dropout=False)
+    return sum(sums.values())
+
+
 def parameters_in_loss(
     objective: Objective, parameters: dict[str, jax.ShapeDtypeStruct], batch
 ) -> frozenset[str]:
@@ -175,15 +191,9 @@ def parameters_in_loss(
         parameters: shapes by path.
         batch: shapes of a batch of one axis (`jax.ShapeDtypeStruct` leaves).
     """
+    # Rematerialised, a whole sublayer would be one equation, which needs all it takes.
     plain = dataclasses.replace(objective, rematerialise=False)
-
-    def loss(parameters, batch):
-        keys = jax.vmap(jax.random.key)(jnp.zeros(batch.example_index.shape, jnp.int32))
-        pool = candidates(plain, batch)
-        nested = nest(parameters)
-        sums = sum_losses(plain, nested, batch, keys, pool, dropout=False)
-        return sum(sums.values())
-
+    loss = functools.partial(plain_loss, plain)
     traced = jax.make_jaxpr(loss)(parameters, batch).jaxpr
     needed = set(traced.outvars)
     for equation in reversed(traced.eqns):

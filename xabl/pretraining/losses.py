@@ -9,7 +9,6 @@ Kinds are named "mlm", "itm" and "regions_0" ... "regions_6", by visual target.
 All logarithms are natural, all losses in nats and float32.
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +21,7 @@ from xabl.errors import UserError
 from xabl.models.config import Fusion, ModelConfig
 from xabl.pretraining.batches import PretrainingBatch
 from xabl.pretraining.input_config import InputConfig
+from xabl.types import pytree
 
 MLM, ITM, REGIONS = "mlm", "itm", "regions_"
 
@@ -153,8 +153,7 @@ def contrast(
     return jax.nn.logsumexp(everything, axis=-1) - own
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class RegionTargets:
     """What is to be predicted of each target region; None where no loss asks for it."""
 

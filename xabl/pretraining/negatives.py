@@ -4,7 +4,6 @@ They are drawn from the whole batch, whatever devices and parts it is spread ove
 the target's example as seed: how a batch is computed does not change what is learnt.
 """
 
-import dataclasses
 import functools
 
 import jax
@@ -13,13 +12,13 @@ from jaxtyping import Array, Bool, Float, Int, Key
 
 from xabl.models.config import GlobalImage
 from xabl.pretraining.batches import PretrainingBatch
+from xabl.types import pytree
 
 NUM_NEGATIVES = 128
 NUM_FROM_OTHER_EXAMPLES = round(0.7 * NUM_NEGATIVES)
 
 
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class Candidates:
     """All regions of a batch, examples in the order of their index.
 

@@ -5,20 +5,16 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Float, Int, UInt
 
-from xabl.errors import UserError
 from xabl.pretraining import forward, losses
 from xabl.pretraining.batches import PretrainingBatch
+from xabl.pretraining.devices import AXIS, Devices
+from xabl.types import pytree
 
-AXIS = "devices"
 
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class TrainState:
     """Everything that changes from update to update, and the parameters that do not.
 
@@ -41,87 +37,31 @@ class TrainState:
         return self.trained | self.fixed
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class Metrics:
     """What a step reports; device arrays until someone reads them.
 
     sums, counts: of each kind of loss, over the whole batch.
     loss: see `losses.weighted_mean`.
     gradient_norm: before clipping.
+    learning_rate: of this update.
     """
 
     loss: Float[Array, ""]
     sums: dict[str, Float[Array, ""]]
     counts: dict[str, Float[Array, ""]]
     gradient_norm: Float[Array, ""]
+    learning_rate: Float[Array, ""]
 
-
-jax.tree_util.register_dataclass(Metrics)
 
 TrainStep = Callable[[TrainState, PretrainingBatch], tuple[TrainState, Metrics]]
 EvaluationStep = Callable[[TrainState, PretrainingBatch], tuple[dict, dict]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Devices:
-    """The devices of all hosts, in one row, and how data is laid out on them."""
-
-    mesh: Mesh
-
-    @classmethod
-    def all(cls, limit: int | None = None) -> "Devices":
-        """All devices, or the first `limit` of them (one host only)."""
-        return cls(Mesh(np.array(jax.devices()[:limit]), (AXIS,)))
-
-    @property
-    def count(self) -> int:
-        return self.mesh.size
-
-    @property
-    def on_this_host(self) -> int:
-        return len(self.mesh.local_devices)
-
-    def replicate(self, tree):
-        """Puts host arrays on every device, once."""
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec()))
-
-    def shard(self, batch: PretrainingBatch, parts: int) -> PretrainingBatch:
-        """Lays this host's examples out as [devices, parts, batch] on the devices.
-
-        Raises:
-            UserError: they do not divide evenly.
-        """
-        examples = batch.example_index.shape[0]
-        cells = self.on_this_host * parts
-        if examples % cells:
-            raise UserError(
-                f"a batch of {examples} examples on this host does not divide into "
-                f"{self.on_this_host} devices x {parts} accumulated parts; change "
-                "batch_size or accumulation"
-            )
-        layout = NamedSharding(self.mesh, PartitionSpec(AXIS))
-        shape = (self.on_this_host, parts, examples // cells)
-        return jax.tree.map(
-            lambda x: jax.make_array_from_process_local_data(
-                layout, x.reshape(*shape, *x.shape[1:])
-            ),
-            batch,
-        )
-
-    def globally(self, tree):
-        """Results of a step, which each host holds for itself, as one global array."""
-        layout = NamedSharding(self.mesh, PartitionSpec())
-        return jax.tree.map(
-            lambda x: jax.make_array_from_single_device_arrays(
-                x.shape, layout, [shard.data for shard in x.addressable_shards]
-            ),
-            tree,
-        )
-
-
 def train_step(
     objective: forward.Objective,
     optimiser: optax.GradientTransformation,
+    learning_rate: optax.Schedule,
     devices: Devices,
 ) -> TrainStep:
     """Compiles the update for one batch laid out by `Devices.shard`.
@@ -171,6 +111,7 @@ def train_step(
             sums=sums,
             counts=counts,
             gradient_norm=optax.global_norm(gradients),
+            learning_rate=learning_rate(state.step),
         )
         new = dataclasses.replace(
             state,
