@@ -62,7 +62,9 @@ def test_pairs_of_models_on_the_same_examples(tmp_path):
     text_pairs = every[(every["first"] == "BERT") | (every["second"] == "BERT")]
     assert set(text_pairs["condition"]) == {"none"} and len(text_pairs) == 2
     assert (every["p_holm"] >= every["p"]).all()
-    with pytest.raises(UserError, match="no results of a model 'C'; there are BERT, A, B"):
+    with pytest.raises(
+        UserError, match="no results of a model 'C'; there are BERT, A, B"
+    ):
         comparisons.compare_models(study, bootstrap, [("A", "C")])
 
 

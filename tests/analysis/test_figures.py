@@ -50,7 +50,7 @@ def test_every_figure_in_every_format_with_its_table(output):
     assert captions.count("**Figure ") == 9 and "Not drawn\n" not in captions
     assert "baseline: UNITER, seed 73 and ViLBERT, seed 33." in captions
     assert captions.count("baseline: UNITER, seed 42") == 2
-    assert not list(output.glob(".writing*"))
+    assert not list(output.rglob(".*"))
 
 
 def test_the_lines_are_the_tables_numbers(results, output):

@@ -237,3 +237,23 @@ def test_broken_scores_are_refused(tmp_path):
     path.write_bytes(b"PAR1 cut off")
     with pytest.raises(UserError, match="not a readable Parquet file"):
         read_run(directory)
+
+
+def test_runs_under_way_are_no_results_but_are_named(tmp_path):
+    write_results(tmp_path / "done", FakeModel())
+    write_results(tmp_path / ".other.1.tmp", FakeModel(label="B"))
+    (tmp_path / ".third.unfinished").mkdir()
+    study = analysis.load_study(tmp_path)
+    assert [model.label for model in study.models] == ["UNITER"]
+    assert study.notes == (
+        f"{tmp_path / '.third.unfinished'}: the scores of an interrupted run; finish "
+        "it with --resume",
+    )
+
+
+def test_notes_that_many_runs_share_are_given_once(tmp_path):
+    models = [FakeModel(seed=seed, nan_scores=2) for seed in range(3)]
+    study = analysis.load_study(write_study(tmp_path, models))
+    about_mlm = [note for note in study.notes if "MLM" in note]
+    assert len(about_mlm) == 1
+    assert about_mlm[0].startswith("UNITER, seed 0 and 2 other runs: 2 scores of MLM")

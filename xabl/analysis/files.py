@@ -1,20 +1,21 @@
 """Files written whole or not at all, and tables in the formats others read."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
+from xabl.atomic import new_file
+
 
 def write(path: Path, save: Callable[[Path], object]) -> None:
-    """Lets `save` write a file beside `path`, then moves it there in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-        temporary = Path(folder) / path.name
+    """Lets `save` write the file; replaces what an earlier analysis wrote there.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    with new_file(path, overwrite=True) as temporary:
         save(temporary)
-        os.replace(temporary, path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,6 +1,5 @@
 """From nouns and class names to the gold labels that `experiments.ablate` scores."""
 
-import json
 from pathlib import Path
 
 from xabl.analysis.labelmatch import (
@@ -60,23 +59,3 @@ def make_gold_labels(
         f"{len(matched):,} of {len(gold):,} examples name one of the detector's "
         f"classes ({len(set(matched)):,} classes); gold labels written to {output}\n"
     )
-
-
-def read_gold_labels(path: Path) -> list[int | None]:
-    """What `write_gold_labels` wrote.
-
-    Raises:
-        UserError: not a JSON list of class indices and nulls.
-    """
-    try:
-        gold = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable JSON ({error})") from error
-    if not isinstance(gold, list) or not all(
-        label is None or type(label) is int for label in gold
-    ):
-        raise UserError(
-            f"{path}: expected a JSON list with a class index or null for each "
-            "example, as experiments.labelmatch writes"
-        )
-    return gold

@@ -199,10 +199,12 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
         if (path / MANIFEST).exists() or (path / SCORES).exists():
             found.append(path)
             continue
+        children = sorted(path.iterdir())
         below = [
             child
-            for child in sorted(path.iterdir())
+            for child in children
             if (child / MANIFEST).exists() or (child / SCORES).exists()
+            if not child.name.startswith(".")  # results that are being written
         ]
         finished = [
             child
@@ -213,6 +215,11 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
             f"{child}: left out, the run has not finished"
             for child in below
             if child not in finished
+        ]
+        notes += [
+            f"{child}: the scores of an interrupted run; finish it with --resume"
+            for child in children
+            if child.name.startswith(".") and child.name.endswith(".unfinished")
         ]
         if not finished:
             raise UserError(
@@ -293,6 +300,10 @@ def _differences(runs: Sequence[Run]) -> list[str]:
     settings = {
         "region features": lambda run: run.manifest["data"].get("regions_sha256"),
         "precision": lambda run: run.manifest.get("precision"),
+        "image token": lambda run: _identity(run).get("image_token"),
+        "VL-BERT positions": lambda run: (
+            _identity(run).get("vlbert_positions") if "vl-bert" in run.name else None
+        ),
         "overlap thresholds": lambda run: (
             tuple(run.manifest.get("thresholds") or ()) or None
         ),
@@ -312,6 +323,10 @@ def _differences(runs: Sequence[Run]) -> list[str]:
     return notes
 
 
+def _identity(run: Run) -> dict[str, object]:
+    return run.manifest.get("identity") or {}
+
+
 def _short(value: object) -> str:
     if isinstance(value, tuple):
         return " ".join(f"{item:g}" for item in value)
@@ -324,22 +339,30 @@ def _gaps(study: Study) -> list[str]:
         + ", ".join(map(str, seeds))
         for label, seeds in study.missing_seeds().items()
     ]
+    titles: dict[str, list[str]] = {}
     for run in study.runs:
-        for (_, condition, name), (count, first) in run.not_finite.items():
-            if name in METRICS:
-                notes.append(
-                    f"{run.title}: {count} scores of {METRICS[name].title} under "
-                    f"{condition} are not finite (first: example {first}); no mean is "
-                    "given there"
-                )
-        counts: dict[str, dict[str, int]] = {}
-        for (direction, condition), reasons in run.excluded.items():
-            for reason, count in reasons.items():
-                counts.setdefault(reason, {})[f"{direction} {condition}"] = count
-        for reason, where in counts.items():
-            largest = max(where.values())
-            notes.append(
-                f"{run.title}: up to {largest} examples excluded ({reason}) in "
-                f"{len(where)} conditions"
-            )
+        for note in _gaps_of(run):
+            titles.setdefault(note, []).append(run.title)
+    for note, (first, *others) in titles.items():
+        more = f" and {len(others)} other runs" if len(others) > 1 else ""
+        both = f" and {others[0]}" if len(others) == 1 else ""
+        notes.append(f"{first}{more}{both}: {note}")
     return notes
+
+
+def _gaps_of(run: Run) -> list[str]:
+    notes = [
+        f"{count} scores of {METRICS[name].title} under {condition} are not finite "
+        f"(first: example {first}); no mean is given there"
+        for (_, condition, name), (count, first) in run.not_finite.items()
+        if name in METRICS
+    ]
+    counts: dict[str, list[int]] = {}
+    for reasons in run.excluded.values():
+        for reason, count in reasons.items():
+            counts.setdefault(reason, []).append(count)
+    return notes + [
+        f"up to {max(numbers)} examples excluded ({reason}) in {len(numbers)} "
+        "conditions"
+        for reason, numbers in counts.items()
+    ]

@@ -72,6 +72,10 @@ class Drawn:
     table: pd.DataFrame
     caption: str
 
+    def _repr_png_(self) -> bytes:
+        """How a notebook shows it."""
+        return render(self.figure, "png")
+
 
 class NotDrawn(Exception):
     """The results lack what a figure shows; the message says what."""
@@ -96,23 +100,28 @@ def _fixed(label: str) -> int | None:
     return _FIXED.index(name) if name in _FIXED else None
 
 
+def render(figure: Figure, suffix: str) -> bytes:
+    """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(SETTINGS):
+        figure.savefig(
+            buffer,
+            format=suffix,
+            dpi=200,
+            bbox_inches="tight",
+            metadata=_METADATA[suffix],
+        )
+    return buffer.getvalue()
+
+
 def save(drawn: Drawn, folder: Path, name: str) -> list[Path]:
     """Writes PDF, SVG, PNG and the table (TSV); returns the paths."""
     paths = []
-    with matplotlib.rc_context(SETTINGS):
-        for suffix in FORMATS:
-            buffer = io.BytesIO()
-            drawn.figure.savefig(
-                buffer,
-                format=suffix,
-                dpi=200,
-                bbox_inches="tight",
-                metadata=_METADATA[suffix],
-            )
-            content = buffer.getvalue()
-            path = folder / f"{name}.{suffix}"
-            write(path, lambda temporary, b=content: temporary.write_bytes(b))
-            paths.append(path)
+    for suffix in FORMATS:
+        content = render(drawn.figure, suffix)
+        path = folder / f"{name}.{suffix}"
+        write(path, lambda temporary, b=content: temporary.write_bytes(b))
+        paths.append(path)
     path = folder / f"{name}.tsv"
     write_tsv(path, drawn.table)
     return [*paths, path]

@@ -1,0 +1,224 @@
+"""What the browser shows of an example beside scores: caption, boxes, regions."""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float32, Int64
+
+from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
+from xabl.analysis.metrics import BASELINE, threshold
+from xabl.analysis.report.blocks import Block, index_type, pack
+from xabl.analysis.study import Study
+from xabl.data.regions import open_regions
+from xabl.data.regions.image_regions import canonical_id
+from xabl.errors import UserError
+
+EXAMPLES = "examples.parquet"
+_COLUMNS = (
+    *("example", "image_id", "caption", "phrase", "phrase_type", "sentence"),
+    *("first_word", "num_words", "boxes", "img_w", "img_h"),
+)
+MISSING = -1  # of a region or class that is not known
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Examples:
+    """examples.parquet, checked; lists in the study's order of examples.
+
+    boxes: of each phrase, x1, y1, x2, y2 in pixels.
+    """
+
+    columns: dict[str, list]
+    boxes: list[Float32[np.ndarray, "_ 4"]]
+
+    def image_ids(self, rows: Int64[np.ndarray, " rows"]) -> list[str]:
+        """Images of the rows, each once, in order."""
+        images = self.columns["image_id"]
+        return list(dict.fromkeys(images[row] for row in rows))
+
+
+def read_examples(study: Study) -> Examples:
+    """The examples that all runs of a study share, from its first run.
+
+    Raises:
+        UserError: the file is missing, broken, or not of these results.
+    """
+    run = study.runs[0]
+    path = run.directory / EXAMPLES
+    if not path.is_file():
+        raise UserError(
+            f"{run.directory}: no {EXAMPLES}, which the example browser needs; run "
+            "experiments.ablate again"
+        )
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path}: not a readable Parquet file ({error})") from error
+    missing = set(_COLUMNS) - set(table.column_names)
+    if missing:
+        raise UserError(
+            f"{path}: no column {', '.join(sorted(missing))}; run experiments.ablate "
+            "again"
+        )
+    columns = {name: table[name].to_pylist() for name in _COLUMNS}
+    if columns["example"] != run.example_ids.tolist():
+        raise UserError(
+            f"{path}: holds other examples than the scores beside it; run "
+            "experiments.ablate again"
+        )
+    boxes = [_boxes(path, row, text) for row, text in enumerate(columns["boxes"])]
+    return Examples(columns=columns, boxes=boxes)
+
+
+def _boxes(path: Path, row: int, text: str) -> np.ndarray:
+    try:
+        boxes = np.array(json.loads(text), np.float32).reshape(-1, 4)
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{path}: row {row}: boxes {text!r} are not lists of four numbers; run "
+            "experiments.ablate again"
+        ) from error
+    return boxes
+
+
+def examples_block(
+    study: Study, examples: Examples, rows: Int64[np.ndarray, " rows"]
+) -> Block:
+    """Captions, phrases, types and boxes of the rows; texts once each."""
+    taken = {name: [examples.columns[name][row] for row in rows] for name in _COLUMNS}
+    sizes = zip(taken["image_id"], taken["img_w"], taken["img_h"], strict=True)
+    images = {name: [name, width, height] for name, width, height in sizes}
+    arrays = {
+        "number": np.array(taken["example"], "<u4"),
+        "caption": np.array(taken["caption"], "<i2"),
+        "first_word": np.array(taken["first_word"], "<i2"),
+        "num_words": np.array(taken["num_words"], "<i2"),
+        "gold": _facts(study, "gold_class", rows),
+    }
+    texts: dict[str, list] = {"images": list(images.values())}
+    for key, name in (
+        ("image", "image_id"),
+        ("sentence", "sentence"),
+        ("phrase", "phrase"),
+        ("type", "phrase_type"),
+    ):
+        arrays[key], distinct = _indices(taken[name])
+        if key != "image":
+            texts[key] = distinct
+    boxes = [examples.boxes[row] for row in rows]
+    arrays["box_start"] = starts([len(found) for found in boxes])
+    arrays["boxes"] = np.concatenate([np.zeros((0, 4)), *boxes]).astype("<f4")
+    return pack("examples", arrays, texts)
+
+
+def regions_block(
+    study: Study,
+    examples: Examples,
+    rows: Int64[np.ndarray, " rows"],
+    path: Path,
+) -> Block:
+    """Boxes of the images' regions, and which overlap each phrase by how much.
+
+    levels: for each row and region of its image, how many of the thresholds (all that
+    were run, and lang4vis's) the region's overlap with the phrase exceeds.
+
+    Raises:
+        UserError: regions that cannot be read, or not those the results are of.
+    """
+    conditions = study.conditions("vis4lang")
+    run = {threshold(condition) for condition in conditions} - {None}
+    levels = sorted(run | {TARGET_THRESHOLD})
+    image_ids = examples.image_ids(rows)
+    boxes: dict[str, np.ndarray] = {}
+    with open_regions(path) as source:
+        for image in source.read_many(
+            list(dict.fromkeys(map(canonical_id, image_ids)))
+        ):
+            boxes[canonical_id(image.image_id)] = image.boxes.astype(np.float64)
+    exceeded = []
+    for row in rows:
+        regions = boxes[canonical_id(examples.columns["image_id"][row])]
+        found = examples.boxes[row]
+        overlap = coverage(regions, found) if len(found) else np.zeros(len(regions))
+        exceeded.append(np.searchsorted(levels, overlap, side="left"))
+    _check_same_regions(study, rows, levels, exceeded, path)
+    by_image = [boxes[canonical_id(image_id)] for image_id in image_ids]
+    arrays = {
+        "region_start": starts([len(found) for found in by_image]),
+        "regions": np.concatenate([np.zeros((0, 4)), *by_image]).round().astype("<i2"),
+        "level_start": starts([len(found) for found in exceeded]),
+        "levels": np.concatenate([np.zeros(0), *exceeded]).astype("<u1"),
+    }
+    texts = {"thresholds": levels, "masked_above": TARGET_THRESHOLD}
+    return pack("regions", arrays, texts)
+
+
+def _check_same_regions(
+    study: Study,
+    rows: Int64[np.ndarray, " rows"],
+    levels: Sequence[float],
+    exceeded: list[np.ndarray],
+    path: Path,
+) -> None:
+    """Compares the regions counted as ablated with those of the file."""
+    for run in study.runs:
+        for condition in run.conditions("vis4lang"):
+            overlap = threshold(condition)
+            counts = run.fact("ablated_regions", "vis4lang", condition)
+            if overlap is None and condition != "all" or counts is None:
+                continue
+            level = -1 if overlap is None else levels.index(overlap)
+            ours = np.array([(found > level).sum() for found in exceeded])
+            theirs = counts[rows]
+            wrong = np.flatnonzero(~np.isnan(theirs) & (ours != theirs))
+            if len(wrong):
+                example = run.example_ids[rows[wrong[0]]]
+                raise UserError(
+                    f"--regions: {path}: example {example} has {ours[wrong[0]]} "
+                    f"regions ablated under {condition}, but {run.directory} counts "
+                    f"{theirs[wrong[0]]:.0f}; give the regions those results were made "
+                    "with, or none"
+                )
+
+
+def _facts(study: Study, column: str, rows: Int64[np.ndarray, " rows"]) -> np.ndarray:
+    values = study.fact(column, "lang4vis", BASELINE)
+    return known_integers(values, rows)
+
+
+def known_integers(
+    values: np.ndarray | None, rows: Int64[np.ndarray, " rows"]
+) -> np.ndarray:
+    """Whole numbers of the rows as int16, `MISSING` where there are none."""
+    if values is None:
+        return np.full(len(rows), MISSING, "<i2")
+    return np.where(np.isnan(values[rows]), MISSING, values[rows]).astype("<i2")
+
+
+def starts(lengths: Sequence[int]) -> np.ndarray:
+    """Where each of several lists begins when they are laid end to end, and the end."""
+    return np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]).astype("<u4")
+
+
+def _indices(values: Iterable[str]) -> tuple[np.ndarray, list[str]]:
+    """Values as indices into the distinct ones, in order of appearance."""
+    place: dict[str, int] = {}
+    indices = [place.setdefault(value, len(place)) for value in values]
+    return np.array(indices, index_type(len(place))), list(place)
+
+
+def phrase_types(study: Study) -> list[str]:
+    """Types of phrases, the most frequent first."""
+    names, counts = np.unique(study.phrase_types.astype(str), return_counts=True)
+    return [str(names[i]) for i in np.lexsort((names, -counts))]
+
+
+def class_names_json(class_names: Sequence[Sequence[str]] | None) -> Any:
+    """One name a class (the first alternative), or None."""
+    return None if class_names is None else [names[0] for names in class_names]

@@ -1,0 +1,299 @@
+"""Data frames of the analysis as tables to read: numbers with their intervals."""
+
+import dataclasses
+import math
+import re
+
+import pandas as pd
+
+from xabl.analysis import comparisons
+from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS, in_order, mask_name
+from xabl.analysis.study import Study
+from xabl.analysis.verdicts import bits, percent
+
+DASH = "\N{EN DASH}"
+_MINUS = "\N{MINUS SIGN}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One cell.
+
+    interval: in smaller print beside the number.
+    rows: how many rows it spans; header: names the row.
+    note: shown when pointed at.
+    """
+
+    text: str
+    interval: str = ""
+    rows: int = 1
+    header: bool = False
+    numeric: bool = False
+    note: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table under a caption; every row is as long as `columns`, spans left out."""
+
+    caption: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    notes: tuple[str, ...] = ()
+
+
+def loss_table(
+    study: Study,
+    metric: str,
+    means: pd.DataFrame,
+    differences: pd.DataFrame,
+    published: pd.DataFrame,
+) -> Table | None:
+    """A published table (Model, Mask, loss), with counts, intervals, differences.
+
+    Args:
+        means, differences, published: of `effects` and `comparisons`.
+    """
+    meta = METRICS[metric]
+    means = means[means["metric"] == metric]
+    beside, remarks = _published_by_condition(study, published, metric)
+    rows: list[tuple[Cell, ...]] = []
+    for model in study.models:
+        own = means[means["model"] == model.label].set_index("condition")
+        wanted = [c for c in MAIN_CONDITIONS[meta.direction] if c in own.index]
+        if own.empty or own["mean"].isna().all():
+            continue
+        for index, condition in enumerate(wanted):
+            row = []
+            if index == 0:
+                row.append(Cell(text=model.label, rows=len(wanted), header=True))
+            change = differences[
+                (differences["metric"] == metric)
+                & (differences["model"] == model.label)
+                & (differences["condition"] == condition)
+            ]
+            row += [
+                Cell(text=mask_name(condition)),
+                estimate(own.loc[condition], "mean"),
+                *_changes(change),
+                Cell(text=f"{own.loc[condition, 'n']:,}", numeric=True),
+            ]
+            if beside:
+                row += beside.get((model.label, condition), [_empty(), _empty()])
+            rows.append(tuple(row))
+    if not rows:
+        return None
+    columns = ["Model", "Mask", meta.title, "Change from None", "Relative", "Examples"]
+    if beside:
+        columns += ["Published", "Difference"]
+    return Table(
+        caption=f"{meta.title} in bits: {meta.meaning}. In brackets 95% intervals.",
+        columns=tuple(columns),
+        rows=tuple(rows),
+        notes=tuple(remarks),
+    )
+
+
+def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table | None:
+    """One row a group, one column a model; models without a number are left out.
+
+    Args:
+        table: tidy, with the columns model, `rows`, `value`, low and high.
+    """
+    measured = table.groupby("model", sort=False)[value].transform(
+        lambda values: values.notna().any()
+    )
+    table = table[measured.astype(bool)]
+    if table.empty:
+        return None
+    models = list(dict.fromkeys(table["model"]))
+    by_key = {(row[rows], row["model"]): row for row in table.to_dict(orient="records")}
+    lines = []
+    for name in dict.fromkeys(table[rows]):
+        cells = [Cell(text=str(name), header=True)]
+        for model in models:
+            row = by_key.get((name, model))
+            signed = value == "difference"
+            cells.append(_empty() if row is None else estimate(row, value, signed))
+        lines.append(tuple(cells))
+    return Table(caption=caption, columns=("", *models), rows=tuple(lines))
+
+
+def seeds_table(study: Study) -> Table | None:
+    """Mean and spread over seeds, of the models that have several."""
+    table = comparisons.seeds(study)
+    table = table[(table["seeds"] > 1) & table["metric"].isin(("mlm", "mrc_kl"))]
+    main = {c for conditions in MAIN_CONDITIONS.values() for c in conditions}
+    table = table[table["condition"].isin(main)]
+    if table.empty:
+        return None
+    rows = [
+        (
+            Cell(text=row["model"], header=True),
+            Cell(text=METRICS[row["metric"]].title),
+            Cell(text=mask_name(row["condition"])),
+            Cell(text=str(row["seeds"]), numeric=True),
+            estimate(row, "mean"),
+            number(row["sd"]),
+            number(row["smallest"]),
+            number(row["largest"]),
+            Cell(text=row["missing"] or DASH),
+        )
+        for row in table.to_dict(orient="records")
+    ]
+    return Table(
+        caption="Pretraining seeds, in bits: mean with its 95% t interval, standard "
+        "deviation (n \N{MINUS SIGN} 1), smallest and largest.",
+        columns=(
+            *("Model", "Loss", "Mask", "Seeds", "Mean", "SD", "Smallest", "Largest"),
+            "Missing seeds",
+        ),
+        rows=tuple(rows),
+    )
+
+
+def pairs_table(pairs: pd.DataFrame) -> Table | None:
+    """Pairs of models: how much more ablating everything costs the first."""
+    chosen = pairs[(pairs["quantity"] == "effect") & (pairs["condition"] == "all")]
+    if chosen.empty:
+        return None
+    rows = [
+        (
+            Cell(text=row["first"], header=True),
+            Cell(text=row["second"]),
+            Cell(text=METRICS[row["metric"]].title),
+            estimate(row, "difference", signed=True),
+            Cell(
+                text="< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
+                numeric=True,
+            ),
+            Cell(text=row["evidence"]),
+        )
+        for row in chosen.to_dict(orient="records")
+    ]
+    return Table(
+        caption="Pairs of models, in bits: what ablating everything adds to the first "
+        "model's loss, minus what it adds to the second's. p is corrected for all "
+        f"{pairs['p'].notna().sum()} comparisons made (Holm 1979).",
+        columns=("First", "Second", "Loss", "Difference", "p", "First is"),
+        rows=tuple(rows),
+    )
+
+
+def agreement_table(agreement: pd.DataFrame) -> Table:
+    """How often the detector's top class is the one the phrase names."""
+    rows = [
+        (
+            Cell(text=row["phrase_type"], header=True),
+            Cell(text=f"{row['examples']:,}", numeric=True),
+            Cell(text=f"{row['agree']:,}", numeric=True),
+            Cell(text=f"{row['share']:.1%}", numeric=True),
+        )
+        for row in agreement.to_dict(orient="records")
+    ]
+    return Table(
+        caption="LabelMatch examples (the phrase names a detector class) and how "
+        "often the detector agrees.",
+        columns=("Phrase type", "Examples", "Detector agrees", "Share"),
+        rows=tuple(rows),
+    )
+
+
+def thresholds_table(table: pd.DataFrame) -> Table | None:
+    """MLM by overlap threshold, with the share of regions ablated."""
+    if table.empty or table["threshold"].nunique() < 2:
+        return None
+    order = in_order(table["condition"])
+    shares = table.drop_duplicates("condition").set_index("condition")["ablated_share"]
+    names = {
+        c: mask_name(c)
+        + ("" if math.isnan(shares[c]) else f" ({shares[c]:.0%} of regions)")
+        for c in order
+    }
+    table = table.assign(mask=[names[c] for c in table["condition"]])
+    table = table.sort_values(
+        "condition", key=lambda column: column.map(order.index), kind="stable"
+    )
+    return pivot(
+        table,
+        rows="mask",
+        value="mean",
+        caption="MLM in bits by overlap threshold (mean share of an image's regions "
+        "that is ablated). In brackets 95% intervals.",
+    )
+
+
+def estimate(row, value: str, signed: bool = False) -> Cell:
+    """A number with its interval, or a dash and why."""
+    if math.isnan(row[value]):
+        gap = row.get("gap")
+        return Cell(
+            text=DASH, numeric=True, note=gap if isinstance(gap, str) else "no data"
+        )
+    return Cell(
+        text=typeset(bits(row[value], signed)),
+        interval=interval(row["low"], row["high"], signed),
+        numeric=True,
+    )
+
+
+def interval(low: float, high: float, signed: bool = False) -> str:
+    """[low, high], or nothing where there is no interval."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    return typeset(f"[{bits(low, signed)}, {bits(high, signed)}]")
+
+
+def number(value: float, signed: bool = False) -> Cell:
+    """Bits without an interval."""
+    if math.isnan(value):
+        return _empty()
+    return Cell(text=typeset(bits(value, signed)), numeric=True)
+
+
+def typeset(text: str) -> str:
+    """Numbers with minus signs in place of hyphens; hyphens within words stay."""
+    return re.sub(r"(?<![\w-])-(?=\d)", _MINUS, text)
+
+
+def _changes(change: pd.DataFrame) -> list[Cell]:
+    if change.empty:
+        return [_empty(), _empty()]
+    row = change.iloc[0]
+    relative = row["relative"]
+    return [
+        estimate(row, "difference", signed=True),
+        _empty()
+        if math.isnan(relative)
+        else Cell(text=typeset(percent(relative)), numeric=True),
+    ]
+
+
+def _published_by_condition(
+    study: Study, published: pd.DataFrame, metric: str
+) -> tuple[dict[tuple[str, str], list[Cell]], list[str]]:
+    """Published number and difference by label and condition; remarks in words.
+
+    Of several seeds only the published one is compared.
+    """
+    cells, remarks = {}, {}
+    rows = published[published["metric"] == metric]
+    for row in rows.astype(object).to_dict(orient="records"):
+        model = study.model(row["model"])
+        same = pd.isna(row["published_seed"]) or row["seed"] == row["published_seed"]
+        if len(model.runs) > 1 and not same:
+            continue
+        cells[row["model"], row["condition"]] = [
+            number(row["published"]),
+            number(row["difference"], signed=True),
+        ]
+        remark = row["remark"]
+        if len(model.runs) > 1:
+            remark = "; ".join(filter(None, (f"our seed {row['seed']}", remark)))
+        if remark:
+            remarks[f"{row['model']}, compared with the published: {remark}."] = None
+    return cells, list(remarks)
+
+
+def _empty() -> Cell:
+    return Cell(text=DASH, numeric=True)

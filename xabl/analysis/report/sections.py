@@ -1,0 +1,175 @@
+"""What the report says before the browser: the verdict, tables, figures, notes."""
+
+import base64
+import dataclasses
+import io
+
+import matplotlib
+import pandas as pd
+
+from xabl.analysis import comparisons, effects, verdicts
+from xabl.analysis.bootstrap import ImageBootstrap
+from xabl.analysis.figures import FIGURES, NotDrawn
+from xabl.analysis.figures.style import SETTINGS
+from xabl.analysis.labelmatch_tables import agreement
+from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS
+from xabl.analysis.report import html_tables
+from xabl.analysis.report.html_tables import Table
+from xabl.analysis.study import Study
+from xabl.errors import UserError
+
+_MAIN_METRICS = ("mlm", "mrc_kl", "mrc_kl_aligned")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure as a data URI."""
+
+    number: int
+    caption: str
+    uri: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sections:
+    """Everything before the browser.
+
+    verdict, asymmetries, effects: sentences made from the numbers.
+    tables: shown; more_tables: by title, folded.
+    not_drawn: figures the results do not allow, and why.
+    """
+
+    verdict: str
+    asymmetries: tuple[str, ...]
+    effects: tuple[str, ...]
+    tables: tuple[Table, ...]
+    more_tables: dict[str, tuple[Table, ...]]
+    figures: tuple[Picture, ...]
+    not_drawn: tuple[str, ...]
+
+
+def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
+    """Computes what the report shows of a study."""
+    means = effects.means(study, bootstrap)
+    differences = effects.differences(study, bootstrap)
+    published = comparisons.published(study)
+    asymmetry = effects.asymmetry(study, bootstrap)
+    loss_tables = {
+        metric: html_tables.loss_table(study, metric, means, differences, published)
+        for metric in study.metrics()
+    }
+    main = tuple(loss_tables[m] for m in _MAIN_METRICS if loss_tables.get(m))
+    others = tuple(
+        t for m, t in loss_tables.items() if t is not None and m not in _MAIN_METRICS
+    )
+    figures, not_drawn = _figures(study, bootstrap)
+    rows = asymmetry.to_dict(orient="records")
+    return Sections(
+        verdict=verdicts.verdict(asymmetry),
+        asymmetries=tuple(
+            html_tables.typeset(verdicts.asymmetry_sentence(row))
+            for row in rows
+            if row["evidence"] != verdicts.NOT_MEASURED or _is_gap(study, row["model"])
+        ),
+        effects=_effects(study, differences),
+        tables=main,
+        more_tables=_more_tables(study, bootstrap, others),
+        figures=figures,
+        not_drawn=not_drawn,
+    )
+
+
+def _is_gap(study: Study, label: str) -> bool:
+    """A text-only model has nothing to compare: not worth a sentence."""
+    return not study.model(label).text_only()
+
+
+def _effects(study: Study, differences: pd.DataFrame) -> tuple[str, ...]:
+    """Every main ablation of the main losses in words."""
+    sentences = []
+    for row in differences.to_dict(orient="records"):
+        main = row["condition"] in MAIN_CONDITIONS[row["direction"]]
+        gap = row["evidence"] == verdicts.NOT_MEASURED and row["metric"] != "mlm"
+        if row["metric"] in _MAIN_METRICS and main and not gap:
+            sentences.append(html_tables.typeset(verdicts.effect_sentence(row)))
+    return tuple(sentences)
+
+
+def _more_tables(
+    study: Study, bootstrap: ImageBootstrap, others: tuple[Table, ...]
+) -> dict[str, tuple[Table, ...]]:
+    """By title; titles without a table are left out."""
+    tables: dict[str, tuple[Table | None, ...]] = {"Other losses": others}
+    for title, groups in (
+        ("By phrase type", effects.by_phrase_type(study)),
+        ("By number of word pieces to predict", effects.by_target_pieces(study)),
+    ):
+        if groups:
+            tables[title] = _by_group(study, bootstrap, groups)
+    tables["By overlap threshold"] = (
+        html_tables.thresholds_table(effects.thresholds(study, bootstrap)),
+    )
+    tables["Over pretraining seeds"] = (html_tables.seeds_table(study),)
+    tables["Between models"] = (
+        html_tables.pairs_table(comparisons.compare_models(study, bootstrap)),
+    )
+    try:
+        tables["LabelMatch"] = (html_tables.agreement_table(agreement(study)),)
+    except UserError:
+        pass  # no gold labels: figure 7 says so among those not drawn
+    found = {
+        title: tuple(table for table in group if table is not None)
+        for title, group in tables.items()
+    }
+    return {title: group for title, group in found.items() if group}
+
+
+def _by_group(
+    study: Study, bootstrap: ImageBootstrap, groups: effects.Groups
+) -> tuple[Table | None, ...]:
+    """What ablating everything adds to the main losses, group by group."""
+    metrics = [m for m in study.metrics() if m in _MAIN_METRICS]
+    table = effects.differences(study, bootstrap, groups=groups, metrics=metrics)
+    if table.empty:
+        return ()
+    table = table[table["condition"] == "all"]
+    return tuple(
+        html_tables.pivot(
+            table[table["metric"] == metric],
+            rows="group",
+            value="difference",
+            caption=f"What ablating everything adds to {METRICS[metric].title}, in "
+            "bits. In brackets 95% intervals.",
+        )
+        for metric in metrics
+    )
+
+
+def _figures(
+    study: Study, bootstrap: ImageBootstrap
+) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    drawn, missing = [], []
+    for number, (name, draw) in FIGURES.items():
+        try:
+            figure = draw(study, bootstrap)
+        except NotDrawn as reason:
+            missing.append(f"Figure {number} ({name.replace('_', ' ')}): {reason}.")
+            continue
+        buffer = io.BytesIO()
+        # Letters as paths: the reader's machine need not have the font.
+        with matplotlib.rc_context(SETTINGS | {"svg.fonttype": "path"}):
+            figure.figure.savefig(
+                buffer,
+                format="svg",
+                bbox_inches="tight",
+                metadata={"Date": None, "Creator": None},
+            )
+        content = base64.b64encode(buffer.getvalue()).decode("ascii")
+        drawn.append(
+            Picture(
+                number=number,
+                caption=figure.caption,
+                uri=f"data:image/svg+xml;base64,{content}",
+            )
+        )
+    return tuple(drawn), tuple(missing)
