@@ -4,7 +4,6 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -217,8 +216,3 @@ def phrase_types(study: Study) -> list[str]:
     """Types of phrases, the most frequent first."""
     names, counts = np.unique(study.phrase_types.astype(str), return_counts=True)
     return [str(names[i]) for i in np.lexsort((names, -counts))]
-
-
-def class_names_json(class_names: Sequence[Sequence[str]] | None) -> Any:
-    """One name a class (the first alternative), or None."""
-    return None if class_names is None else [names[0] for names in class_names]

@@ -1,0 +1,193 @@
+// One example: caption, picture, and every condition with its loss and predictions.
+
+const detail = document.getElementById("detail");
+
+function showDetail(row, state, choose) {
+  if (row === undefined || row < 0) {
+    detail.replaceChildren();
+    return;
+  }
+  const target = state.scores.target[row];
+  const phrase = examples.texts.phrase[examples.phrase[row]];
+  detail.dataset.example = examples.number[row];
+  detail.replaceChildren(
+    sentence(row, state),
+    make("p", { class: "facts" }, facts(row, state)),
+    drawPicture(row, state, target),
+    make("h3", null, "\u201c" + phrase + "\u201d under every condition: " + state.run.title),
+    conditionsTable(row, state, choose),
+    state.predictions
+      ? null
+      : make("p", { class: "fine" }, "No predictions of this run were saved (experiments.ablate --save_predictions=5)."),
+  );
+}
+
+function facts(row, state) {
+  const [name] = examples.texts.images[examples.image[row]];
+  const parts = [
+    "example " + examples.number[row],
+    "image " + name,
+    "caption " + (examples.caption[row] + 1),
+    "type " + examples.texts.type[examples.type[row]],
+    maskedText(state),
+  ];
+  return parts.join(" \u00b7 ");
+}
+
+function maskedText(state) {
+  if (state.direction === "vis4lang") return "struck out: words to predict, hidden from the model";
+  if (state.condition === BASELINE) return "the model sees all words";
+  return "struck out: words hidden from the model";
+}
+
+// The caption with the phrase marked, and the words the condition hides struck out.
+function sentence(row, state) {
+  const words = examples.texts.sentence[examples.sentence[row]].split(" ");
+  const first = examples.first_word[row];
+  const end = first + examples.num_words[row];
+  const hidePhrase = state.direction === "vis4lang" || state.condition === "phrase";
+  const hideAll = state.direction === "lang4vis" && state.condition === "all";
+  const piece = (from, to, hide) => {
+    const text = words.slice(from, to).join(" ");
+    if (!text) return null;
+    return make("span", { class: hide ? "masked" : null }, text);
+  };
+  const inside = piece(first, end, hidePhrase || hideAll);
+  const before = piece(0, first, hideAll);
+  const after = piece(end, words.length, hideAll);
+  return make(
+    "p",
+    { class: "sentence" },
+    before,
+    before ? " " : null,
+    inside ? make("mark", null, inside) : null,
+    after ? " " : null,
+    after,
+  );
+}
+
+function conditionsTable(row, state, choose) {
+  const body = make("tbody", null);
+  for (const direction of ["vis4lang", "lang4vis"]) {
+    const metric =
+      direction === state.direction
+        ? state.loss
+        : direction === "vis4lang"
+          ? "mlm"
+          : state.run.region_metric;
+    const conditions = state.run.conditions[direction];
+    if (!conditions.length || !metric || !state.run.metrics.includes(metric)) continue;
+    body.append(directionRow(row, state, direction, metric));
+    for (const condition of conditions) {
+      body.append(conditionRow(row, state, { direction, metric, condition }, choose));
+    }
+  }
+  return make(
+    "div",
+    { class: "wide" },
+    make(
+      "table",
+      null,
+      make(
+        "thead",
+        null,
+        make(
+          "tr",
+          null,
+          make("th", { scope: "col" }, "Condition"),
+          make("th", { scope: "col", class: "number" }, "Ablated"),
+          make("th", { scope: "col", class: "number" }, "Loss"),
+          make("th", { scope: "col", class: "number" }, "Change"),
+          make("th", { scope: "col" }, "Most probable predictions"),
+        ),
+      ),
+      body,
+    ),
+  );
+}
+
+function directionRow(row, state, direction, metric) {
+  const title = index.metrics[metric].title;
+  let text = "Vision for language: predict the words of the phrase (" + title + ", bits)";
+  if (direction === "lang4vis") {
+    text = "Language for vision: predict the class of the target region (" + title + ", bits";
+    const target = state.scores.target[row];
+    const silver = state.scores.silver[row];
+    if (target >= 0) text += "; region " + target;
+    if (silver >= 0) text += "; the detector says " + className(silver, 0);
+    if (examples.gold[row] >= 0) text += ", the phrase " + className(examples.gold[row], 0);
+    text += ")";
+  }
+  return make(
+    "tr",
+    { class: "direction" },
+    make("th", { colspan: 5, scope: "rowgroup" }, text),
+  );
+}
+
+function conditionRow(row, state, { direction, metric, condition }, choose) {
+  const loss = lossAt(state.run, state.scores, row, metric, condition);
+  const none = lossAt(state.run, state.scores, row, metric, BASELINE);
+  const change = loss.bits - none.bits;
+  const current = direction === state.direction && condition === state.condition;
+  const ablated = direction === "vis4lang" ? ablatedAt(state.run, state.scores, row, condition) : null;
+  const targets = predictionsAt(state.run, state.predictions, row, direction, condition);
+  const changed = condition === BASELINE ? "" : bitsText(change, true);
+  const number = (name, text, more) => make("td", { class: "number", "data-name": name, ...more }, text);
+  return make(
+    "tr",
+    { class: current ? "current" : null, "data-condition": condition, "data-direction": direction },
+    make(
+      "td",
+      { class: "condition" },
+      make(
+        "button",
+        {
+          type: "button",
+          class: "link",
+          "aria-pressed": current ? "true" : "false",
+          onclick: () => choose(direction, condition),
+        },
+        index.conditions[direction][condition],
+      ),
+    ),
+    number("regions", ablated === null ? "" : String(ablated)),
+    number("loss", bitsText(loss.bits), { title: loss.why || null }),
+    number("change", changed, {
+      class: "number" + (change > 0 ? " up" : change < 0 ? " down" : ""),
+    }),
+    make(
+      "td",
+      { class: "tops" },
+      ...(loss.why
+        ? [make("span", { class: "fine" }, loss.why)]
+        : targets.map((target, place) => predictionLine(row, target, place, targets.length, direction))),
+    ),
+  );
+}
+
+function predictionLine(row, target, place, count, direction) {
+  const words = examples.texts.phrase[examples.phrase[row]].split(" ");
+  let of = null;
+  let right = null;
+  if (direction === "vis4lang") {
+    // As many pieces as words: each piece is a word.
+    right = count === words.length ? words[place].toLowerCase() : null;
+    of = right === null ? "piece " + (place + 1) + ":" : words[place] + ":";
+  }
+  const tops = target.tops.map(({ text, share }) =>
+    make(
+      "span",
+      null,
+      make(text === right ? "b" : "span", null, text),
+      " ",
+      make("span", { class: "share" }, percentText(share)),
+    ),
+  );
+  return make(
+    "div",
+    { class: "predictions" },
+    of === null ? null : make("span", { class: "of" }, of),
+    ...tops,
+  );
+}

@@ -1,0 +1,130 @@
+// The image (or its outline) with the boxes of the phrase and of the regions.
+
+const PICTURE_WIDTH = 480;
+
+// Regions of a row that a condition hides from the model, and the target's box.
+function regionsAt(row, direction, condition) {
+  if (!regions) return null;
+  const image = examples.image[row];
+  const first = regions.level_start[row];
+  const { thresholds, masked_above } = regions.texts;
+  // Overlapping more than threshold t is exceeding more levels than t's place.
+  let level = thresholds.length;
+  if (direction === "lang4vis") level = thresholds.indexOf(masked_above);
+  else if (condition === "all") level = -1;
+  else if (condition !== BASELINE) {
+    level = thresholds.indexOf(Number(condition.split("@")[1]));
+  }
+  const boxes = [];
+  for (let at = regions.region_start[image]; at < regions.region_start[image + 1]; at++) {
+    const place = at - regions.region_start[image];
+    boxes.push({
+      box: Array.from(regions.regions.subarray(4 * at, 4 * at + 4)),
+      hidden: regions.levels[first + place] > level,
+    });
+  }
+  return boxes;
+}
+
+function phraseBoxes(row) {
+  const boxes = [];
+  for (let at = examples.box_start[row]; at < examples.box_start[row + 1]; at++) {
+    boxes.push(Array.from(examples.boxes.subarray(4 * at, 4 * at + 4)));
+  }
+  return boxes;
+}
+
+function drawPicture(row, state, targetRegion) {
+  const [name, width, height] = examples.texts.images[examples.image[row]];
+  const picture = document.getElementById("image-" + examples.image[row]);
+  const found = regionsAt(row, state.direction, state.condition);
+  const boxes = [];
+  if (found) {
+    const hidden = found.filter((region) => region.hidden);
+    const seen = found.filter((region) => !region.hidden);
+    boxes.push(...seen.map((region) => rectangle(region.box, "region-box")));
+    boxes.push(...hidden.map((region) => rectangle(region.box, "ablated-box")));
+    if (targetRegion >= 0 && targetRegion < found.length) {
+      boxes.push(rectangle(found[targetRegion].box, "target-box"));
+    }
+  }
+  boxes.push(...phraseBoxes(row).map((box) => rectangle(box, "phrase-box")));
+  const shape = makeSvg(
+    "svg",
+    {
+      viewBox: [0, 0, width, height].join(" "),
+      width: PICTURE_WIDTH,
+      role: "img",
+      "aria-label": pictureText(name, width, height, row, found, state),
+    },
+    picture
+      ? makeSvg("image", {
+          href: "data:image/jpeg;base64," + picture.textContent,
+          width,
+          height,
+          preserveAspectRatio: "none",
+        })
+      : makeSvg(
+          "text",
+          { x: width / 2, y: height - 12, "text-anchor": "middle", fill: "#5a6472", "font-size": width / 32 },
+          "outline of image " + name + ", " + width + " \u00d7 " + height + " pixels",
+        ),
+    ...boxes,
+  );
+  return make("div", { class: "picture" }, shape, legend(found, state, targetRegion));
+}
+
+function pictureText(name, width, height, row, found, state) {
+  const hidden = found ? found.filter((region) => region.hidden).length : 0;
+  const phrase = examples.texts.phrase[examples.phrase[row]];
+  return (
+    "Image " + name + " with " + phraseBoxes(row).length + " box(es) of \u201c" + phrase + "\u201d" +
+    (found ? "; " + hidden + " of " + found.length + " regions " + hiddenWord(state) : "")
+  );
+}
+
+function hiddenWord(state) {
+  return state.direction === "lang4vis" ? "masked" : "ablated";
+}
+
+function rectangle([x1, y1, x2, y2], name) {
+  return makeSvg("rect", {
+    class: name,
+    x: x1,
+    y: y1,
+    // Both corners belong to the box.
+    width: Math.max(1, x2 - x1 + 1),
+    height: Math.max(1, y2 - y1 + 1),
+    "vector-effect": "non-scaling-stroke",
+  });
+}
+
+function legend(found, state, targetRegion) {
+  const lines = [["phrase-box", "box of the phrase"]];
+  if (found) {
+    const hidden = found.filter((region) => region.hidden).length;
+    lines.push(["ablated-box", hidden + " of " + found.length + " regions " + hiddenWord(state)]);
+    if (hidden < found.length) lines.push(["region-box", "regions the model sees"]);
+    if (targetRegion >= 0) {
+      lines.push(["target-box", "target region: its class is predicted in language for vision"]);
+    }
+  }
+  const items = lines.map(([name, text]) =>
+    make(
+      "li",
+      null,
+      makeSvg(
+        "svg",
+        { width: 26, height: 16, "aria-hidden": "true" },
+        makeSvg("rect", { class: name, x: 2, y: 2, width: 22, height: 12 }),
+      ),
+      make("span", null, text),
+    ),
+  );
+  if (!found) {
+    items.push(
+      make("li", { class: "fine" }, "Regions are drawn when the report is made with --regions."),
+    );
+  }
+  return make("ul", { class: "legend" }, ...items);
+}

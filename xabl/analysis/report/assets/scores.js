@@ -1,0 +1,96 @@
+// What a run scored: losses, changes, reasons, predictions, by row of the browser.
+
+const BASELINE = "none";
+
+// Losses in bits of one metric under one condition; NaN without a score.
+function lossColumn(run, scores, metric, condition) {
+  const column = run.cells.findIndex((c) => c[0] === metric && c[1] === condition);
+  const width = run.cells.length;
+  const count = width ? scores.losses.length / width : examples.number.length;
+  const bits = new Float64Array(count).fill(NaN);
+  if (column < 0) return bits;
+  for (let row = 0; row < count; row++) {
+    const steps = scores.losses[row * width + column];
+    if (steps > index.not_finite) bits[row] = steps / index.loss_steps;
+  }
+  return bits;
+}
+
+// One loss in bits (NaN: none), and why there is none.
+function lossAt(run, scores, row, metric, condition) {
+  const column = run.cells.findIndex((c) => c[0] === metric && c[1] === condition);
+  const direction = index.metrics[metric].direction;
+  const steps =
+    column < 0 ? index.no_score : scores.losses[row * run.cells.length + column];
+  if (steps > index.not_finite) return { bits: steps / index.loss_steps, why: "" };
+  const why =
+    reasonAt(run, scores, row, direction, condition) ||
+    (steps === index.not_finite ? "the score is not a number" : "no score");
+  return { bits: NaN, why };
+}
+
+function reasonAt(run, scores, row, direction, condition) {
+  const first = direction === "vis4lang" ? 0 : run.conditions.vis4lang.length;
+  const width = run.conditions.vis4lang.length + run.conditions.lang4vis.length;
+  const place = run.conditions[direction].indexOf(condition);
+  return scores.texts.why[scores.reasons[row * width + first + place]];
+}
+
+// Number of regions ablated; null where it does not apply or is not known.
+function ablatedAt(run, scores, row, condition) {
+  const place = run.conditions.vis4lang.indexOf(condition);
+  const count = scores.ablated[row * run.conditions.vis4lang.length + place];
+  return place < 0 || count === undefined || count < 0 ? null : count;
+}
+
+// For each target of a row: {position, tops: [{text, share}]}, the best first.
+function predictionsAt(run, predictions, row, direction, condition) {
+  if (!predictions || !predictions[direction + "_starts"]) return [];
+  const place = run.conditions[direction].indexOf(condition);
+  const starts = predictions[direction + "_starts"];
+  const ids = predictions[direction + "_ids"];
+  const shares = predictions[direction + "_probabilities"];
+  const ranks = predictions.texts.ranks;
+  const width = run.conditions[direction].length;
+  const targets = [];
+  for (let target = starts[row]; target < starts[row + 1]; target++) {
+    const tops = [];
+    for (let rank = 0; rank < ranks; rank++) {
+      const at = (target * width + place) * ranks + rank;
+      if (!ids[at]) continue;
+      const text = predictions.texts.words[ids[at] - 1];
+      tops.push({
+        text: direction === "lang4vis" ? className(text, run.class_shift) : text,
+        share:
+          shares[at] === index.no_probability
+            ? NaN
+            : shares[at] / index.probability_steps,
+      });
+    }
+    const position = predictions[direction + "_positions"][target];
+    if (tops.length) targets.push({ position, tops });
+  }
+  return targets;
+}
+
+// The detector's name of a class that a run predicts; its number without names.
+function className(text, shift) {
+  const line = Number(text) + shift;
+  const name = index.classes && index.classes[line];
+  return name || "class " + text;
+}
+
+// Bits as in the tables: three digits, four below 0.1.
+function bitsText(value, signed) {
+  if (Number.isNaN(value)) return "\u2013";
+  const digits = Math.abs(value) < 0.1 ? 4 : 3;
+  const text = Math.abs(value).toFixed(digits);
+  if (value < 0) return "\u2212" + text;
+  return (signed ? "+" : "") + text;
+}
+
+function percentText(share) {
+  if (Number.isNaN(share)) return "";
+  if (share > 0 && share < 0.001) return "<0.1%";
+  return (100 * share).toFixed(1) + "%";
+}

@@ -1,0 +1,250 @@
+"""The HTML file: everything inside, nothing fetched, below a size that opens."""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from xabl.analysis import effects
+from xabl.analysis.bootstrap import RESAMPLES
+from xabl.analysis.labelmatch import read_class_names
+from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS
+from xabl.analysis.report import pictures, score_blocks
+from xabl.analysis.report.blocks import Block, script_json
+from xabl.analysis.report.example_blocks import (
+    Examples,
+    examples_block,
+    phrase_types,
+    read_examples,
+    regions_block,
+)
+from xabl.analysis.report.sampling import Sample, sample_images
+from xabl.analysis.report.score_blocks import RunBlocks, condition_names, run_blocks
+from xabl.analysis.report.sections import Sections, write_sections
+from xabl.analysis.study import Paths, Study, load_study
+from xabl.atomic import new_file
+from xabl.errors import UserError
+
+# A file below this opens in a second or two.
+MOST_BYTES = 29_000_000
+_ASSETS = Path(__file__).parent / "assets"
+_SCRIPTS = ("blocks.js", "scores.js", "list.js", "picture.js", "detail.js", "main.js")
+_STEPS = 4  # tries at guessing how many examples fit
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """What a report is made with beside the results.
+
+    images: folder of <image id>.jpg or .png, shown behind the boxes.
+    regions: file the results were made with, to draw regions.
+    class_names: the detector's classes, one a line, the background first.
+    max_examples: in the browser; fewer if the file would grow beyond `most_bytes`.
+    resamples, seed: of the intervals.
+    """
+
+    images: Path | None = None
+    regions: Path | None = None
+    class_names: Path | None = None
+    max_examples: int | None = None
+    most_bytes: int = MOST_BYTES
+    resamples: int = RESAMPLES
+    seed: int = 0
+    overwrite: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Browser:
+    """The browser's data for a sample of the examples."""
+
+    sample: Sample
+    index: dict[str, Any]
+    blocks: tuple[Block, ...]
+    images: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def write_report(
+    results: Paths, output: Path, options: ReportOptions | None = None
+) -> str:
+    """Writes the report of results directories; returns what to tell the user.
+
+    Raises:
+        UserError: results that cannot be read or compared, images or regions that do
+            not belong to them, `output` exists and is not to be overwritten.
+    """
+    options = options or ReportOptions()
+    with new_file(output, options.overwrite) as path:
+        study = load_study(results)
+        examples = read_examples(study)
+        names = options.class_names and read_class_names(options.class_names)
+        classes = names and [alternatives[0] for alternatives in names]
+        bootstrap = effects.bootstrap_of(study, options.resamples, options.seed)
+        sections = write_sections(study, bootstrap)
+        total = study.num_examples
+        most = min(options.max_examples or total, total)
+        why = "--max_examples"
+        for _ in range(_STEPS):
+            browser = _browser(study, examples, options, classes, (most, why))
+            content = _render(study, sections, browser, options)
+            fixed = len(content) - _growing(browser)
+            if len(content) <= options.most_bytes:
+                break
+            # Data grow with examples; the rest of the page does not.
+            share = (options.most_bytes - fixed) / _growing(browser)
+            most = int(most * share * 0.97)
+            why = f"more would make the file larger than {options.most_bytes:,} bytes"
+            if most < 1:
+                raise UserError(
+                    f"the tables and figures alone take {fixed:,} bytes; give fewer "
+                    "results"
+                )
+        path.write_bytes(content)
+    return _message(output, len(content), browser, study)
+
+
+def _growing(browser: _Browser) -> int:
+    """Bytes of the page that depend on how many examples it holds."""
+    data = sum(len(block.content) for block in browser.blocks)
+    return data + sum(map(len, browser.images.values()))
+
+
+def _browser(
+    study: Study,
+    examples: Examples,
+    options: ReportOptions,
+    classes: list[str] | None,
+    limit: tuple[int, str],
+) -> _Browser:
+    sample = sample_images(study.images, *limit)
+    rows = sample.rows
+    runs = [run_blocks(run, number, rows) for number, run in enumerate(study.runs)]
+    blocks = [examples_block(study, examples, rows)]
+    if options.regions is not None:
+        blocks.append(regions_block(study, examples, rows, options.regions))
+    for run in runs:
+        blocks += [block for block in (run.scores, run.predictions) if block]
+    embedded, notes = {}, ()
+    image_ids = examples.image_ids(rows)
+    if options.images is not None:
+        found = pictures.embed(options.images, image_ids)
+        # Named by place: an id may hold anything.
+        embedded = {
+            f"image-{place}": found.base64[image_id]
+            for place, image_id in enumerate(image_ids)
+            if image_id in found.base64
+        }
+        notes = found.notes
+    return _Browser(
+        sample=sample,
+        index=_index(study, runs, blocks, classes),
+        blocks=tuple(blocks),
+        images=embedded,
+        notes=(*notes, *_missing_predictions(study, runs)),
+    )
+
+
+def _index(
+    study: Study, runs: list[RunBlocks], blocks: list[Block], classes: list[str] | None
+) -> dict[str, Any]:
+    """What the page's script reads at once."""
+    return {
+        "runs": [run.about for run in runs],
+        "metrics": {
+            name: {
+                "title": METRICS[name].title,
+                "direction": METRICS[name].direction,
+                "meaning": METRICS[name].meaning,
+            }
+            for name in study.metrics()
+        },
+        "conditions": {
+            direction: condition_names(study.conditions(direction), direction)
+            for direction in MAIN_CONDITIONS
+        },
+        "types": phrase_types(study),
+        "classes": classes,
+        "blocks": {block.name: block.header for block in blocks},
+        "loss_steps": score_blocks.LOSS_STEPS,
+        "probability_steps": score_blocks.PROBABILITY_STEPS,
+        "no_score": score_blocks.NO_SCORE,
+        "not_finite": score_blocks.NOT_FINITE,
+        "no_probability": score_blocks.NO_PROBABILITY,
+    }
+
+
+def _missing_predictions(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
+    titles = [
+        run.title
+        for run, blocks in zip(study.runs, runs, strict=True)
+        if blocks.predictions is None
+    ]
+    if not titles:
+        return ()
+    return (
+        f"no predictions of {', '.join(titles)}: the browser shows their losses only; "
+        "run experiments.ablate with --save_predictions=5 for predictions",
+    )
+
+
+def _render(
+    study: Study, sections: Sections, browser: _Browser, options: ReportOptions
+) -> bytes:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_ASSETS),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    values: Mapping[str, Any] = {
+        "data": study.runs[0].manifest["data"],
+        "num_examples": study.num_examples,
+        "num_images": len(np.unique(study.images.astype(str))),
+        "models": [model.label for model in study.models],
+        "runs": [_run_row(run) for run in study.runs],
+        "metrics": [METRICS[name] for name in study.metrics()],
+        "sections": sections,
+        "notes": (*study.notes, *browser.notes),
+        "sample": browser.sample,
+        "has_regions": options.regions is not None,
+        "has_images": options.images is not None,
+        "resamples": options.resamples,
+        "seed": options.seed,
+        "index": script_json(browser.index),
+        "blocks": browser.blocks,
+        "images": browser.images,
+        "style": (_ASSETS / "report.css").read_text(encoding="utf-8"),
+        "script": "\n".join(
+            (_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS
+        ),
+    }
+    text = environment.get_template("report.html").render(values)
+    # Texts of results may hold what UTF-8 cannot.
+    return text.encode("utf-8", errors="replace")
+
+
+def _run_row(run) -> dict[str, str]:
+    """Where a run's numbers come from."""
+    manifest = run.manifest
+    return {
+        "title": run.title,
+        "name": run.name,
+        "directory": run.directory.name,
+        "precision": str(manifest.get("precision") or ""),
+        "device": str(manifest.get("device") or ""),
+        "commit": str(manifest.get("git_commit") or "")[:12],
+        "started": str(manifest.get("started") or ""),
+    }
+
+
+def _message(output: Path, size: int, browser: _Browser, study: Study) -> str:
+    lines = [
+        f"{output}: {size / 1e6:.1f} MB, {len(study.models)} models, "
+        f"{len(browser.sample.rows):,} of {study.num_examples:,} examples to browse",
+        *(f"note: {note}" for note in (*study.notes, *browser.notes)),
+    ]
+    return "\n".join(lines) + "\n"
