@@ -257,16 +257,22 @@ def typeset(text: str) -> str:
 
 
 def _changes(change: pd.DataFrame) -> list[Cell]:
+    """Difference to None and relative change, each with its interval."""
     if change.empty:
         return [_empty(), _empty()]
     row = change.iloc[0]
-    relative = row["relative"]
-    return [
-        estimate(row, "difference", signed=True),
-        _empty()
-        if math.isnan(relative)
-        else Cell(text=typeset(percent(relative)), numeric=True),
-    ]
+    ends = [row["relative_low"], row["relative_high"]]
+    if math.isnan(row["relative"]):
+        relative = _empty()
+    else:
+        relative = Cell(
+            text=typeset(percent(row["relative"])),
+            interval=""
+            if any(map(math.isnan, ends))
+            else typeset(f"[{', '.join(map(percent, ends))}]"),
+            numeric=True,
+        )
+    return [estimate(row, "difference", signed=True), relative]
 
 
 def _published_by_condition(

@@ -10,7 +10,7 @@ function showDetail(row, state, choose) {
   const target = state.scores.target[row];
   const phrase = examples.texts.phrase[examples.phrase[row]];
   detail.dataset.example = examples.number[row];
-  detail.replaceChildren(
+  const parts = [
     sentence(row, state),
     make("p", { class: "facts" }, facts(row, state)),
     drawPicture(row, state, target),
@@ -18,7 +18,16 @@ function showDetail(row, state, choose) {
     conditionsTable(row, state, choose),
     state.predictions
       ? null
-      : make("p", { class: "fine" }, "No predictions of this run were saved (experiments.ablate --save_predictions=5)."),
+      : make("p", { class: "fine" }, withoutPredictions(state)),
+  ];
+  detail.replaceChildren(...parts.filter((part) => part !== null));
+}
+
+function withoutPredictions(state) {
+  if (state.run.predictions) return "Reading the predictions \u2026";
+  return (
+    "No predictions of this run were saved; experiments.ablate keeps them with " +
+    "--save_predictions=5."
   );
 }
 
@@ -133,7 +142,7 @@ function conditionRow(row, state, { direction, metric, condition }, choose) {
   const ablated = direction === "vis4lang" ? ablatedAt(state.run, state.scores, row, condition) : null;
   const targets = predictionsAt(state.run, state.predictions, row, direction, condition);
   const changed = condition === BASELINE ? "" : bitsText(change, true);
-  const number = (name, text, more) => make("td", { class: "number", "data-name": name, ...more }, text);
+  const number = (name, text, more) => make("td", { class: "number", "data-name": text ? name : null, ...more }, text);
   return make(
     "tr",
     { class: current ? "current" : null, "data-condition": condition, "data-direction": direction },
@@ -188,6 +197,6 @@ function predictionLine(row, target, place, count, direction) {
     "div",
     { class: "predictions" },
     of === null ? null : make("span", { class: "of" }, of),
-    ...tops,
+    make("div", null, ...tops),
   );
 }

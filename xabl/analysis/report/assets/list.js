@@ -43,11 +43,10 @@ function sortRows(rows, order, losses, changes) {
   });
 }
 
-// Shows other rows; keeps the example that was chosen if it is among them.
-function showList(rows, state) {
-  const before = chosen >= 0 ? shown[chosen] : -1;
+// Shows other rows and chooses the example `keep`; without one, the first.
+function showList(rows, state, keep) {
   shown = rows;
-  chosen = Math.max(rows.indexOf(before), rows.length ? 0 : -1);
+  chosen = keep < 0 ? (rows.length ? 0 : -1) : rows.indexOf(keep);
   rowsBox.style.height = rows.length * ROW_HEIGHT + "px";
   scrollToChosen();
   drawRows(state);

@@ -11,6 +11,7 @@ const state = {
   condition: null,
   losses: null,
   changes: null,
+  row: -1, // the example in the detail; the filters may have taken it off the list
 };
 const control = (id) => document.getElementById(id);
 let latest = 0; // of several changes while a block is decoded, the last one counts
@@ -49,7 +50,7 @@ async function chooseRun() {
   const [loss, condition] = [state.loss, state.condition];
   Object.assign(state, { run, scores, predictions: null, loss });
   fillRunMenus(condition);
-  update();
+  update(state.row);
   const predictions = await readBlock(run.predictions);
   if (ticket !== latest) return;
   state.predictions = predictions;
@@ -59,16 +60,15 @@ async function chooseRun() {
 function chooseLoss() {
   state.loss = control("loss").value;
   fillRunMenus(state.condition);
-  update();
+  update(state.row);
 }
 
 function chooseCondition(direction, condition) {
   if (direction !== state.direction) {
     state.loss = direction === "vis4lang" ? "mlm" : state.run.region_metric;
   }
-  const place = shown[chosen];
   fillRunMenus(condition);
-  update(place);
+  update(state.row);
 }
 
 function bound(id) {
@@ -76,8 +76,8 @@ function bound(id) {
   return value === "" || Number.isNaN(Number(value)) ? null : Number(value);
 }
 
-// Recomputes what is shown; `keep`: a row to stay on even if it would move.
-function update(keep) {
+// Recomputes what is shown; `keep`: the row to stay on, -1: the first of the list.
+function update(keep = -1) {
   const { run, scores, loss, condition } = state;
   state.losses = lossColumn(run, scores, loss, condition);
   const none = lossColumn(run, scores, loss, BASELINE);
@@ -90,11 +90,9 @@ function update(keep) {
     sort: control("sort").value,
   };
   const rows = filterRows(settings, state.losses, state.changes);
-  if (keep === undefined) {
-    chosen = -1;
-    list.scrollTop = 0;
-  }
-  showList(rows, state);
+  if (keep < 0) list.scrollTop = 0;
+  showList(rows, state, keep);
+  state.row = chosen < 0 ? keep : rows[chosen];
   control("count").textContent = countText(rows);
   drawDetail();
 }
@@ -116,12 +114,13 @@ function countText(rows) {
 }
 
 function drawDetail() {
-  showDetail(shown[chosen], state, chooseCondition);
+  showDetail(state.row, state, chooseCondition);
 }
 
 function choosePlace(place) {
   if (!shown.length) return;
   chosen = Math.min(Math.max(place, 0), shown.length - 1);
+  state.row = shown[chosen];
   scrollToChosen();
   drawRows(state);
   drawDetail();
@@ -171,7 +170,7 @@ function listen() {
   }
   control("filters").addEventListener("submit", (event) => event.preventDefault());
   control("filters").addEventListener("reset", () => {
-    Object.assign(state, { loss: null, condition: null });
+    Object.assign(state, { loss: null, condition: null, row: -1 });
     setTimeout(chooseRun); // after the browser has emptied the fields
   });
   list.addEventListener("scroll", () => drawRows(state), { passive: true });

@@ -1,6 +1,9 @@
 // The image (or its outline) with the boxes of the phrase and of the regions.
 
+// The largest picture, in pixels of the page; beyond MANY regions, fills would hide it.
 const PICTURE_WIDTH = 480;
+const PICTURE_HEIGHT = 420;
+const MANY = 20;
 
 // Regions of a row that a condition hides from the model, and the target's box.
 function regionsAt(row, direction, condition) {
@@ -39,9 +42,12 @@ function drawPicture(row, state, targetRegion) {
   const picture = document.getElementById("image-" + examples.image[row]);
   const found = regionsAt(row, state.direction, state.condition);
   const boxes = [];
+  const scale = Math.min(PICTURE_WIDTH / width, PICTURE_HEIGHT / height);
+  let many = false;
   if (found) {
     const hidden = found.filter((region) => region.hidden);
     const seen = found.filter((region) => !region.hidden);
+    many = hidden.length > MANY;
     boxes.push(...seen.map((region) => rectangle(region.box, "region-box")));
     boxes.push(...hidden.map((region) => rectangle(region.box, "ablated-box")));
     if (targetRegion >= 0 && targetRegion < found.length) {
@@ -53,7 +59,9 @@ function drawPicture(row, state, targetRegion) {
     "svg",
     {
       viewBox: [0, 0, width, height].join(" "),
-      width: PICTURE_WIDTH,
+      width: Math.round(width * scale),
+      height: Math.round(height * scale),
+      class: many ? "many" : null,
       role: "img",
       "aria-label": pictureText(name, width, height, row, found, state),
     },
@@ -123,7 +131,11 @@ function legend(found, state, targetRegion) {
   );
   if (!found) {
     items.push(
-      make("li", { class: "fine" }, "Regions are drawn when the report is made with --regions."),
+      make(
+        "li",
+        { class: "fine" },
+        make("span", null, "Regions are drawn when the report is made with ", make("code", null, "--regions"), "."),
+      ),
     );
   }
   return make("ul", { class: "legend" }, ...items);
