@@ -33,7 +33,7 @@ class MlmHead(Numerics):
             word_embeddings.astype(self.dtype),
             precision=self.precision,
         )
-        return scores.astype(jnp.float32) + self.bias
+        return scores.astype(self.wide_dtype) + self.bias
 
 
 class RegionHead(Numerics):
@@ -53,7 +53,7 @@ class RegionHead(Numerics):
         self, states: Float[Array, "*positions region_hidden"], target: str
     ) -> Float[Array, "*positions classes"]:
         states = self.transformed(states)
-        return self.objective[target](states).astype(jnp.float32)
+        return self.objective[target](states).astype(self.wide_dtype)
 
     def transformed(
         self, states: Float[Array, "*positions region_hidden"]
@@ -99,4 +99,4 @@ class ItmHead(Numerics):
         self, pooled: Float[Array, "batch pooled"], deterministic: bool
     ) -> Float[Array, "batch labels"]:
         pooled = self.dropout(pooled, deterministic=deterministic)
-        return self.decoder(pooled).astype(jnp.float32)
+        return self.decoder(pooled).astype(self.wide_dtype)

@@ -39,6 +39,11 @@ class Numerics(nn.Module):
     dtype: DTypeLike = jnp.float32
     precision: str = "highest"
 
+    @property
+    def wide_dtype(self) -> jnp.dtype:
+        """Of softmax and logits: float32, or float64 in a model of float64."""
+        return jnp.promote_types(self.dtype, jnp.float32)
+
     def dense(self, width: int) -> nn.Dense:
         return nn.Dense(
             width,

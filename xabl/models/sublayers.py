@@ -107,7 +107,7 @@ class AttentionStream(Numerics):
         query = query / jnp.sqrt(query.shape[-1]).astype(query.dtype)
         scores = jnp.concatenate(
             [
-                self._product("bqhd,bkhd->bhqk", query, key).astype(jnp.float32)
+                self._product("bqhd,bkhd->bhqk", query, key).astype(self.wide_dtype)
                 + jnp.where(mask, 0.0, PADDING_SCORE)[:, None, None, :]
                 for key, _, mask in attended
             ],

@@ -179,7 +179,7 @@ def plain_loss(
 
 
 def parameters_in_loss(
-    objective: Objective, parameters: dict[str, jax.ShapeDtypeStruct], batch
+    objective: Objective, parameters: dict[str, Any], batch: PretrainingBatch
 ) -> frozenset[str]:
     """Paths of the parameters the loss depends on, whatever their values.
 
@@ -188,8 +188,8 @@ def parameters_in_loss(
 
     Args:
         objective: model and losses.
-        parameters: shapes by path.
-        batch: shapes of a batch of one axis (`jax.ShapeDtypeStruct` leaves).
+        parameters: arrays or shapes (`jax.ShapeDtypeStruct`), by path.
+        batch: likewise, of one axis.
     """
     # Rematerialised, a whole sublayer would be one equation, which needs all it takes.
     plain = dataclasses.replace(objective, rematerialise=False)
