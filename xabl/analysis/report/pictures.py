@@ -55,11 +55,11 @@ def embed(folder: Path, image_ids: Iterable[str]) -> Pictures:
             encoded[image_id] = content
     missing = [image_id for image_id in wanted if image_id not in there]
     notes = []
-    for ids, what in ((missing, "not in the folder"), (unreadable, "not readable")):
+    for ids, what in ((missing, "missing from"), (unreadable, "unreadable in")):
         if ids:
             count = "1 image is" if len(ids) == 1 else f"{len(ids):,} images are"
             notes.append(
-                f"{count} {what} given as --images (first: {ids[0]}); outlines are "
+                f"{count} {what} the --images folder (first: {ids[0]}); outlines are "
                 "drawn instead"
             )
     return Pictures(base64=encoded, notes=tuple(notes))

@@ -136,7 +136,7 @@ def _outcomes(
     where = _keys(table, order)
     excluded = table["excluded"].combine_chunks().dictionary_encode()
     codes = excluded.indices.fill_null(-1).to_numpy() + 1
-    reasons = np.zeros((len(rows), len(order)), index_type(codes.max(initial=0)))
+    reasons = np.zeros((len(rows), len(order)), index_type(int(codes.max(initial=0))))
     here = (row >= 0) & (where >= 0)
     reasons[row[here], where[here]] = codes[here]
     not_finite = np.zeros((len(rows), len(cells)), bool)
@@ -171,8 +171,10 @@ def _predictions_block(
     rows: Int64[np.ndarray, " rows"],
     conditions: dict[str, tuple[str, ...]],
 ) -> Block | None:
-    """By direction: start of each row's targets, their positions, and ids and
-    probabilities [targets conditions ranks]; id 0 is no prediction."""
+    """For each direction its `_ranked` arrays; words: texts by id, from 1.
+
+    None when the run kept no predictions.
+    """
     path = run.directory / PREDICTIONS
     if not path.is_file():
         return None
@@ -187,32 +189,67 @@ def _predictions_block(
         )
     row_of = np.full(len(run.example_ids), -1)
     row_of[rows] = np.arange(len(rows))
-    table = table.filter(pa.array(row_of[position] >= 0))
-    row = row_of[position[row_of[position] >= 0]]
+    shown = row_of[position] >= 0
+    table, row = table.filter(pa.array(shown)), row_of[position[shown]]
+    ranks = int(table["rank"].to_numpy().max(initial=0))
     words = table["prediction"].combine_chunks().dictionary_encode()
-    count = int(table["rank"].to_numpy().max(initial=0))
     arrays: dict[str, np.ndarray] = {}
     for direction in _DIRECTIONS:
         where = _keys(table, [(direction, c) for c in conditions[direction]])
         keep = (where >= 0) & (table["rank"].to_numpy() >= 1)
-        positions = table["position"].to_numpy()[keep].astype(np.int64)
-        # Targets: the distinct pairs of row and position, in order.
-        targets, target = np.unique(row[keep] * 2**16 + positions, return_inverse=True)
-        shape = (len(targets), len(conditions[direction]), count)
-        ids = np.zeros(shape, index_type(len(words.dictionary)))
-        probabilities = np.full(shape, NO_PROBABILITY, "<u2")
-        slot = (target, where[keep], table["rank"].to_numpy()[keep] - 1)
-        ids[slot] = words.indices.to_numpy()[keep] + 1
-        shares = table["probability"].to_numpy()[keep]
-        finite = np.isfinite(shares)
-        steps = np.rint(np.clip(np.where(finite, shares, 0), 0, 1) * PROBABILITY_STEPS)
-        probabilities[slot] = np.where(finite, steps, NO_PROBABILITY)
-        counts = np.bincount(targets // 2**16, minlength=len(rows))
-        arrays[f"{direction}_starts"] = starts(counts)
-        arrays[f"{direction}_positions"] = (targets % 2**16).astype("<u2")
-        arrays[f"{direction}_ids"] = ids
-        arrays[f"{direction}_probabilities"] = probabilities
-    return pack(name, arrays, {"words": words.dictionary.to_pylist(), "ranks": count})
+        found = _Predictions(
+            row=row[keep],
+            position=table["position"].to_numpy()[keep].astype(np.int64),
+            condition=where[keep],
+            rank=table["rank"].to_numpy()[keep] - 1,
+            word=words.indices.to_numpy()[keep] + 1,
+            probability=table["probability"].to_numpy()[keep],
+        )
+        sizes = (len(rows), len(conditions[direction]), ranks, len(words.dictionary))
+        for key, array in _ranked(found, sizes).items():
+            arrays[f"{direction}_{key}"] = array
+    return pack(name, arrays, {"words": words.dictionary.to_pylist(), "ranks": ranks})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Predictions:
+    """Columns of equal length; rank and condition count from 0, word from 1."""
+
+    row: np.ndarray
+    position: np.ndarray
+    condition: np.ndarray
+    rank: np.ndarray
+    word: np.ndarray
+    probability: np.ndarray
+
+
+def _ranked(
+    found: _Predictions, sizes: tuple[int, int, int, int]
+) -> dict[str, np.ndarray]:
+    """Where each row's targets start, their positions, and ids and probabilities
+    [targets conditions ranks]; id 0 is no prediction.
+
+    Args:
+        sizes: rows, conditions, ranks, words.
+    """
+    rows, conditions, ranks, words = sizes
+    # Targets: the distinct pairs of row and position, in order.
+    targets, target = np.unique(found.row * 2**16 + found.position, return_inverse=True)
+    ids = np.zeros((len(targets), conditions, ranks), index_type(words))
+    probabilities = np.full(ids.shape, NO_PROBABILITY, "<u2")
+    slot = (target, found.condition, found.rank)
+    ids[slot] = found.word
+    finite = np.isfinite(found.probability)
+    shares = np.clip(np.where(finite, found.probability, 0), 0, 1)
+    steps = np.rint(shares * PROBABILITY_STEPS)
+    probabilities[slot] = np.where(finite, steps, NO_PROBABILITY)
+    counts = np.bincount(targets // 2**16, minlength=rows)
+    return {
+        "starts": starts(counts.tolist()),
+        "positions": (targets % 2**16).astype("<u2"),
+        "ids": ids,
+        "probabilities": probabilities,
+    }
 
 
 def _read_predictions(path: Path) -> pa.Table:
