@@ -77,7 +77,12 @@ _LIMIT = flags.DEFINE_integer("limit", None, "score the first so many examples o
 _SKIP_BAD = flags.DEFINE_bool(
     "skip_bad_examples", False, "leave out images that cannot be read, and list them"
 )
-_OUTPUT = flags.DEFINE_string("output", None, "results directory", required=True)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "results directory (needed but for --explain)"
+)
+_EXPLAIN = flags.DEFINE_bool(
+    "explain", False, "print what would be computed, and compute nothing"
+)
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "replace results that are there")
 _RESUME = flags.DEFINE_bool("resume", False, "continue an interrupted run")
 _LABEL = flags.DEFINE_string(
@@ -129,23 +134,27 @@ def main() -> None:
         top=_SAVE_PREDICTIONS.value,
     )
     run.use_compilation_cache()
-    run.run(
-        run.RunOptions(
-            files=files,
-            evaluation=evaluation,
-            output=Path(_OUTPUT.value),
-            overwrite=_OVERWRITE.value,
-            resume=_RESUME.value,
-            label=_LABEL.value,
-            model_seed=_MODEL_SEED.value,
-            devices=_DEVICES.value,
-            flags={
-                flag.name: flag.value
-                for flag in globals().values()
-                if isinstance(flag, flags.FlagHolder)
-            },
-        )
+    options = run.RunOptions(
+        files=files,
+        evaluation=evaluation,
+        output=_path(_OUTPUT.value),
+        overwrite=_OVERWRITE.value,
+        resume=_RESUME.value,
+        label=_LABEL.value,
+        model_seed=_MODEL_SEED.value,
+        devices=_DEVICES.value,
+        flags={
+            flag.name: flag.value
+            for flag in globals().values()
+            if isinstance(flag, flags.FlagHolder)
+        },
     )
+    if _EXPLAIN.value:
+        run.explain_run(options)
+        return
+    if options.output is None:
+        raise UserError("--output: give the results directory to write")
+    run.run(options)
 
 
 def _path(value: str | None) -> Path | None:

@@ -18,6 +18,9 @@ import dataclasses
 from typing import TypeVar, dataclass_transform
 
 import jax
+import numpy as np
+
+AnyArray = jax.Array | np.ndarray  # on the devices, or still on the host
 
 _T = TypeVar("_T")
 

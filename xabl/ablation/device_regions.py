@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int
+from jaxtyping import Bool, Float, Float32, Int
 
 from xabl.ablation.distinct_inputs import Fill
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.models.structs import RegionInput
-from xabl.types import pytree
+from xabl.types import AnyArray, pytree
 
 
 class ImageToken(enum.StrEnum):
@@ -39,19 +39,19 @@ class RegionStore:
     images with fewer regions; average: the data set's average feature vector.
     """
 
-    features: Float[Array, "images boxes features"]
-    locations: Float[Array, "images boxes locations"]
-    present: Bool[Array, "images boxes"]
-    average: Float[Array, " features"]
+    features: Float[AnyArray, "images boxes features"]
+    locations: Float[AnyArray, "images boxes locations"]
+    present: Bool[AnyArray, "images boxes"]
+    average: Float[AnyArray, " features"]
 
 
 @pytree
 class RegionBatch:
     """Region inputs as a step ships them; see `RegionInputs`."""
 
-    image: Int[Array, " batch"]
-    ablated: Bool[Array, "batch boxes"]
-    fill: Int[Array, " batch"]
+    image: Int[AnyArray, "*devices batch"]
+    ablated: Bool[AnyArray, "*devices batch boxes"]
+    fill: Int[AnyArray, "*devices batch"]
 
 
 def host_store(

@@ -299,5 +299,5 @@ def fetched(
 ) -> tuple[Direction, np.ndarray, dict[str, np.ndarray]]:
     """A step's direction, its pairs and their scores, on the host."""
     filled = step.pairs != EMPTY
-    scores = {name: np.asarray(value)[filled] for name, value in results.items()}
+    scores = {name: v[filled] for name, v in jax.device_get(dict(results)).items()}
     return step.shape.direction, step.pairs[filled], scores

@@ -8,8 +8,6 @@ manifest.json        files, flags, versions, counts
 """
 
 import json
-import os
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xabl.ablation.kept_scores import KeptScores, differences
+from xabl.atomic import new_directory
 from xabl.errors import UserError
 
 _MANIFEST = "manifest.json"
@@ -106,26 +105,17 @@ class ResultsDirectory:
             UserError: the disk is full or the folder not writable any more; the kept
                 scores stay.
         """
-        new = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-        old = new.with_suffix(".old")
         try:
-            new.mkdir(parents=True)
-            for name, table in tables.items():
-                pq.write_table(table, new / f"{name}.parquet", compression="zstd")
-            (new / "summary.tsv").write_text(summary, encoding="utf-8")
-            text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-            (new / _MANIFEST).write_text(text, encoding="utf-8")
-            if self.path.exists():
-                os.rename(self.path, old)
-            os.rename(new, self.path)
-        except OSError as error:
-            if old.exists() and not self.path.exists():
-                os.rename(old, self.path)
+            with new_directory(self.path, overwrite=True) as folder:
+                for name, table in tables.items():
+                    pq.write_table(
+                        table, folder / f"{name}.parquet", compression="zstd"
+                    )
+                (folder / "summary.tsv").write_text(summary, encoding="utf-8")
+                text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+                (folder / _MANIFEST).write_text(text, encoding="utf-8")
+        except UserError as error:
             raise UserError(
-                f"{self.path}: results cannot be written ({error.strerror}); the "
-                "scores are kept: make room and run again with --resume"
+                f"{error}; the scores are kept: make room and run again with --resume"
             ) from error
-        finally:
-            shutil.rmtree(new, ignore_errors=True)
-            shutil.rmtree(old, ignore_errors=True)
         self.kept.discard()

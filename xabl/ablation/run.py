@@ -16,10 +16,12 @@ import numpy as np
 from xabl import model_directory
 from xabl.ablation import manifest
 from xabl.ablation.conditions import Direction
-from xabl.ablation.evaluate import Options, Request, ablate
+from xabl.ablation.evaluate import Evaluation, Options, Request, ablate
+from xabl.ablation.explain import explain
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.results_directory import ResultsDirectory
 from xabl.ablation.scores import AblationScores
+from xabl.ablation.scoring import Params
 from xabl.ablation.summary import summarise, summary_text, summary_tsv
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.parallel import LocalDevices
@@ -30,6 +32,7 @@ from xabl.progress import Progress
 class RunOptions:
     """What to evaluate, how, and where the results go.
 
+    output: the results directory; None only to explain.
     label: what the model is called in tables; its configuration's name by default.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
@@ -37,13 +40,25 @@ class RunOptions:
 
     files: InputFiles
     evaluation: Options
-    output: Path
+    output: Path | None
     overwrite: bool = False
     resume: bool = False
     label: str | None = None
     model_seed: int | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def explain_run(options: RunOptions) -> None:
+    """Prints what `run` would compute, without computing or writing anything.
+
+    Raises:
+        UserError: bad input.
+    """
+    devices = LocalDevices(options.devices)
+    inputs = read_inputs(options.files, _say)
+    _, params = model_directory.load(options.files.model, sharding=devices.replicated)
+    print(explain(Evaluation(_request(options, inputs, params), devices)))
 
 
 def run(options: RunOptions) -> None:
@@ -92,21 +107,24 @@ def run(options: RunOptions) -> None:
     print(f"wrote {results.path}")
 
 
-def _scores(
-    options: RunOptions,
-    inputs: Inputs,
-    params: Any,
-    devices: LocalDevices,
-    results: ResultsDirectory,
-    identity: Mapping[str, Any],
-) -> AblationScores:
-    request = Request(
+def _request(options: RunOptions, inputs: Inputs, params: Params) -> Request:
+    return Request(
         config=inputs.config,
         params=params,
         plan=inputs.plan,
         store=inputs.store,
         options=options.evaluation,
     )
+
+
+def _scores(
+    options: RunOptions,
+    inputs: Inputs,
+    params: Params,
+    devices: LocalDevices,
+    results: ResultsDirectory,
+    identity: Mapping[str, Any],
+) -> AblationScores:
     kept, found = results.kept, None
     if options.resume and kept.exist:
         found = kept.load(identity, inputs.plan)
@@ -125,7 +143,12 @@ def _scores(
             progress.update(len(pairs))
 
         try:
-            return ablate(request, devices, found=found, on_scores=on_scores)
+            return ablate(
+                _request(options, inputs, params),
+                devices,
+                found=found,
+                on_scores=on_scores,
+            )
         finally:
             kept.flush()
 

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Int, Int64
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.plan import Plan
-from xabl.ablation.sizes import Sizes, best_sizes
+from xabl.ablation.sizes import Sizes, allotted_sizes, least_gain
 
 # Word inputs of tables: a small part of the arithmetic, so a few sizes do.
 _WORD_TABLE_SIZES = 4
@@ -123,7 +123,9 @@ class Schedule:
             {d: of_pairs for d, of_pairs in sizes.items() if len(of_pairs[0])},
             per_step=devices * batch_size,
         )
-        self._table_words = best_sizes(plan.words.lengths, _WORD_TABLE_SIZES)
+        (self._table_words,) = allotted_sizes(
+            [plan.words.lengths], _WORD_TABLE_SIZES, least_gain(devices * batch_size)
+        )
         self.tables = tables
         if tables is not None:
             self.tables = _enough(tables, plan, batch_size)

@@ -30,7 +30,7 @@ from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import Streams, TextInput
-from xabl.types import pytree
+from xabl.types import AnyArray, pytree
 
 Params = dict[str, Any]
 
@@ -47,36 +47,36 @@ class Precision(enum.StrEnum):
 class WordBatch:
     """Word inputs as a step ships them; see `WordInputs`."""
 
-    token_ids: Int[Array, "batch words"]
-    lengths: Int[Array, " batch"]
-    shift_starts: Int[Array, " batch"]
+    token_ids: Int[AnyArray, "*devices batch words"]
+    lengths: Int[AnyArray, "*devices batch"]
+    shift_starts: Int[AnyArray, "*devices batch"]
 
 
 @pytree
 class MlmTargets:
     """Masked pieces: their positions and what stood there."""
 
-    positions: Int[Array, "batch targets"]
-    labels: Int[Array, "batch targets"]
-    num_targets: Int[Array, " batch"]
+    positions: Int[AnyArray, "*devices batch targets"]
+    labels: Int[AnyArray, "*devices batch targets"]
+    num_targets: Int[AnyArray, "*devices batch"]
 
 
 @pytree
 class MrcTargets:
     """Masked regions: which among the boxes, row of the label table, gold class."""
 
-    target: Int[Array, " batch"]
-    label: Int[Array, " batch"]
-    gold: Int[Array, " batch"]
+    target: Int[AnyArray, "*devices batch"]
+    label: Int[AnyArray, "*devices batch"]
+    gold: Int[AnyArray, "*devices batch"]
 
 
 @pytree
 class LabelTable:
     """The columns of `TargetClasses` that losses read, on the device."""
 
-    objects_id: Int[Array, " labels"]
-    objects_conf: Float[Array, " labels"]
-    cls_prob: Float[Array, "labels classes"] | None
+    objects_id: Int[AnyArray, " labels"]
+    objects_conf: Float[AnyArray, " labels"]
+    cls_prob: Float[AnyArray, "labels classes"] | None
 
 
 @pytree
@@ -92,18 +92,18 @@ class Resident:
 class Tables:
     """Streams up to the sublayer where they meet, by place: see `TableStep`."""
 
-    words: Float[Array, "word_places words hidden"]
-    regions: Float[Array, "region_places regions region_hidden"]
-    region_mask: Bool[Array, "region_places regions"]
+    words: Float[Array, "*devices word_places words hidden"]
+    regions: Float[Array, "*devices region_places regions region_hidden"]
+    region_mask: Bool[Array, "*devices region_places regions"]
 
 
 @pytree
 class PlaceBatch:
     """Pairs whose inputs are in the tables."""
 
-    words: Int[Array, " batch"]
-    lengths: Int[Array, " batch"]
-    regions: Int[Array, " batch"]
+    words: Int[AnyArray, "*devices batch"]
+    lengths: Int[AnyArray, "*devices batch"]
+    regions: Int[AnyArray, "*devices batch"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

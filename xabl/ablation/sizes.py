@@ -11,9 +11,11 @@ from xabl.ablation.conditions import Direction
 _PROGRAMS = 24
 # Pairs of few targets and pairs of many are padded apart.
 _TARGET_SIZES = 2
-# Word positions that a further size has to save, for each place in a step: about what
-# compiling its program takes.
-_WORTH = 400
+# What compiling a program takes, in word positions: at least so many, and so many for
+# each place in a step (large steps are taken on fast devices). A further size has to
+# save more.
+_LEAST_GAIN = 20_000
+_LEAST_GAIN_PER_PLACE = 400
 
 Lengths = Int[np.ndarray, " _"]
 
@@ -35,18 +37,17 @@ class Sizes:
                 pairs left out.
             per_step: pairs of one step on all devices.
         """
+        least_gain = max(_LEAST_GAIN, _LEAST_GAIN_PER_PLACE * per_step)
         self._targets: dict[Direction, Int64[np.ndarray, " sizes"]] = {}
         classes: dict[tuple[Direction, int], Lengths] = {}
         for direction, (lengths, targets) in pairs.items():
-            # A second target size for less than a few batches is not worth it.
-            count = _TARGET_SIZES if len(targets) > 8 * per_step else 1
+            # As word positions: a target costs several times what a word does.
+            count = _TARGET_SIZES if 4 * len(targets) > least_gain else 1
             self._targets[direction] = best_sizes(targets, count)
             of_pair = self._classes(direction, targets)
             for number in range(len(self._targets[direction])):
                 classes[direction, number] = lengths[of_pair == number]
-        self._words = allotted_sizes(
-            list(classes.values()), _PROGRAMS, least_gain=_WORTH * per_step
-        )
+        self._words = allotted_sizes(list(classes.values()), _PROGRAMS, least_gain)
         self._words = dict(zip(classes, self._words, strict=True))
         for direction, (lengths, _) in pairs.items():
             # A batch where one class ends and the next begins needs room for both.

@@ -1,0 +1,191 @@
+"""The golden world prepared for scoring, and models small enough to score it often."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from tests.helpers import golden, golden_world
+from xabl.ablation.conditions import Condition, Direction, all_conditions
+from xabl.ablation.device_regions import average_features, host_store
+from xabl.ablation.evaluate import Options, Request, ablate
+from xabl.ablation.examples import (
+    PhraseExample,
+    VlBertPositions,
+    mentions_by_image,
+    prepare_examples,
+)
+from xabl.ablation.plan import build_plan
+from xabl.ablation.scores import AblationScores
+from xabl.data.flickr30k_entities import read_split
+from xabl.data.regions.image_regions import StackedRegions
+from xabl.data.word_pieces import WordPieces
+from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.presets import PRESETS
+from xabl.models.reference_names import reference_names
+from xabl.parallel import LocalDevices
+
+ALL_CONDITIONS = all_conditions(list(Direction))
+FEW_CONDITIONS = all_conditions(list(Direction), [0.5])
+VIS4LANG = all_conditions([Direction.VIS4LANG])
+
+
+@functools.cache
+def word_pieces() -> WordPieces:
+    return WordPieces(golden_world.VOCABULARY)
+
+
+@functools.cache
+def examples() -> tuple[PhraseExample, ...]:
+    return prepare_examples(read_split(golden_world.ENTITIES, "val"), word_pieces())
+
+
+@functools.cache
+def regions() -> StackedRegions:
+    return stacked(golden_world.golden_images())
+
+
+def stacked(images) -> StackedRegions:
+    """Images with equal numbers of regions as one array a field."""
+    fields = ("features", "boxes", "objects_id", "objects_conf", "cls_prob")
+    return StackedRegions(
+        image_ids=tuple(image.image_id for image in images),
+        num_boxes=np.array([image.num_boxes for image in images], np.int32),
+        img_w=np.array([image.img_w for image in images], np.int32),
+        img_h=np.array([image.img_h for image in images], np.int32),
+        **{name: np.stack([getattr(i, name) for i in images]) for name in fields},
+    )
+
+
+@functools.cache
+def average() -> np.ndarray:
+    return average_features(regions(), mentions_by_image(examples()))
+
+
+def params_of(state: dict[str, np.ndarray], config: ModelConfig) -> dict:
+    """A PyTorch state dict as our parameter tree."""
+    tree: dict = {}
+    for path, reference in reference_names(config).items():
+        *parents, leaf = path.split("/")
+        node = tree
+        for parent in parents:
+            node = node.setdefault(parent, {})
+        value = state[reference.name]
+        node[leaf] = value.T if reference.transpose else value
+    return tree
+
+
+@functools.cache
+def ruled_params(config: ModelConfig, seed: int = 5) -> dict:
+    """Parameters by the golden rule for any configuration."""
+    shapes = {
+        reference.name: reference.shape[::-1]
+        if reference.transpose
+        else reference.shape
+        for reference in reference_names(config).values()
+    }
+    return params_of(golden.rule_state_dict(shapes, {}, seed), config)
+
+
+def small(preset: str) -> ModelConfig:
+    """A preset with all its sublayers, of little width, for the golden vocabulary."""
+    config = PRESETS[preset]
+    wide = config.v_hidden_size != config.hidden_size
+    return dataclasses.replace(
+        config,
+        vocab_size=word_pieces().size,
+        hidden_size=24,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=96,
+        v_hidden_size=40 if wide else 24,
+        v_num_attention_heads=2,
+        v_intermediate_size=32,
+        pooler_size=24,
+        v_pooler_size=24,
+        sublayer2attn_hidden_size=tuple(
+            (number, 40) for number, _ in config.sublayer2attn_hidden_size
+        ),
+        sublayer2num_attention_heads=tuple(
+            (number, 2) for number, _ in config.sublayer2num_attention_heads
+        ),
+    )
+
+
+def shallow(kind: str) -> ModelConfig:
+    """Two or three layers: "uniter", "vl-bert", "two-stream" or "bert"."""
+    if kind == "bert":
+        return dataclasses.replace(
+            small("bert_base"),
+            name="shallow_bert",
+            tt_attn_sublayers=(0, 2),
+            t_ff_sublayers=(1, 3),
+            bert_layer2attn_sublayer=(),
+            bert_layer2ff_sublayer=(),
+        )
+    if kind == "two-stream":
+        return dataclasses.replace(
+            small("ctrl_lxmert"),
+            name="shallow_two_stream",
+            tt_attn_sublayers=(0, 3),
+            vv_attn_sublayers=(0, 3),
+            tv_attn_sublayers=(2,),
+            vt_attn_sublayers=(2,),
+            t_ff_sublayers=(1, 4),
+            v_ff_sublayers=(1, 4),
+            shared_sublayers=(2,),
+            bert_layer2attn_sublayer=(),
+            bert_layer2ff_sublayer=(),
+        )
+    config = small({"uniter": "ctrl_uniter_base", "vl-bert": "ctrl_vl-bert_base"}[kind])
+    attention, feed_forward = (0, 2), (1, 3)
+    return dataclasses.replace(
+        config,
+        name=f"shallow_{kind}",
+        tt_attn_sublayers=attention,
+        tv_attn_sublayers=attention,
+        vt_attn_sublayers=attention,
+        vv_attn_sublayers=attention,
+        t_ff_sublayers=feed_forward,
+        v_ff_sublayers=feed_forward,
+        shared_sublayers=attention + feed_forward,
+        single_ln_sublayers=attention + feed_forward,
+        bert_layer2attn_sublayer=(),
+        bert_layer2ff_sublayer=(),
+    )
+
+
+def scored(
+    config: ModelConfig,
+    params: dict,
+    *,
+    conditions: tuple[Condition, ...] = ALL_CONDITIONS,
+    of: tuple[PhraseExample, ...] | None = None,
+    world: StackedRegions | None = None,
+    devices: int = 1,
+    gold_labels: list[int | None] | None = None,
+    positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH,
+    **options,
+) -> AblationScores:
+    """Scores of the golden world, or of some of its examples."""
+    world = regions() if world is None else world
+    world = None if config.text_only else world
+    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    plan = build_plan(
+        examples() if of is None else of,
+        world,
+        conditions,
+        mask_id=word_pieces().mask_id,
+        vlbert_positions=positions if is_vl_bert else None,
+        gold_labels=gold_labels,
+    )
+    return ablate(
+        Request(
+            config=config,
+            params=params,
+            plan=plan,
+            store=None if world is None else host_store(config, world, average()),
+            options=Options(**options),
+        ),
+        LocalDevices(devices),
+    )
