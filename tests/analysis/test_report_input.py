@@ -89,9 +89,7 @@ def test_an_image_id_does_not_lead_out_of_the_folder(tmp_path):
         replace_column(path, "image_id", values)
     page, message = report(directory, tmp_path, images=tmp_path / "images")
     assert "image-0" not in page.scripts and "image-1" in page.scripts
-    assert (
-        "1 image is missing from the --images folder (first: ../secret)" in message
-    )
+    assert "1 image is missing from the --images folder (first: ../secret)" in message
 
 
 def test_images_that_are_missing_or_broken_leave_outlines(tmp_path):
