@@ -37,17 +37,17 @@ class Sizes:
                 pairs left out.
             per_step: pairs of one step on all devices.
         """
-        least_gain = max(_LEAST_GAIN, _LEAST_GAIN_PER_PLACE * per_step)
+        worth = least_gain(per_step)
         self._targets: dict[Direction, Int64[np.ndarray, " sizes"]] = {}
         classes: dict[tuple[Direction, int], Lengths] = {}
         for direction, (lengths, targets) in pairs.items():
             # As word positions: a target costs several times what a word does.
-            count = _TARGET_SIZES if 4 * len(targets) > least_gain else 1
+            count = _TARGET_SIZES if 4 * len(targets) > worth else 1
             self._targets[direction] = best_sizes(targets, count)
             of_pair = self._classes(direction, targets)
             for number in range(len(self._targets[direction])):
                 classes[direction, number] = lengths[of_pair == number]
-        self._words = allotted_sizes(list(classes.values()), _PROGRAMS, least_gain)
+        self._words = allotted_sizes(list(classes.values()), _PROGRAMS, worth)
         self._words = dict(zip(classes, self._words, strict=True))
         for direction, (lengths, _) in pairs.items():
             # A batch where one class ends and the next begins needs room for both.
@@ -78,13 +78,18 @@ class Sizes:
         return np.searchsorted(self._targets[direction], targets)
 
 
+def least_gain(per_step: int) -> int:
+    """Word positions that a further size has to save."""
+    return max(_LEAST_GAIN, _LEAST_GAIN_PER_PLACE * per_step)
+
+
 def allotted_sizes(
-    classes: list[Lengths], count: int, least_gain: int
+    classes: list[Lengths], count: int, worth: int
 ) -> list[Int64[np.ndarray, " sizes"]]:
     """Best sizes of several classes, at most `count` in all.
 
     Every class has one; the others go where they save most, as long as that is at
-    least `least_gain` positions.
+    least `worth` positions.
     """
     sizes = [best_sizes(lengths, 1) for lengths in classes]
     while sum(map(len, sizes)) < count:
@@ -97,7 +102,7 @@ def allotted_sizes(
             for lengths, now, then in zip(classes, sizes, more, strict=True)
         ]
         best = int(np.argmax(gains))
-        if gains[best] < least_gain:
+        if gains[best] < worth:
             break
         sizes[best] = more[best]
     return sizes
