@@ -20,6 +20,7 @@ from xabl.errors import UserError
 ROOT = Path(__file__).parents[2]
 HOSTILE = (
     "</script><img src=x onerror=window.harmed=1><!--<script> & ' \" \u2028 {{ 1 + 1 }}"
+    " $x^{ and $"  # no formula of a figure either
 )
 
 

@@ -53,6 +53,7 @@ SETTINGS = {
     "lines.linewidth": 1.4,
     "lines.markersize": 5,
     "pdf.fonttype": 42,  # text stays text
+    "text.parse_math": False,  # a dollar in a label is a dollar
     "svg.fonttype": "none",
     "svg.hashsalt": "xabl",  # the same figure is the same file
 }
