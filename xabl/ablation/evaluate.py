@@ -164,11 +164,15 @@ class Evaluation:
         )
 
     def run(
-        self, schedule: Schedule
+        self, schedule: Schedule, programs: Programs | None = None
     ) -> Iterator[tuple[Direction, np.ndarray, dict[str, np.ndarray]]]:
-        """Runs all steps; gives direction, pair numbers and scores of each batch."""
+        """Runs all steps; gives direction, pair numbers and scores of each batch.
+
+        Args:
+            programs: some or all compiled before; closed at the end.
+        """
         tables = self.empty_tables(schedule.tables)
-        programs = Programs(self.scorer, self.devices)
+        programs = programs or Programs(self.scorer, self.devices)
         under_way = deque()
         try:
             self.compile_ahead(programs, schedule, tables)

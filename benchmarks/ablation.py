@@ -1,0 +1,80 @@
+r"""Measures the ablation against the naive way, and what it needs.
+
+Builds a world of the real data's shape and a full-size model with random parameters,
+both in a temporary folder. In one process, taking turns: the naive way (every example
+under every condition on its own, 38 pieces, all heads, batches of 16; a random part of
+it) and ours; the arithmetic rate while scoring against the best matrix product; other
+precisions and their error. Then, one process each, how whole runs grow with images,
+conditions, models and devices. Prints tables; keeps them as JSON and SVG in
+benchmarks/results.
+
+Example:
+
+  python -m benchmarks.ablation --model=ctrl_uniter_base --images=0.012
+"""
+
+from absl import flags
+
+from xabl import binary
+from xabl.errors import UserError
+
+_MODEL = flags.DEFINE_string(
+    "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"
+)
+_IMAGES = flags.DEFINE_float(
+    "images",
+    0.012,
+    "how large a part of 1,000 images to score",
+    lower_bound=0.001,
+    upper_bound=1,
+)
+_NAIVE_INPUTS = flags.DEFINE_integer(
+    "naive_inputs", 96, "how many inputs to score the naive way", lower_bound=1
+)
+_PRECISIONS = flags.DEFINE_list(
+    "precisions",
+    ["highest"],
+    "highest, default, bfloat16: the first takes turns with the naive way, the others "
+    "are compared with it",
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+    "batch_size", None, "as in experiments.ablate", lower_bound=1
+)
+_DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
+_GROWTH = flags.DEFINE_bool("growth", True, "measure how whole runs grow")
+
+
+def main() -> None:
+    from benchmarks import machine, plots, report
+    from benchmarks.measurements import Question, answer
+    from benchmarks.world import IMAGES
+    from xabl.ablation.scoring import Precision
+    from xabl.models.presets import load_config
+
+    try:
+        precisions = tuple(Precision(name) for name in _PRECISIONS.value)
+    except ValueError as error:
+        raise UserError(f"--precisions: {error}") from error
+    if not precisions:
+        raise UserError("--precisions: give at least one")
+    config = load_config(_MODEL.value)
+    result = answer(
+        Question(
+            config=config,
+            images=max(1, round(_IMAGES.value * IMAGES)),
+            naive_inputs=_NAIVE_INPUTS.value,
+            precisions=precisions,
+            batch_size=_BATCH_SIZE.value,
+            devices=_DEVICES.value,
+            growth=_GROWTH.value,
+        )
+    )
+    print(report.text(result))
+    platform = machine.machine()["platform"]
+    path = machine.write_result(f"ablation_{config.name}_{platform}", result)
+    plots.save(result, path.with_suffix(".svg"))
+    print(f"wrote {path} and its picture")
+
+
+if __name__ == "__main__":
+    binary.run(main)

@@ -1,0 +1,116 @@
+"""How time and memory grow: whole runs of `experiments.ablate`, one process each."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from benchmarks.world import World
+from xabl.ablation.conditions import THRESHOLDS
+from xabl.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run to measure.
+
+    grows: what differs among the runs it belongs to, e.g. "images"; size: how many.
+    images: of the world; thresholds: of vis4lang.
+    """
+
+    grows: str
+    size: int
+    images: int
+    thresholds: tuple[float, ...] = THRESHOLDS
+    devices: int = 1
+
+
+def runs(images: int, devices: int) -> list[Run]:
+    """What to measure, with worlds of at most `images` images."""
+    half = max(1, images // 2)
+    return [
+        # The second of two equal runs finds its programs compiled.
+        *(Run(grows="models", size=number, images=half) for number in (1, 2)),
+        *(
+            Run(grows="images", size=size, images=size)
+            for size in sorted({max(1, images // 4), half, images})
+        ),
+        *(
+            Run(
+                grows="conditions",
+                size=5 + count,
+                images=half,
+                thresholds=THRESHOLDS[:count],
+            )
+            for count in (1, 5, 10)
+        ),
+        *(
+            Run(grows="devices", size=count, images=half, devices=count)
+            for count in sorted({1, 2, devices})
+        ),
+    ]
+
+
+def measure(run: Run, model: Path, world: World, cache: Path) -> dict[str, Any]:
+    """Time by phase and peak memory of the host of one run.
+
+    Args:
+        world: of `run.images` images.
+        cache: a folder for what the user's cache folder holds otherwise.
+
+    Raises:
+        UserError: the run fails.
+    """
+    environment = {
+        **os.environ,
+        "XDG_CACHE_HOME": str(cache),
+        # A CPU is one device unless it is told to be more; they share its cores.
+        "JAX_NUM_CPU_DEVICES": str(run.devices),
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results"
+        command = [
+            sys.executable,
+            "-m",
+            "experiments.ablate",
+            f"--model={model}",
+            f"--entities={world.entities}",
+            f"--regions={world.regions}",
+            f"--thresholds={','.join(map(str, run.thresholds))}",
+            f"--devices={run.devices}",
+            f"--output={results}",
+        ]
+        begin = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            cwd=Path(__file__).parent.parent,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - begin
+        if process.returncode:
+            raise UserError(f"experiments.ablate ended with {process.returncode}")
+        manifest = json.loads((results / "manifest.json").read_text())
+    return {
+        **dataclasses.asdict(run),
+        "conditions": 5 + len(run.thresholds),
+        "scored_inputs": manifest["scored"],
+        "distinct_pairs": manifest["distinct"],
+        "seconds": seconds,
+        "seconds_by_phase": manifest["seconds_by_phase"],
+        "host_peak_gb": usage.ru_maxrss * 1024 / 1e9,
+    }
+
+
+def local_devices() -> int:
+    """Accelerators here; 1 where there are none."""
+    return 1 if jax.default_backend() == "cpu" else jax.local_device_count()

@@ -1,0 +1,93 @@
+"""A random part of the naive way, timed in turns with ours."""
+
+import dataclasses
+import time
+
+import jax
+import numpy as np
+
+from benchmarks.naive import BATCH_SIZE, NaiveAblation
+from xabl.ablation.conditions import Condition
+from xabl.ablation.inputs import Inputs
+from xabl.ablation.plan import Plan
+from xabl.ablation.scores import AblationScores
+from xabl.data.regions.image_regions import StackedRegions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Batch:
+    """`BATCH_SIZE` consecutive examples from `start` under one condition."""
+
+    start: int
+    condition: Condition
+
+
+class NaiveSample:
+    """Batches of the naive way, drawn at random among all of them.
+
+    seconds: taken so far by the batches scored.
+    """
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        params: dict,
+        regions: StackedRegions | None,
+        num_inputs: int,
+    ):
+        """Draws about `num_inputs` inputs; compiles for them and runs once."""
+        self.plan: Plan = inputs.plan
+        self._naive = NaiveAblation(
+            config=inputs.config,
+            params=jax.device_put(params, jax.local_devices()[0]),
+            regions=regions,
+            average=None if inputs.store is None else inputs.store.average,
+            mask_id=inputs.word_pieces.mask_id,
+        )
+        starts = range(0, len(self.plan.examples) - BATCH_SIZE + 1, BATCH_SIZE)
+        every = [
+            _Batch(start=start, condition=condition)
+            for start in starts
+            for condition in self.plan.conditions
+        ]
+        count = min(len(every), -(-num_inputs // BATCH_SIZE))
+        drawn = np.random.default_rng(0).choice(len(every), count, replace=False)
+        self._left = [every[number] for number in drawn]
+        self._done: list[tuple[_Batch, dict[str, np.ndarray]]] = []
+        self.seconds = 0.0
+        # A condition of each direction: its programs are compiled here.
+        for condition in {c.direction: c for c in self.plan.conditions}.values():
+            self._score(_Batch(start=0, condition=condition))
+
+    def __len__(self) -> int:
+        """Batches that are left."""
+        return len(self._left)
+
+    @property
+    def num_scored(self) -> int:
+        """Inputs scored so far."""
+        return len(self._done) * BATCH_SIZE
+
+    def take_turn(self) -> None:
+        """Scores the next batch."""
+        batch = self._left.pop()
+        begin = time.perf_counter()
+        losses = self._score(batch)
+        self.seconds += time.perf_counter() - begin
+        self._done.append((batch, losses))
+
+    def largest_difference(self, scores: AblationScores) -> float:
+        """Between its losses and ours in nats, among all that both have."""
+        largest = 0.0
+        for batch, losses in self._done:
+            column = self.plan.conditions.index(batch.condition)
+            rows = slice(batch.start, batch.start + BATCH_SIZE)
+            for name, loss in losses.items():
+                ours = scores.loss(name if name == "mlm" else f"mrc_{name}")
+                difference = np.abs(ours[rows, column] - loss)
+                largest = max(largest, float(np.nanmax(difference, initial=0.0)))
+        return largest
+
+    def _score(self, batch: _Batch) -> dict[str, np.ndarray]:
+        examples = self.plan.examples[batch.start : batch.start + BATCH_SIZE]
+        return self._naive.all_losses(examples, batch.condition)
