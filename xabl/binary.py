@@ -9,12 +9,29 @@ from xabl.errors import UserError
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 
+# What to install where a package is missing: the extras of setup.cfg, by the names
+# the packages are imported by. "" is what every binary needs.
+_EXTRAS = {
+    "": (
+        "flax h5py jax jaxlib jaxtyping lmdb ml_dtypes numpy orbax pyarrow safetensors "
+        "tokenizers tqdm"
+    ),
+    "pretraining": (
+        "array_record grain importlib_resources msgpack optax tensorboardX "
+        "tensorflow_datasets"
+    ),
+    "analysis": "jinja2 matplotlib pandas PIL scipy",
+    "tagger": "stanza",
+}
+EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names.split()}
+
 
 def run(main: Callable[[], None]) -> None:
     """Parses the flags, runs `main` and exits.
 
-    Exit status: 0 when `main` returns, 1 for a `UserError` (its message alone goes
-    to standard error), 130 for Ctrl-C; anything else is a bug and keeps its trace.
+    Exit status: 0 when `main` returns, 1 for a `UserError` or a package that is not
+    installed (one message goes to standard error), 130 for Ctrl-C; anything else is a
+    bug and keeps its trace.
     """
 
     def guarded(argv: Sequence[str]) -> None:
@@ -32,6 +49,16 @@ def run(main: Callable[[], None]) -> None:
             main()
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA_OF:
+                raise  # a module of our own, or one we do not know to be missing
+            extra = EXTRA_OF[error.name]
+            print(
+                f"error: the package {error.name} is not installed; install what this "
+                f"needs with: pip install -e '.{f'[{extra}]' if extra else ''}'",
+                file=sys.stderr,
+            )
             sys.exit(1)
         except KeyboardInterrupt:
             print("interrupted; what was finished before is kept", file=sys.stderr)

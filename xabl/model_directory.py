@@ -7,7 +7,6 @@ vocab.txt     the word pieces, if they were given
 """
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from xabl.atomic import new_directory
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
@@ -55,25 +55,14 @@ def save(
     _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, params))
     if vocabulary is not None:
         check_vocabulary(vocabulary, config)
-    temporary = directory.with_name(f".{directory.name}.{os.getpid()}.tmp")
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary.mkdir()
-        _write_json(temporary / _CONFIG, config.to_dict())
+    with new_directory(directory, overwrite=True) as folder:
+        _write_json(folder / _CONFIG, config.to_dict())
         with _sparing():
-            ocp.save(temporary / _PARAMS, dict(params))
-        sizes = _file_sizes(temporary / _PARAMS)
-        _write_json(temporary / _REPORT, {**report, _FILE_SIZES: sizes})
+            ocp.save(folder / _PARAMS, dict(params))
+        sizes = _file_sizes(folder / _PARAMS)
+        _write_json(folder / _REPORT, {**report, _FILE_SIZES: sizes})
         if vocabulary is not None:
-            shutil.copyfile(vocabulary, temporary / _VOCABULARY)
-        _put_in_place(temporary, directory)
-    except OSError as error:
-        raise UserError(
-            f"{directory}: cannot be written ({error.strerror or error}); choose "
-            "another output or make room"
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copyfile(vocabulary, folder / _VOCABULARY)
 
 
 def check_output(directory: Path | str, *, overwrite: bool) -> None:
@@ -252,21 +241,6 @@ def _sparing() -> ocp.Context:
     context.memory.write_concurrent_bytes = 2**27
     context.array.saving.use_compression = False
     return context
-
-
-def _put_in_place(temporary: Path, directory: Path) -> None:
-    """Renames; a directory that is replaced is removed only afterwards."""
-    if not directory.exists():
-        temporary.rename(directory)
-        return
-    replaced = temporary.with_suffix(".old")
-    directory.rename(replaced)
-    try:
-        temporary.rename(directory)
-    except OSError:
-        replaced.rename(directory)
-        raise
-    shutil.rmtree(replaced, ignore_errors=True)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

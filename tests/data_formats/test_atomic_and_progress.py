@@ -1,6 +1,8 @@
 """Output that is whole or absent, and how far a job is."""
 
 import os
+import platform
+import subprocess
 
 import pytest
 
@@ -45,6 +47,45 @@ def test_what_exists_is_kept_unless_told(tmp_path, new):
         with new(tmp_path / "out"):
             raise AssertionError("never entered")
     assert (tmp_path / "out").read_text() == "old"
+
+
+@pytest.fixture(scope="module")
+def dead():
+    """The number of a process that is gone."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("new", [new_file, new_directory])
+def test_what_a_killed_process_left_is_removed(tmp_path, new, dead):
+    host, parent = platform.node(), os.getppid()
+    (tmp_path / f".out.{host}.{dead}.partial").mkdir()
+    (tmp_path / f".out.{host}.{dead}.old").write_text("")
+    others = {
+        f".out.{host}.{parent}.partial",  # still running
+        f".out.elsewhere.{dead}.partial",  # of another machine
+        f".out.{host}.notes",
+        f".out2.{host}.{dead}.partial",
+    }
+    for name in others:
+        (tmp_path / name).write_text("")
+    for _ in range(2):
+        with new(tmp_path / "out", overwrite=True) as temporary:
+            if new is new_file:
+                temporary.write_text("")
+    assert set(os.listdir(tmp_path)) == {"out", *others}
+
+
+def test_a_directory_survives_a_kill_while_it_was_replaced(tmp_path, dead):
+    old = tmp_path / f".out.{platform.node()}.{dead}.old"
+    old.mkdir()
+    (old / "precious").write_text("")
+    with pytest.raises(UserError, match="out exists already"):
+        with new_directory(tmp_path / "out"):
+            raise AssertionError("never entered")
+    assert os.listdir(tmp_path) == ["out"]
+    assert os.listdir(tmp_path / "out") == ["precious"]
 
 
 def test_unwritable_place_is_named():

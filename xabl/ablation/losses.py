@@ -131,6 +131,6 @@ def _gold_scores(
 def _top(logits: Float[Array, "*batch classes"], top: int) -> Scores:
     if not top:
         return {}
-    values, classes = jax.lax.top_k(logits, top)
+    values, classes = jax.lax.top_k(logits, min(top, logits.shape[-1]))
     total = jax.nn.logsumexp(logits, axis=-1, keepdims=True)
     return {"top_classes": classes, "top_probabilities": jnp.exp(values - total)}

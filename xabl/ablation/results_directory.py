@@ -116,6 +116,6 @@ class ResultsDirectory:
                 (folder / _MANIFEST).write_text(text, encoding="utf-8")
         except UserError as error:
             raise UserError(
-                f"{error}; the scores are kept: make room and run again with --resume"
+                f"{error}; the scores are kept: run again with --resume"
             ) from error
         self.kept.discard()
