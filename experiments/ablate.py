@@ -162,13 +162,17 @@ def _path(value: str | None) -> Path | None:
 
 
 def _parsed(kind: type, flag: flags.FlagHolder) -> tuple | None:
-    """A list flag's values as `kind`."""
+    """A list flag's values as `kind`: an enumeration, or float."""
     if flag.value is None:
         return None
-    try:
-        return tuple(kind(value) for value in flag.value)
-    except ValueError as error:
-        raise UserError(f"--{flag.name}: {error}") from error
+    values = []
+    for text in flag.value:
+        try:
+            values.append(kind(text))
+        except ValueError as error:
+            expected = "a number" if kind is float else " or ".join(kind)
+            raise UserError(f"--{flag.name}: {text!r} is not {expected}") from error
+    return tuple(values)
 
 
 if __name__ == "__main__":

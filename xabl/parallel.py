@@ -29,8 +29,8 @@ class LocalDevices:
         devices = jax.local_devices()
         if count is not None and not 1 <= count <= len(devices):
             raise UserError(
-                f"--devices={count}, but there are {len(devices)} "
-                f"{devices[0].platform} devices here"
+                f"--devices={count}: the {devices[0].platform} devices here number "
+                f"{len(devices)}; give 1 to {len(devices)}, or leave the flag out"
             )
         self.devices = devices[:count]
         mesh = Mesh(np.array(self.devices), (_AXIS,))

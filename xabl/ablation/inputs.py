@@ -154,6 +154,8 @@ def model_conditions(
         UserError: a direction was asked for that the model does not have.
     """
     directions = files.directions
+    if directions == ():
+        raise UserError("--directions: give vis4lang, lang4vis or both")
     if directions is None:
         directions = (Direction.VIS4LANG,)
         try:

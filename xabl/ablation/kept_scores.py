@@ -19,6 +19,10 @@ _RUN = "run.json"
 _SECONDS_BETWEEN_PARTS = 30.0
 
 
+class NotKept(UserError):
+    """Scores cannot be written to disk; those written before are whole."""
+
+
 class KeptScores:
     """A folder of parts, each the scores of some pairs; every part is whole.
 
@@ -71,7 +75,20 @@ class KeptScores:
             self.flush()
 
     def flush(self) -> None:
-        """Writes what is not on disk yet."""
+        """Writes what is not on disk yet.
+
+        Raises:
+            NotKept: the disk is full, or the folder cannot be written any more.
+        """
+        try:
+            self._flush()
+        except OSError as error:
+            raise NotKept(
+                f"{self.folder}: scores cannot be kept ({error.strerror or error}); "
+                "make room and run again with --resume"
+            ) from error
+
+    def _flush(self) -> None:
         alike: dict = {}
         for direction, pairs, values in self._waiting:
             widths = tuple(value.shape[1:] for value in values.values())

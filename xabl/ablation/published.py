@@ -63,3 +63,15 @@ PUBLISHED: dict[str, PublishedRow] = {
     "bert_base": _text_only("BERT", 7.439),
     "BERT-CC": _text_only("BERT-CC", 5.394),  # after 5 of its 10 epochs
 }
+
+
+def published_row(name: str, *, split: str, num_examples: int) -> PublishedRow | None:
+    """What a run may be compared with; None unless it scored the published examples.
+
+    Args:
+        name: of the configuration.
+        num_examples: scored, or excluded for what they are, but not left out.
+    """
+    if (split, num_examples) != (SPLIT, NUM_EXAMPLES):
+        return None
+    return PUBLISHED.get(name)

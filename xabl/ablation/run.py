@@ -19,11 +19,14 @@ from xabl.ablation.conditions import Direction
 from xabl.ablation.evaluate import Evaluation, Options, Request, ablate
 from xabl.ablation.explain import explain
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.kept_scores import NotKept
+from xabl.ablation.published import published_row
 from xabl.ablation.results_directory import ResultsDirectory
 from xabl.ablation.scores import AblationScores
 from xabl.ablation.scoring import Params
 from xabl.ablation.summary import summarise, summary_text, summary_tsv
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
+from xabl.errors import UserError
 from xabl.parallel import LocalDevices
 from xabl.progress import Progress
 
@@ -98,12 +101,12 @@ def run(options: RunOptions) -> None:
         summary_tsv(label, rows),
         _manifest(options, inputs, devices, identity, clock),
     )
-    whole = options.files.limit is None and not inputs.skipped
-    print(
-        summary_text(
-            inputs.config.name, rows, whole_split=options.files.split if whole else None
-        )
+    published = published_row(
+        inputs.config.name,
+        split=options.files.split,
+        num_examples=len(inputs.plan.examples),
     )
+    print(summary_text(rows, published))
     print(f"wrote {results.path}")
 
 
@@ -149,8 +152,14 @@ def _scores(
                 found=found,
                 on_scores=on_scores,
             )
+        except NotKept:
+            raise
+        except UserError:
+            kept.discard()  # other files or flags are needed: another run
+            raise
         finally:
-            kept.flush()
+            if kept.exist:
+                kept.flush()
 
 
 def _identity(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from xabl.ablation.conditions import Condition
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.published import NUM_EXAMPLES, PUBLISHED, SPLIT
+from xabl.ablation.published import NUM_EXAMPLES, SPLIT, PublishedRow
 from xabl.ablation.scores import LOSSES, AblationScores
 
 # Column titles as in the published tables, in order; the last two only where scored.
@@ -79,16 +79,9 @@ def summary_tsv(label: str, rows: Sequence[SummaryRow]) -> str:
 
 
 def summary_text(
-    preset: str, rows: Sequence[SummaryRow], *, whole_split: str | None
+    rows: Sequence[SummaryRow], published: PublishedRow | None = None
 ) -> str:
-    """The table to print, with the published means where the preset has any.
-
-    Args:
-        preset: the configuration's name.
-        whole_split: the split if all of it was evaluated, for the remark on what the
-            published numbers are of.
-    """
-    published = PUBLISHED.get(preset)
+    """The table to print, with the published means beside one's own if given."""
     header = ["direction", "condition", "loss", "bits"]
     header += ["published", "difference"] if published else []
     lines = [[*header, "n", "excluded"]]
@@ -111,8 +104,6 @@ def summary_text(
             f"\npublished: {published.model}{seed}, {SPLIT} split, {NUM_EXAMPLES} "
             "examples (Frank et al. 2021)"
         )
-        if whole_split != SPLIT:
-            text += "; this run is of other examples"
     return text
 
 
