@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from tests.helpers import binaries, golden, golden_world
+from tests.helpers import ablation, binaries, golden, golden_world
 from tests.helpers.binaries import Finished
 from tests.helpers.torch_writer import write_torch_file
+from xabl import model_directory
+from xabl.models.config import ModelConfig
 
 STORE = "store"
 FORMS = (*golden_world.FORMS, STORE)
@@ -26,6 +28,7 @@ class Workshop:
         self.cache = folder / "cache"
         self.regions = functools.cache(self._regions)
         self.model = functools.cache(self._model)
+        self.small_model = functools.cache(self._small_model)
 
     def _regions(self, form: str) -> Path:
         """The world's image regions in one of `FORMS`."""
@@ -56,6 +59,12 @@ class Workshop:
         assert done.status == 0, done.err
         return output
 
+    def _small_model(self, kind: str) -> Path:
+        """A model directory of `ablation.shallow(kind)`, quickly compiled."""
+        config, output = ablation.shallow(kind), self.folder / kind
+        save(output, config, ablation.ruled_params(config))
+        return output
+
     def flags(self, **flags: object) -> dict[str, object]:
         """Of an ablation of the golden world; `None` takes a flag away."""
         return {
@@ -68,6 +77,12 @@ class Workshop:
         return binaries.run(
             "experiments.ablate", cache=self.cache, **self.flags(**flags)
         )
+
+
+def save(output: Path, config: ModelConfig, params: dict, **changed: object) -> None:
+    """A model directory with the golden vocabulary."""
+    given = {"vocabulary": golden_world.VOCABULARY, "report": {"source": "a test"}}
+    model_directory.save(output, config, params, **given | changed)
 
 
 def columns(results: Path, table: str = "scores") -> dict[str, np.ndarray]:

@@ -1,0 +1,129 @@
+"""Runs that are interrupted or killed, and continued: through the real binary."""
+
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import termios
+
+import pytest
+
+from tests.helpers import binaries, golden
+from tests.helpers.ablation_binaries import columns, manifest
+from tests.helpers.golden_results import assert_golden
+
+NAME = "lxmert"
+SLOWLY = 1  # input a step, so that there is a middle
+
+
+@pytest.fixture(scope="module")
+def flags(workshop):
+    return workshop.flags(model=workshop.model(NAME, "zip"), batch_size=SLOWLY)
+
+
+def stopped_in_the_middle(workshop, flags, number, **more):
+    """Sends a signal once the bar shows a tenth; exit status, what the terminal saw."""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(ours, (24, 100))
+    process = subprocess.Popen(
+        binaries.command("experiments.ablate", **flags, **more),
+        cwd=binaries.ROOT,
+        env=binaries.environment(workshop.cache),
+        stdout=subprocess.DEVNULL,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    seen, sent = "", False
+    while True:
+        try:
+            seen += os.read(ours, 4096).decode()
+        except OSError:  # the other end is closed
+            break
+        if not sent and any(int(p) >= 10 for p in re.findall(r"(\d+)%\|", seen)):
+            process.send_signal(number)
+            sent = True
+    os.close(ours)
+    assert sent, seen
+    return process.wait(), seen
+
+
+def test_an_interrupted_and_a_killed_run_are_continued(workshop, flags, tmp_path):
+    output, kept = tmp_path / "results", tmp_path / ".results.unfinished"
+    status, seen = stopped_in_the_middle(workshop, flags, signal.SIGINT, output=output)
+    assert status == 130, seen
+    assert "interrupted; what was finished before is kept" in seen
+    assert "Traceback" not in seen
+    assert re.search(r"/828 \[\d\d:\d\d<\d\d:\d\d", seen), seen  # the time left
+    assert os.listdir(tmp_path) == [kept.name]
+    first = set(os.listdir(kept))
+    assert len(first) > 1
+
+    refused = workshop.ablate(**flags, output=output)
+    assert refused.status == 1
+    assert "continue it with --resume or start again with --overwrite" in refused.err
+    other = workshop.ablate(**flags, output=output, resume=True, limit=3)
+    assert other.status == 1
+    assert "scores of another run are kept here (limit was null, is 3)" in other.err
+    assert set(os.listdir(kept)) == first
+
+    status, seen = stopped_in_the_middle(
+        workshop, flags, signal.SIGKILL, output=output, resume=True
+    )
+    assert status == -signal.SIGKILL, seen
+    assert os.listdir(tmp_path) == [kept.name] and first <= set(os.listdir(kept))
+    # As if it had been killed while it wrote the results, too.
+    dead = f".results.{os.uname().nodename}.{_dead_process()}.partial"
+    shutil.copytree(kept, tmp_path / dead)
+
+    done = workshop.ablate(**flags, output=output, resume=True)
+    assert done.status == 0, done.err
+    left = int(re.search(r"100% (\d+)/(\d+) inputs", done.err)[1])
+    assert left < 828 * 0.95  # what was kept was not computed again
+    assert os.listdir(tmp_path) == ["results"]
+    assert_golden(output, golden.ablation_case(NAME).arrays())
+
+    again = workshop.ablate(**flags, output=output, resume=True)
+    assert (again.status, again.out) == (0, "")
+    assert "finished already, nothing to resume" in again.err
+
+
+def _dead_process():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_results_are_replaced_only_when_told(workshop, tmp_path):
+    output = tmp_path / "new" / "results"
+    flags = {"model": workshop.small_model("bert"), "regions": None}
+    assert workshop.ablate(**flags, output=output, limit=20).status == 0
+    first = (output / "scores.parquet").read_bytes()
+    refused = workshop.ablate(**flags, output=output)
+    assert refused.status == 1
+    assert refused.err.endswith(
+        f"{output}: holds results already; choose another --output or replace them "
+        "with --overwrite\n"
+    )
+    both = workshop.ablate(**flags, output=output, overwrite=True, resume=True)
+    assert (both.status, "give one of them" in both.err) == (1, True)
+    assert (output / "scores.parquet").read_bytes() == first
+    assert workshop.ablate(**flags, output=output, overwrite=True).status == 0
+    assert len(columns(output)["example"]) == 80
+    assert manifest(output)["data"]["limit"] is None
+    assert os.listdir(output.parent) == ["results"]
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_what_is_no_results_directory_is_never_replaced(workshop, tmp_path, resume):
+    (tmp_path / "thesis.txt").write_text("precious")
+    done = workshop.ablate(
+        model=workshop.small_model("bert"),
+        output=tmp_path,
+        overwrite=not resume,
+        resume=resume,
+    )
+    assert done.status == 1
+    assert "holds no results of experiments.ablate" in done.err
+    assert os.listdir(tmp_path) == ["thesis.txt"]
