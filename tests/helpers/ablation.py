@@ -76,15 +76,20 @@ def params_of(state: dict[str, np.ndarray], config: ModelConfig) -> dict:
 
 
 @functools.cache
-def ruled_params(config: ModelConfig, seed: int = 5) -> dict:
+def ruled_params(config: ModelConfig) -> dict:
     """Parameters by the golden rule for any configuration."""
+    return params_of(ruled_tensors(config), config)
+
+
+def ruled_tensors(config: ModelConfig) -> dict[str, np.ndarray]:
+    """The PyTorch state dict, without aliases, of `ruled_params`."""
     shapes = {
         reference.name: reference.shape[::-1]
         if reference.transpose
         else reference.shape
         for reference in reference_names(config).values()
     }
-    return params_of(golden.rule_state_dict(shapes, {}, seed), config)
+    return golden.rule_state_dict(shapes, {}, 5)
 
 
 def small(preset: str) -> ModelConfig:
