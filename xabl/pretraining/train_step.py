@@ -110,7 +110,7 @@ def train_step(
             loss=losses.weighted_mean(sums, counts, weights),
             sums=sums,
             counts=counts,
-            gradient_norm=optax.global_norm(gradients),
+            gradient_norm=optax.tree.norm(gradients),
             learning_rate=learning_rate(state.step),
         )
         new = dataclasses.replace(
