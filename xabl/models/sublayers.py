@@ -5,6 +5,8 @@ two streams, attending to which) is the configuration's to say. A stream that a
 sublayer does not update passes through unchanged.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -34,6 +36,8 @@ class GatedAttention(Numerics):
             self.regions = self.text
         elif self.vv or self.vt or self.tv:
             self.regions = self.part(AttentionStream, sublayer=n, is_regions=True)
+        everything = self.tt and self.tv and self.vt and self.vv
+        self.one_stream = everything and n in config.shared_sublayers
 
     def __call__(
         self,
@@ -53,6 +57,14 @@ class GatedAttention(Numerics):
             region_mask: likewise for regions; None in a text-only model.
             deterministic: whether dropout is off.
         """
+        if self.one_stream:
+            # One sequence with one set of weights: larger products, fewer of them.
+            states = joined(context.words, context.regions)
+            mask = jnp.concatenate([text_mask, region_mask], axis=1)
+            keys_values = (*self.text.keys_values(states), mask)
+            return on_both(
+                lambda part: self.text(part, [keys_values], deterministic), queries
+            )
         words_kv = regions_kv = None
         if self.tt or self.tv or self.vt:
             words_kv = (*self.text.keys_values(context.words), text_mask)
@@ -91,10 +103,13 @@ class AttentionStream(Numerics):
         self.norm = self.layer_norm()
 
     def keys_values(self, states: Float[Array, "batch _ width"]) -> tuple:
-        return (
-            split_heads(self.key(states), self.heads),
-            split_heads(self.value(states), self.heads),
-        )
+        """Keys [batch, heads, head_size, keys], values [batch, heads, keys, head_size].
+
+        So laid out, products are twice as quick on a CPU.
+        """
+        keys = split_heads(self.key(states), self.heads)
+        values = split_heads(self.value(states), self.heads)
+        return jnp.moveaxis(keys, 1, 3), jnp.moveaxis(values, 1, 2)
 
     def __call__(
         self,
@@ -103,11 +118,11 @@ class AttentionStream(Numerics):
         deterministic: bool,
     ) -> Float[Array, "batch queries width"]:
         """One softmax over all keys of `attended`: (keys, values, mask) by stream."""
-        query = split_heads(self.query(states), self.heads)
+        query = jnp.moveaxis(split_heads(self.query(states), self.heads), 1, 2)
         query = query / jnp.sqrt(query.shape[-1]).astype(query.dtype)
         scores = jnp.concatenate(
             [
-                self._product("bqhd,bkhd->bhqk", query, key).astype(self.wide_dtype)
+                self._product(query, key).astype(self.wide_dtype)
                 + jnp.where(mask, 0.0, PADDING_SCORE)[:, None, None, :]
                 for key, _, mask in attended
             ],
@@ -117,19 +132,20 @@ class AttentionStream(Numerics):
             jax.nn.softmax(scores, axis=-1).astype(self.dtype),
             deterministic=deterministic,
         )
-        ends = [key.shape[1] for key, _, _ in attended]
+        ends = [key.shape[-1] for key, _, _ in attended]
         context = sum(
-            self._product("bhqk,bkhd->bqhd", part, value)
+            self._product(part, value)
             for part, (_, value, _) in zip(
                 jnp.split(probabilities, ends[:-1], axis=-1), attended, strict=True
             )
         )
-        update = self.output(context.reshape(*states.shape[:-1], -1))
+        context = jnp.moveaxis(context, 1, 2).reshape(*states.shape[:-1], -1)
+        update = self.output(context)
         update = self.dropout(update, deterministic=deterministic)
         return self.norm(update + states)
 
-    def _product(self, subscripts: str, *factors: jax.Array) -> jax.Array:
-        return jnp.einsum(subscripts, *factors, precision=self.precision)
+    def _product(self, *factors: jax.Array) -> jax.Array:
+        return jnp.matmul(*factors, precision=self.precision)
 
 
 class GatedFeedForward(Numerics):
@@ -142,12 +158,15 @@ class GatedFeedForward(Numerics):
         self.has_text = n in config.t_ff_sublayers
         self.has_regions = n in config.v_ff_sublayers
         self.text = self.part(FeedForwardStream, sublayer=n)
-        if n in config.shared_sublayers:
+        self.shared = n in config.shared_sublayers
+        if self.shared:
             self.regions = self.text
         else:
             self.regions = self.part(FeedForwardStream, sublayer=n, is_regions=True)
 
     def __call__(self, streams: Streams, deterministic: bool) -> Streams:
+        if self.shared and self.has_text and self.has_regions:
+            return on_both(lambda part: self.text(part, deterministic), streams)
         words, regions = streams.words, streams.regions
         if self.has_text and words is not None:
             words = self.text(words, deterministic)
@@ -182,3 +201,25 @@ class FeedForwardStream(Numerics):
     ) -> Float[Array, "batch _ width"]:
         update = self.output(self.activation(self.intermediate(states)))
         return self.norm(self.dropout(update, deterministic=deterministic) + states)
+
+
+def on_both(function: Callable[[jax.Array], jax.Array], streams: Streams) -> Streams:
+    """`function` of words and regions as one sequence, or of the one that is there."""
+    words, regions = streams.words, streams.regions
+    if words is None or regions is None:
+        return Streams(
+            words=None if words is None else function(words),
+            regions=None if regions is None else function(regions),
+        )
+    states = function(joined(words, regions))
+    return Streams(
+        words=states[:, : words.shape[1]], regions=states[:, words.shape[1] :]
+    )
+
+
+def joined(
+    words: Float[Array, "batch words hidden"],
+    regions: Float[Array, "batch regions hidden"],
+) -> Float[Array, "batch positions hidden"]:
+    """Words and regions as one sequence."""
+    return jnp.concatenate([words, regions], axis=1)
