@@ -1,5 +1,6 @@
 """How every binary starts and ends: flags, clear errors, exit status."""
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -72,5 +73,7 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     try:
         return flags.FLAGS(list(argv))
     except flags.Error as error:
-        print(f"error: {error} (--help lists the flags)", file=sys.stderr)
+        absent = re.findall(r"^flag --(\w+)=None: .* other than None", str(error), re.M)
+        problem = f"give --{', --'.join(absent)}" if absent else error
+        print(f"error: {problem} (--help lists the flags)", file=sys.stderr)
         sys.exit(1)

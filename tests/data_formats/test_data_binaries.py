@@ -117,9 +117,11 @@ def test_wrong_flags_are_named(tmp_path, regions, changed, message):
 
 def test_flags_that_have_to_be_given_are_named():
     status, _, err = run("import_regions", source="x", output="y")
-    assert (status, "--image_ids must have a value" in err) == (1, True)
+    assert (status, err) == (1, "error: give --image_ids (--help lists the flags)\n")
     status, _, err = run("inspect_data")
-    assert (status, "--path must have a value" in err) == (1, True)
+    assert (status, err) == (1, "error: give --path (--help lists the flags)\n")
+    status, _, err = run("ablate", split="val")
+    assert err == "error: give --model, --entities (--help lists the flags)\n"
 
 
 @pytest.mark.parametrize("form", FORMS)
