@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.naive import NaiveAblation
 from tests.helpers import ablation
-from xabl.ablation import evaluate, sizes
+from xabl.ablation import evaluate
 from xabl.ablation.conditions import Direction, all_conditions
 from xabl.ablation.device_regions import ImageToken, host_store
 from xabl.ablation.evaluate import Evaluation, Request
@@ -144,14 +144,13 @@ def test_a_part_has_the_scores_it_has_in_the_whole():
 @pytest.mark.slow
 def test_many_sizes(monkeypatch):
     """Programs as numerous as a large split has them."""
-    monkeypatch.setattr(sizes, "_LEAST_GAIN", 100)
-    monkeypatch.setattr(sizes, "_LEAST_GAIN_PER_PLACE", 1)
+    monkeypatch.setattr(evaluate, "program_worth", lambda *_: 100)
     config = ablation.shallow("two-stream")
     params = ablation.ruled_params(config)
     scores = ablation.scored(
         config, params, conditions=ablation.FEW_CONDITIONS, batch_size=16
     )
-    schedule = Schedule(scores.plan, devices=1, batch_size=16)
+    schedule = Schedule(scores.plan, devices=1, batch_size=16, program_worth=100)
     assert len(schedule.shapes) > 6
     assert_same(scores, scored("two-stream", batch_size=7))
 
