@@ -75,6 +75,15 @@ def score_input(scorer: Scorer, direction: Direction, lengths: Lengths) -> int:
     return total
 
 
+def word_position(scorer: Scorer) -> int:
+    """What one more word adds to a pair of a score step: what padding costs."""
+    shorter, longer = (
+        score_input(scorer, Direction.VIS4LANG, Lengths(words=words, regions=0))
+        for words in (20, 21)
+    )
+    return longer - shorter
+
+
 def word_input(scorer: Scorer, words: int) -> int:
     """One word input of a table step."""
     lengths = Lengths(words=words, regions=0)

@@ -22,7 +22,7 @@ from xabl.ablation.device_regions import (
 )
 from xabl.ablation.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.plan import Plan
-from xabl.ablation.programs import Programs
+from xabl.ablation.programs import Programs, program_worth
 from xabl.ablation.schedule import (
     EMPTY,
     Schedule,
@@ -159,6 +159,7 @@ class Evaluation:
             self.plan,
             devices=len(self.devices),
             batch_size=self.batch_size,
+            program_worth=program_worth(self.scorer, self.devices),
             tables=self.tables,
             done=done,
         )

@@ -15,9 +15,9 @@ from xabl.parallel import LocalDevices
 # the compiler's own needs and for other programs.
 _TABLES, _STEP = 0.25, 0.5
 # On a CPU device memory is everyone's: an evaluation stays below 1 GB in all. Larger
-# steps are not faster there.
+# steps are slower there: what they compute leaves the caches.
 _CPU_BYTES = 640 * 2**20
-_MOST_PAIRS = {"cpu": 32}
+_MOST_PAIRS = {"cpu": 16}
 _MOST_PAIRS_ELSEWHERE = 512
 # More than this in tables saves no more computation.
 _MOST_TABLE_BYTES = 8 * 2**30

@@ -7,10 +7,22 @@ from typing import Any
 
 import jax
 
+from xabl.ablation import arithmetic
 from xabl.ablation.conditions import Direction
 from xabl.ablation.schedule import Shape, TableShape
 from xabl.ablation.scoring import Scorer
 from xabl.parallel import LocalDevices
+
+# What a device computes while one more program is compiled. On a CPU compiling takes
+# its cores (half a second of two); an accelerator waits for the host.
+_COMPILING = {"cpu": 1.5e11}
+_COMPILING_ELSEWHERE = 4e13
+
+
+def program_worth(scorer: Scorer, devices: LocalDevices) -> int:
+    """Word positions that a further program has to save to be worth compiling."""
+    operations = _COMPILING.get(devices.devices[0].platform, _COMPILING_ELSEWHERE)
+    return int(len(devices) * operations / arithmetic.word_position(scorer))
 
 
 class Programs:

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Int, Int64
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.plan import Plan
-from xabl.ablation.sizes import Sizes, allotted_sizes, least_gain
+from xabl.ablation.sizes import Sizes, allotted_sizes
 
 # Word inputs of tables: a small part of the arithmetic, so a few sizes do.
 _WORD_TABLE_SIZES = 4
@@ -100,6 +100,7 @@ class Schedule:
         *,
         devices: int,
         batch_size: int,
+        program_worth: int,
         tables: TableSizes | None = None,
         done: dict[Direction, Bool[np.ndarray, " pairs"]] | None = None,
     ):
@@ -107,6 +108,7 @@ class Schedule:
 
         Args:
             batch_size: pairs, or inputs of a table, of one step on one device.
+            program_worth: word positions that a further program has to save.
             tables: what a device's tables hold; None where the streams of a model
                 meet from the beginning.
             done: by direction, pairs that have their scores already.
@@ -121,10 +123,10 @@ class Schedule:
         sizes = {d: (_lengths(plan, d), _num_targets(plan, d)) for d in Direction}
         self._sizes = Sizes(
             {d: of_pairs for d, of_pairs in sizes.items() if len(of_pairs[0])},
-            per_step=devices * batch_size,
+            program_worth,
         )
         (self._table_words,) = allotted_sizes(
-            [plan.words.lengths], _WORD_TABLE_SIZES, least_gain(devices * batch_size)
+            [plan.words.lengths], _WORD_TABLE_SIZES, program_worth
         )
         self.tables = tables
         if tables is not None:

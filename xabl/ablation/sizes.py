@@ -7,15 +7,10 @@ from jaxtyping import Int, Int64
 
 from xabl.ablation.conditions import Direction
 
-# Every size is a program to compile. With this many, padding costs about 2%.
-_PROGRAMS = 24
+# Every size is a program to compile. With this many, padding costs about 1%.
+_PROGRAMS = 64
 # Pairs of few targets and pairs of many are padded apart.
 _TARGET_SIZES = 2
-# What compiling a program takes, in word positions: at least so many, and so many for
-# each place in a step (large steps are taken on fast devices). A further size has to
-# save more.
-_LEAST_GAIN = 20_000
-_LEAST_GAIN_PER_PLACE = 400
 
 Lengths = Int[np.ndarray, " _"]
 
@@ -27,17 +22,14 @@ class Sizes:
     sizes of its own, chosen to pad as little as a limited number of programs can.
     """
 
-    def __init__(
-        self, pairs: Mapping[Direction, tuple[Lengths, Lengths]], per_step: int
-    ):
+    def __init__(self, pairs: Mapping[Direction, tuple[Lengths, Lengths]], worth: int):
         """Chooses the sizes.
 
         Args:
             pairs: by direction, words and targets of each pair; directions without
                 pairs left out.
-            per_step: pairs of one step on all devices.
+            worth: word positions that a further program has to save.
         """
-        worth = least_gain(per_step)
         self._targets: dict[Direction, Int64[np.ndarray, " sizes"]] = {}
         classes: dict[tuple[Direction, int], Lengths] = {}
         for direction, (lengths, targets) in pairs.items():
@@ -76,11 +68,6 @@ class Sizes:
         self, direction: Direction, targets: Lengths
     ) -> Int64[np.ndarray, " _"]:
         return np.searchsorted(self._targets[direction], targets)
-
-
-def least_gain(per_step: int) -> int:
-    """Word positions that a further size has to save."""
-    return max(_LEAST_GAIN, _LEAST_GAIN_PER_PLACE * per_step)
 
 
 def allotted_sizes(
