@@ -57,8 +57,7 @@ def save(
         check_vocabulary(vocabulary, config)
     with new_directory(directory, overwrite=True) as folder:
         _write_json(folder / _CONFIG, config.to_dict())
-        with _sparing():
-            ocp.save(folder / _PARAMS, dict(params))
+        _save_params(folder / _PARAMS, directory, dict(params))
         sizes = _file_sizes(folder / _PARAMS)
         _write_json(folder / _REPORT, {**report, _FILE_SIZES: sizes})
         if vocabulary is not None:
@@ -228,6 +227,26 @@ def _check_files(directory: Path) -> None:
             f"it again. {len(problems)} of {len(expected)} files differ:\n  "
             + "\n  ".join(problems)
         )
+
+
+def _save_params(path: Path, directory: Path, params: dict[str, Any]) -> None:
+    """Writes them to `path`; `directory` is what messages name."""
+    # Asked before: Orbax tells of a full disk in hundreds of lines.
+    needed = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
+    free = shutil.disk_usage(path.parent).free
+    if needed > free:
+        raise UserError(
+            f"{directory} cannot be written ({needed >> 20} MiB of parameters, "
+            f"{free >> 20} MiB free); choose another output or make room"
+        )
+    try:
+        with _sparing():
+            ocp.save(path, params)
+    except (ValueError, RuntimeError) as error:  # its way to say so
+        raise UserError(
+            f"{directory} cannot be written ({str(error)[:300]}); choose another "
+            "output or make room"
+        ) from error
 
 
 def _sparing() -> ocp.Context:

@@ -91,12 +91,27 @@ def test_never_replaces_a_directory_of_another_kind(tmp_path, params):
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
-def test_leaves_nothing_behind_when_writing_fails(tmp_path, params, monkeypatch):
+@pytest.mark.parametrize(
+    "failure",
+    [OSError(28, "No space left on device"), ValueError("No space left on device")],
+    ids=["our own files", "Orbax's files"],
+)
+def test_leaves_nothing_behind_when_writing_fails(
+    tmp_path, params, monkeypatch, failure
+):
     def full(*args, **kwargs):
-        raise OSError(28, "No space left on device")
+        raise failure
 
     monkeypatch.setattr(model_directory.ocp, "save", full)
     with pytest.raises(UserError, match="No space left on device.*make room"):
+        model_directory.save(tmp_path / "m", BERT, params, report={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_is_noticed_before(tmp_path, params, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(model_directory.shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(UserError, match=r"m cannot be written \(0 MiB of .* 0 MiB fr"):
         model_directory.save(tmp_path / "m", BERT, params, report={})
     assert list(tmp_path.iterdir()) == []
 
