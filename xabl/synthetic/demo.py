@@ -16,6 +16,7 @@ from xabl.ablation import run as ablation_run
 from xabl.ablation.evaluate import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.analysis.figures import write_figures
+from xabl.analysis.report import ReportOptions, write_report
 from xabl.atomic import new_file
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
@@ -62,13 +63,26 @@ def run_demo(output: Path, settings: DemoSettings | None = None) -> None:
     for labels in LABEL_NOISES:
         print(f"\n== {labels} labels ==", flush=True)
         results.append(_one_model(output / labels, labels, settings))
-    print("\n== figures ==", flush=True)
+    print("\n== figures and report ==", flush=True)
     write_figures(results, output / "figures", numbers=(1,))
+    world = output / LABEL_NOISES[0] / "world"
+    write_report(
+        results,
+        output / "report.html",
+        ReportOptions(
+            images=world / "pictures",
+            # The worlds differ in what the detector calls things, not in what it finds.
+            regions=world / REGION_FILES["hdf5store"],
+            class_names=world / "objects_vocab.txt",
+            overwrite=True,
+        ),
+    )
     text = story(results)
     with new_file(output / "answer.txt", overwrite=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print("\n" + text)
-    print(f"figures: {output / 'figures'}\nanswer:  {output / 'answer.txt'}")
+    for name in ("answer.txt", "figures", "report.html"):
+        print(output / name)
 
 
 def story(results: Sequence[Path]) -> str:
