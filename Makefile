@@ -6,6 +6,8 @@
 PYTHON ?= python3.11
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Two processes fill two cores; more would compile the same programs again.
+WORKERS := --numprocesses=2 --dist=loadfile
 
 .PHONY: demo test test-slow lint clean
 
@@ -24,10 +26,10 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/ruff format --check .
 
 test: lint
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow" $(WORKERS)
 
 test-slow: $(VENV)/.installed
-	$(RUN) -m pytest -m slow
+	$(RUN) -m pytest -m slow $(WORKERS)
 
 clean:
 	rm -rf $(VENV) build demo *.egg-info
