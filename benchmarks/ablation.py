@@ -1,16 +1,16 @@
 r"""Measures the ablation against the naive way, and what it needs.
 
 Builds a world of the real data's shape and a full-size model with random parameters,
-both in a temporary folder. In one process, taking turns: the naive way (every example
-under every condition on its own, 38 pieces, all heads, batches of 16; a random part of
-it) and ours; the arithmetic rate while scoring against the best matrix product; other
+both in a temporary folder, plans all of it and scores a part. In one process, taking
+turns: the naive way (every example under every condition on its own, 38 pieces, all
+heads, batches of 16; a random part of it), ours, and the best matrix product; other
 precisions and their error. Then, one process each, how whole runs grow with images,
 conditions, models and devices. Prints tables; keeps them as JSON and SVG in
-benchmarks/results.
+benchmarks/results. More in benchmarks/README.md.
 
 Example:
 
-  python -m benchmarks.ablation --model=ctrl_uniter_base --images=0.012
+  python -m benchmarks.ablation --model=ctrl_uniter_base --part=0.01
 """
 
 from absl import flags
@@ -23,9 +23,16 @@ _MODEL = flags.DEFINE_string(
 )
 _IMAGES = flags.DEFINE_float(
     "images",
-    0.012,
-    "how large a part of 1,000 images to score",
+    1.0,
+    "how large a part of 1,000 images the world has, all of them planned",
     lower_bound=0.001,
+    upper_bound=1,
+)
+_PART = flags.DEFINE_float(
+    "part",
+    0.01,
+    "how large a part of the world's images to score",
+    lower_bound=0.0,
     upper_bound=1,
 )
 _NAIVE_INPUTS = flags.DEFINE_integer(
@@ -58,10 +65,12 @@ def main() -> None:
     if not precisions:
         raise UserError("--precisions: give at least one")
     config = load_config(_MODEL.value)
+    images = max(1, round(_IMAGES.value * IMAGES))
     result = answer(
         Question(
             config=config,
-            images=max(1, round(_IMAGES.value * IMAGES)),
+            images=images,
+            scored_images=max(1, round(_PART.value * images)),
             naive_inputs=_NAIVE_INPUTS.value,
             precisions=precisions,
             batch_size=_BATCH_SIZE.value,

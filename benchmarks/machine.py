@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,36 +18,98 @@ from xabl.atomic import new_file
 
 RESULTS = Path(__file__).parent / "results"
 _CPU_SIZES, _ACCELERATOR_SIZES = (512, 1024, 2048, 4096), (4096, 8192, 16384)
-_SECONDS_A_SIZE = 1.0
+_SECONDS_A_SIZE = 0.25
 
 
 def matrix_product_rate(dtype: Any, precision: str = "highest") -> float:
     """Operations per second of the best square matrix product on the first device.
 
-    A product of two n x n matrices counts 2 n^3. The best of several sizes, each the
-    mean over about a second of products one after the other: what is compared with it
-    cannot pick its luckiest moments either.
+    See `MatrixProducts`; all of it measured now, in about four seconds.
 
     Args:
         dtype: of both factors and the product, e.g. `jnp.float32`.
         precision: as jax names it; "highest" is float32 throughout.
     """
-    on_cpu = jax.local_devices()[0].platform == "cpu"
-    sizes = _CPU_SIZES if on_cpu else _ACCELERATOR_SIZES
-    return max(square_product_rate(size, dtype, precision) for size in sizes)
+    products = MatrixProducts(dtype, precision)
+    for _ in range(4):
+        products.take_turn()
+    return products.rate
 
 
-def square_product_rate(size: int, dtype: Any, precision: str = "highest") -> float:
-    """Operations per second of `size` x `size` products, one after the other."""
-    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision))
-    values = np.random.default_rng(0).standard_normal((2, size, size), np.float32)
-    factors = [jax.device_put(value.astype(dtype)) for value in values]
-    product(*factors).block_until_ready()
-    count, begin = 0, time.perf_counter()
-    while (seconds := time.perf_counter() - begin) < _SECONDS_A_SIZE:
-        product(*factors).block_until_ready()
-        count += 1
-    return 2 * size**3 * count / seconds
+class MatrixProducts:
+    """Square matrix products of several sizes, timed in turns with something else.
+
+    A machine is not equally fast all the time. Spread over the same minutes, both
+    meet the same good and bad moments.
+    """
+
+    def __init__(self, dtype: Any, precision: str = "highest"):
+        """Compiles; see `matrix_product_rate` for the arguments."""
+        on_cpu = jax.local_devices()[0].platform == "cpu"
+        rng = np.random.default_rng(0)
+        self._product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=precision))
+        self._factors, self._count, self._seconds = {}, {}, {}
+        for size in _CPU_SIZES if on_cpu else _ACCELERATOR_SIZES:
+            values = rng.standard_normal((2, size, size), np.float32)
+            self._factors[size] = [jax.device_put(v.astype(dtype)) for v in values]
+            self._product(*self._factors[size]).block_until_ready()
+            self._count[size], self._seconds[size] = 0, 0.0
+
+    def take_turn(self) -> None:
+        """Times a quarter of a second of products of each size."""
+        for size, factors in self._factors.items():
+            begin, seconds = time.perf_counter(), 0.0
+            while seconds < _SECONDS_A_SIZE:
+                self._product(*factors).block_until_ready()
+                self._count[size] += 1
+                seconds = time.perf_counter() - begin
+            self._seconds[size] += seconds
+
+    @property
+    def rate(self) -> float:
+        """Operations per second over all turns, of the size that is best.
+
+        A product of two n x n matrices counts 2 n^3.
+        """
+        return max(
+            2 * size**3 * count / self._seconds[size]
+            for size, count in self._count.items()
+        )
+
+
+class OtherProcesses:
+    """How much of the processor others have had since this was made.
+
+    What is measured beside them is too slow.
+    """
+
+    def __init__(self):
+        self._begin = self._now()
+
+    @property
+    def share(self) -> float | None:
+        """Of all cores' time, 0 ... 1; None where the system does not tell."""
+        if self._begin is None:
+            return None
+        wall, own, busy = np.subtract(self._now(), self._begin)
+        cores = os.cpu_count() or 1
+        return float(max(0.0, busy - own) / (wall * cores))
+
+    @staticmethod
+    def _now() -> tuple[float, float, float] | None:
+        """Seconds: of the clock, of this process, of all processes."""
+        try:
+            first = Path("/proc/stat").read_text().splitlines()[0].split()
+        except OSError:
+            return None
+        user, nice, system, _, _, *interrupts_and_stolen = map(int, first[1:9])
+        ticks = user + nice + system + sum(interrupts_and_stolen)
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return (
+            time.perf_counter(),
+            usage.ru_utime + usage.ru_stime,
+            ticks / os.sysconf("SC_CLK_TCK"),
+        )
 
 
 def machine() -> dict[str, Any]:

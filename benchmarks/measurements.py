@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks import growth, speed
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.parameters import save_model
+from benchmarks.part import first_images
 from benchmarks.world import World, make_world
 from xabl.ablation.evaluate import Options
 from xabl.ablation.inputs import InputFiles
@@ -24,10 +25,14 @@ from xabl.parallel import LocalDevices
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Question:
-    """See the flags of `benchmarks.ablation`. images: how many."""
+    """See the flags of `benchmarks.ablation`.
+
+    images: of the world; scored_images: the first of them.
+    """
 
     config: ModelConfig
     images: int
+    scored_images: int
     naive_inputs: int
     precisions: tuple[Precision, ...]
     batch_size: int | None
@@ -45,7 +50,7 @@ def answer(question: Question) -> dict[str, Any]:
         result = compare(question, devices, model, world)
         result["growth"] = []
         if question.growth:
-            for run in growth.runs(question.images, question.devices):
+            for run in growth.runs(question.scored_images, question.devices):
                 say(f"a whole run: {run.grows} {run.size}")
                 world = files.world(run.images)
                 found = growth.measure(run, model, world, files.cache)
@@ -84,18 +89,20 @@ def compare(
         regions=None if text_only else world.regions,
     )
     loaded = speed.load(files, devices)
+    part = first_images(loaded.inputs.plan, question.scored_images)
     say("preparing the naive way")
     naive = NaiveSample(
         loaded.inputs,
         loaded.params,
         None if text_only else _regions(world),
+        part,
         question.naive_inputs,
     )
     exact, found = None, []
     for precision in question.precisions:
-        say(f"scoring {loaded.inputs.plan.num_scored} inputs, {precision.value}")
+        say(f"scoring {part.num_scored} inputs, {precision.value}")
         options = Options(precision=precision, batch_size=question.batch_size)
-        measured = speed.measure(loaded, devices, options, naive)
+        measured = speed.measure(loaded, devices, options, part, naive)
         facts = {**measured.facts, "seconds": measured.seconds}
         if exact is None:
             exact = measured.scores
@@ -108,6 +115,7 @@ def compare(
     first = found[0]
     return {
         "model": config.name,
+        "images_of_the_plan": question.images,
         "naive": {
             "inputs": naive.num_scored,
             "inputs_per_second": rate,

@@ -7,6 +7,7 @@ import jax
 import numpy as np
 
 from benchmarks.naive import BATCH_SIZE, NaiveAblation
+from benchmarks.part import Part
 from xabl.ablation.conditions import Condition
 from xabl.ablation.inputs import Inputs
 from xabl.ablation.plan import Plan
@@ -33,9 +34,10 @@ class NaiveSample:
         inputs: Inputs,
         params: dict,
         regions: StackedRegions | None,
+        part: Part,
         num_inputs: int,
     ):
-        """Draws about `num_inputs` inputs; compiles for them and runs once."""
+        """Draws about `num_inputs` inputs of the part; compiles and runs once."""
         self.plan: Plan = inputs.plan
         self._naive = NaiveAblation(
             config=inputs.config,
@@ -44,7 +46,7 @@ class NaiveSample:
             average=None if inputs.store is None else inputs.store.average,
             mask_id=inputs.word_pieces.mask_id,
         )
-        starts = range(0, len(self.plan.examples) - BATCH_SIZE + 1, BATCH_SIZE)
+        starts = range(0, max(1, part.num_examples - BATCH_SIZE + 1), BATCH_SIZE)
         every = [
             _Batch(start=start, condition=condition)
             for start in starts
@@ -66,7 +68,7 @@ class NaiveSample:
     @property
     def num_scored(self) -> int:
         """Inputs scored so far."""
-        return len(self._done) * BATCH_SIZE
+        return sum(len(next(iter(losses.values()))) for _, losses in self._done)
 
     def take_turn(self) -> None:
         """Scores the next batch."""

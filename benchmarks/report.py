@@ -43,12 +43,13 @@ def _precisions(result: Mapping[str, Any]) -> str:
             "GFLOP/s",
             "matrix product",
             "share",
+            "others",
             "batch",
             "device GB",
         ]
     ]
     for facts in result["precisions"]:
-        peak = facts["device_peak_gb"]
+        peak, others = facts["device_peak_gb"], facts["processor_share_of_others"]
         rows.append(
             [
                 facts["precision"],
@@ -57,6 +58,7 @@ def _precisions(result: Mapping[str, Any]) -> str:
                 f"{facts['gflop_per_second']:.1f}",
                 f"{facts['matrix_product_gflop_per_second']:.1f}",
                 f"{facts['share_of_matrix_product_rate']:.3f}",
+                "" if others is None else f"{others:.3f}",
                 str(facts["batch_size"]),
                 "" if peak is None else f"{peak:.2f}",
             ]

@@ -1,15 +1,18 @@
 """One evaluation of a world, phase by phase, taking turns with the naive way."""
 
+import collections
 import dataclasses
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from benchmarks.machine import matrix_product_rate
+from benchmarks.machine import MatrixProducts, OtherProcesses
 from benchmarks.naive_sample import NaiveSample
+from benchmarks.part import Part
 from xabl import model_directory
 from xabl.ablation import explain
 from xabl.ablation.conditions import Direction
@@ -17,13 +20,15 @@ from xabl.ablation.evaluate import Evaluation, Options, Request
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.programs import Programs
 from xabl.ablation.results_directory import ResultsDirectory
-from xabl.ablation.schedule import Schedule
+from xabl.ablation.schedule import Schedule, ScoreStep, TableShape
 from xabl.ablation.scores import AblationScores, put_scores
 from xabl.ablation.scoring import Params, Precision
 from xabl.ablation.summary import summarise, summary_tsv
 from xabl.ablation.tables import examples_table, scores_table
 from xabl.parallel import LocalDevices
 
+# Of the matrix products, spread over the scoring.
+_TURNS = 12
 _MATRIX_PRODUCT = {
     Precision.HIGHEST: "highest",
     Precision.DEFAULT: "default",
@@ -62,11 +67,13 @@ def measure(
     loaded: Loaded,
     devices: LocalDevices,
     options: Options,
+    part: Part,
     naive: NaiveSample | None = None,
 ) -> Measured:
     """Compiles, scores and writes, one after the other.
 
     Args:
+        part: what to score of the plan.
         naive: takes its turns, evenly spread, while we score.
     """
     seconds = {"load": loaded.seconds}
@@ -80,16 +87,21 @@ def measure(
         options=options,
     )
     evaluation = Evaluation(request, devices)
-    schedule = evaluation.schedule()
+    schedule = evaluation.schedule(part.done)
     seconds["plan"] = time.perf_counter() - begin
     begin = time.perf_counter()
     programs = _compiled(evaluation, schedule)
     seconds["compile"] = time.perf_counter() - begin
-    dtype = evaluation.scorer.model.dtype
-    precision = _MATRIX_PRODUCT[options.precision]
-    rate = matrix_product_rate(dtype, precision)
-    scores, seconds["score"] = _score(evaluation, schedule, programs, naive)
-    rate = len(devices) * max(rate, matrix_product_rate(dtype, precision))
+    products = MatrixProducts(
+        evaluation.scorer.model.dtype, _MATRIX_PRODUCT[options.precision]
+    )
+    turns = {products.take_turn: _TURNS}
+    if naive is not None:
+        turns[naive.take_turn] = len(naive)
+    others = OtherProcesses()
+    scores, seconds["score"] = _score(evaluation, schedule, programs, turns)
+    share_of_others = others.share
+    rate = len(devices) * products.rate
     begin = time.perf_counter()
     _write(inputs, scores)
     seconds["write"] = time.perf_counter() - begin
@@ -98,33 +110,43 @@ def measure(
         for cost in (explain.score_cost, explain.table_cost)
     )
     achieved = operations / seconds["score"]
+    naive_operations = explain.naive_cost(evaluation).operations
+    naive_operations *= part.num_scored / inputs.plan.num_scored
     facts = {
         "precision": options.precision.value,
         "devices": len(devices),
-        "images": 0 if inputs.store is None else len(inputs.store.features),
-        "scored_inputs": inputs.plan.num_scored,
-        "distinct_pairs": len(inputs.plan.mlm) + len(inputs.plan.mrc),
+        "images": part.num_images,
+        "scored_inputs": part.num_scored,
+        "distinct_pairs": part.num_pairs,
         "batch_size": evaluation.batch_size,
         "steps": len(schedule.steps),
         "programs": len(schedule.shapes),
-        "inputs_per_second": inputs.plan.num_scored / seconds["score"],
+        "inputs_per_second": part.num_scored / seconds["score"],
         "tflop": operations / 1e12,
-        "naive_tflop": explain.naive_cost(evaluation).operations / 1e12,
+        "naive_tflop": naive_operations / 1e12,
         "gflop_per_second": achieved / 1e9,
         "matrix_product_gflop_per_second": rate / 1e9,
         "share_of_matrix_product_rate": achieved / rate,
+        "processor_share_of_others": share_of_others,
         "device_peak_gb": _device_peak(devices),
     }
     return Measured(scores=scores, seconds=seconds, facts=facts)
 
 
 def _compiled(evaluation: Evaluation, schedule: Schedule) -> Programs:
+    """All programs, each of them run once.
+
+    A first run takes longer; in a part of a world it would weigh more than in all.
+    """
     programs = Programs(evaluation.scorer, evaluation.devices)
-    evaluation.compile_ahead(
-        programs, schedule, evaluation.empty_tables(schedule.tables)
-    )
+    tables = evaluation.empty_tables(schedule.tables)
+    evaluation.compile_ahead(programs, schedule, tables)
+    samples = {step.shape: step for step in reversed(schedule.steps)}
     for shape in schedule.shapes:
-        programs.compiled(shape)
+        arguments = evaluation.arguments(samples[shape], tables)
+        result = jax.block_until_ready(programs.compiled(shape)(*arguments))
+        if isinstance(shape, TableShape):
+            tables = result
     return programs
 
 
@@ -132,30 +154,39 @@ def _score(
     evaluation: Evaluation,
     schedule: Schedule,
     programs: Programs,
-    naive: NaiveSample | None,
+    turns: Mapping[Callable[[], None], int],
 ) -> tuple[AblationScores, float]:
-    """The scores and the seconds that they took, the naive way's not counted."""
+    """The scores and the seconds that they took.
+
+    Args:
+        turns: what is to run in between, how often; not counted.
+    """
     found: dict[Direction, dict] = {direction: {} for direction in Direction}
-    turns = _turns(0 if naive is None else len(naive), len(schedule.steps))
+    num_steps = sum(isinstance(step, ScoreStep) for step in schedule.steps)
+    after = _spread(turns, num_steps)
     seconds, begin = 0.0, time.perf_counter()
     steps = evaluation.run(schedule, programs)
     for number, (direction, pairs, values) in enumerate(steps):
         put_scores(found[direction], evaluation.plan, direction, pairs, values)
-        for _ in range(turns.count(number)):
+        for take_turn in after[number]:
             # Steps of ours under way are to run on our account.
             jax.block_until_ready(jax.live_arrays())
             seconds += time.perf_counter() - begin
-            naive.take_turn()
+            take_turn()
             begin = time.perf_counter()
     seconds += time.perf_counter() - begin
-    while naive is not None and len(naive):
-        naive.take_turn()
     return AblationScores(plan=evaluation.plan, pairs=found), seconds
 
 
-def _turns(count: int, steps: int) -> list[int]:
-    """Steps after which the naive way has a turn."""
-    return [(2 * turn + 1) * steps // (2 * count) for turn in range(count)]
+def _spread(
+    turns: Mapping[Callable[[], None], int], num_steps: int
+) -> dict[int, list[Callable[[], None]]]:
+    """What runs after each of our steps: every kind of turn evenly spread."""
+    after = collections.defaultdict(list)
+    for take_turn, count in turns.items():
+        for number in range(count):
+            after[(2 * number + 1) * num_steps // (2 * count)].append(take_turn)
+    return after
 
 
 def _write(inputs: Inputs, scores: AblationScores) -> None:
