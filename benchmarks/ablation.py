@@ -13,6 +13,8 @@ Example:
   python -m benchmarks.ablation --model=ctrl_uniter_base --part=0.01
 """
 
+from pathlib import Path
+
 from absl import flags
 
 from xabl import binary
@@ -48,6 +50,9 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", None, "as in experiments.ablate", lower_bound=1
 )
 _DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
+_OUTPUT = flags.DEFINE_string(
+    "output", None, "folder of the results (default: benchmarks/results)"
+)
 _GROWTH = flags.DEFINE_bool("growth", True, "measure how whole runs grow")
 
 
@@ -80,7 +85,8 @@ def main() -> None:
     )
     print(report.text(result))
     platform = machine.machine()["platform"]
-    path = machine.write_result(f"ablation_{config.name}_{platform}", result)
+    folder = Path(_OUTPUT.value) if _OUTPUT.value else machine.RESULTS
+    path = machine.write_result(f"ablation_{config.name}_{platform}", result, folder)
     plots.save(result, path.with_suffix(".svg"))
     print(f"wrote {path} and its picture")
 

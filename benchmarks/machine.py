@@ -127,8 +127,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, result: Mapping[str, Any]) -> Path:
-    """Keeps a measurement as results/<name>_<date>.json; gives the path.
+def write_result(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
+    """Keeps a measurement as <folder>/<name>_<date>.json; gives the path.
 
     A second one of the same name and day replaces the first.
 
@@ -137,7 +137,7 @@ def write_result(name: str, result: Mapping[str, Any]) -> Path:
         result: JSON values; "date" and "machine" are added.
     """
     started = manifest.now()
-    path = RESULTS / f"{name}_{started[:10]}.json"
+    path = folder / f"{name}_{started[:10]}.json"
     content = {"date": started, "machine": machine(), **result}
     with new_file(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")

@@ -107,7 +107,7 @@ def compare(
         if exact is None:
             exact = measured.scores
             # Ours may be of any precision, the naive way is always float32.
-            difference = naive.largest_difference(exact)
+            difference, of_loss = naive.largest_difference(exact)
         else:
             facts["error_bits"] = errors(measured.scores, exact)
         found.append(facts)
@@ -120,6 +120,7 @@ def compare(
             "inputs": naive.num_scored,
             "inputs_per_second": rate,
             "largest_difference_nats": difference,
+            "of_a_loss_of_nats": of_loss,
         },
         "ratio": first["inputs_per_second"] / rate,
         "ratio_of_arithmetic": first["naive_tflop"] / first["tflop"],

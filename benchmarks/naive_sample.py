@@ -78,17 +78,23 @@ class NaiveSample:
         self.seconds += time.perf_counter() - begin
         self._done.append((batch, losses))
 
-    def largest_difference(self, scores: AblationScores) -> float:
-        """Between its losses and ours in nats, among all that both have."""
-        largest = 0.0
+    def largest_difference(self, scores: AblationScores) -> tuple[float, float]:
+        """Between its losses and ours, among all that both have; and that loss.
+
+        In nats. What rounding does grows with the loss, and a model that was never
+        trained has large ones.
+        """
+        largest, of_loss = 0.0, 0.0
         for batch, losses in self._done:
             column = self.plan.conditions.index(batch.condition)
             rows = slice(batch.start, batch.start + BATCH_SIZE)
             for name, loss in losses.items():
                 ours = scores.loss(name if name == "mlm" else f"mrc_{name}")
                 difference = np.abs(ours[rows, column] - loss)
-                largest = max(largest, float(np.nanmax(difference, initial=0.0)))
-        return largest
+                where = int(np.argmax(np.nan_to_num(difference)))
+                if difference[where] > largest:
+                    largest, of_loss = float(difference[where]), float(loss[where])
+        return largest, of_loss
 
     def _score(self, batch: _Batch) -> dict[str, np.ndarray]:
         examples = self.plan.examples[batch.start : batch.start + BATCH_SIZE]

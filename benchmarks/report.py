@@ -29,6 +29,7 @@ def _against_naive(result: Mapping[str, Any]) -> str:
         ["ratio that arithmetic alone allows", f"{result['ratio_of_arithmetic']:.2f}"],
         ["inputs scored the naive way", str(naive["inputs"])],
         ["largest difference, nats", f"{naive['largest_difference_nats']:.1e}"],
+        ["... of a loss of nats", f"{naive['of_a_loss_of_nats']:.1f}"],
         ["host memory of this process, GB", f"{result['host_peak_gb']:.2f}"],
     ]
     return aligned([[name, value] for name, value in rows])

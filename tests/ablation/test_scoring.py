@@ -15,8 +15,9 @@ from xabl.ablation.device_regions import ImageToken, host_store
 from xabl.ablation.evaluate import Evaluation, Request
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.explain import explain, score_cost, table_cost
+from xabl.ablation.memory import pair_bytes
 from xabl.ablation.programs import Programs
-from xabl.ablation.schedule import Schedule, TableSizes
+from xabl.ablation.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.scores import LOSSES
 from xabl.ablation.scoring import Precision
 from xabl.errors import UserError
@@ -243,8 +244,8 @@ def test_nan_names_the_example():
 @pytest.mark.parametrize(
     "kind", ["two-stream", pytest.param("vl-bert", marks=pytest.mark.slow)]
 )
-def test_arithmetic_is_what_the_compiler_counts(kind):
-    """At real widths, where what is not a matrix product weighs little."""
+def test_arithmetic_and_memory_are_what_the_compiler_counts(kind):
+    """Memory from above. Real widths: what is no matrix product weighs little."""
     real = {
         name: getattr(PRESETS["ctrl_uniter_base"], name)
         for name in (
@@ -271,6 +272,13 @@ def test_arithmetic_is_what_the_compiler_counts(kind):
     programs = Programs(evaluation.scorer, evaluation.devices)
     tables = evaluation.empty_tables(schedule.tables)
     evaluation.compile_ahead(programs, schedule, tables)
+    for shape in schedule.shapes:
+        if isinstance(shape, Shape):
+            needed = programs.compiled(shape).memory_analysis().temp_size_in_bytes
+            each = pair_bytes(
+                evaluation.scorer, words=shape.words, targets=shape.targets
+            )
+            assert needed < evaluation.batch_size * each
     counted = sum(
         programs.compiled(step.shape).cost_analysis()["flops"]
         for step in schedule.steps

@@ -1,33 +1,19 @@
 """Full size: a file of about 1 GB is converted in under 3 GB of memory, and scored."""
 
 import shutil
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
 
 from benchmarks.world import make_world
-from tests.helpers import binaries
 from tests.helpers.ablation_binaries import columns
 from tests.helpers.golden import rule_state_dict, rule_tensor
+from tests.helpers.measured import peak_mib
 from tests.helpers.torch_writer import LAYOUTS, write_torch_file
 from xabl import model_directory
 from xabl.models.presets import PRESETS
 from xabl.models.reference_names import reference_names
-
-# Runs a module like `python -m` and ends by printing its own peak memory in KiB.
-# (Not getrusage, which counts what the parent had when it started this process.)
-MEASURED = """
-import pathlib, re, runpy, sys
-try:
-    runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-finally:
-    status = pathlib.Path("/proc/self/status").read_text()
-    print("peak KiB:", re.search(r"VmHWM:\\s+(\\d+)", status)[1])
-"""
-
 
 CONVERSION_MIB = 3 * 1024
 EVALUATION_MIB = 3 * 1024
@@ -95,16 +81,3 @@ def assert_is_scored(folder, model):
         # Each ablation changes the answers.
         losses = scores[loss][rows].reshape(3, 20)
         assert np.nanmax(np.ptp(losses, axis=0)) > 1e-3
-
-
-def peak_mib(module, **flags):
-    """Runs a binary and tells the most memory it had."""
-    _, _, *rest = binaries.command(module, **flags)
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURED, *rest],
-        cwd=binaries.ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return int(done.stdout.rsplit("peak KiB:")[1]) // 1024

@@ -1,0 +1,88 @@
+"""The benchmark as its README has it, small: what it will do on any machine."""
+
+import dataclasses
+import json
+
+import pytest
+
+from benchmarks.machine import MatrixProducts
+from benchmarks.part import first_images
+from tests.helpers import ablation, binaries
+from xabl.ablation.conditions import Direction
+from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.plan import build_plan
+from xabl.ablation.schedule import Schedule
+
+
+def test_a_part_is_the_first_images_and_nothing_else():
+    plan = build_plan(
+        ablation.examples(), ablation.regions(), ablation.FEW_CONDITIONS, mask_id=4
+    )
+    part = first_images(plan, 2)
+    images = [example.image_id for example in plan.examples]
+    assert len(set(images[: part.num_examples])) == part.num_images == 2
+    assert images[part.num_examples] not in images[: part.num_examples]
+    schedule = Schedule(
+        plan, devices=1, batch_size=4, program_worth=1000, done=part.done
+    )
+    scored = {direction: set() for direction in Direction}
+    for step in schedule.steps:
+        pairs = step.pairs[step.pairs != NOT_SCORED].tolist()
+        scored[step.shape.direction].update(pairs)
+    assert sum(map(len, scored.values())) == part.num_pairs
+    for direction, pairs in scored.items():
+        of_part = plan.pair[: part.num_examples, plan.columns(direction)]
+        assert pairs == set(of_part[of_part != NOT_SCORED].tolist())
+    everything = first_images(plan, 10**6)
+    assert everything.num_scored == plan.num_scored
+
+
+def test_matrix_products_are_timed_over_all_turns(monkeypatch):
+    monkeypatch.setattr("benchmarks.machine._CPU_SIZES", (64, 128))
+    monkeypatch.setattr("benchmarks.machine._SECONDS_A_SIZE", 0.01)
+    products = MatrixProducts("float32")
+    for _ in range(3):
+        products.take_turn()
+    assert products.rate > 0
+    slowest = min(2 * n**3 / 0.03 for n in (64, 128))
+    assert products.rate > slowest  # more than one product in three turns
+
+
+@pytest.mark.slow
+def test_the_whole_benchmark_at_small_size(tmp_path):
+    config = dataclasses.replace(
+        ablation.shallow("two-stream"),
+        name="small",
+        vocab_size=30522,
+        hidden_size=48,
+        v_hidden_size=48,
+        pooler_size=48,
+        v_pooler_size=48,
+        sublayer2attn_hidden_size=(),
+    )
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps(config.to_dict()))
+    done = binaries.run(
+        "benchmarks.ablation",
+        model=file,
+        images=0.003,
+        part=0.67,
+        naive_inputs=32,
+        precisions="highest,default,bfloat16",
+        growth=True,
+        output=tmp_path / "results",
+    )
+    assert done.status == 0, done.err
+    (path,) = (tmp_path / "results").glob("*.json")
+    assert path.with_suffix(".svg").read_text().lstrip().startswith("<?xml")
+    result = json.loads(path.read_text())
+    assert result["date"] and result["machine"]["processor"]
+    assert 0 <= result["naive"]["largest_difference_nats"] < 5e-6
+    exact, fast, rough = result["precisions"]
+    assert exact["images"] == 2 and exact["scored_inputs"] > exact["distinct_pairs"]
+    # On a CPU "default" is float32 too.
+    assert fast["error_bits"]["mlm"]["largest_of_a_loss"] == 0
+    assert 0 < rough["error_bits"]["mlm"]["largest_of_a_mean"] < 0.1
+    grown = {run["grows"] for run in result["growth"]}
+    assert grown == {"images", "conditions", "models", "devices"}
+    assert "ratio that arithmetic alone allows" in done.out
