@@ -13,6 +13,7 @@ Example:
   python -m benchmarks.ablation --model=ctrl_uniter_base --part=0.01
 """
 
+import json
 from pathlib import Path
 
 from absl import flags
@@ -50,6 +51,9 @@ _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", None, "as in experiments.ablate", lower_bound=1
 )
 _DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
+_NAME = flags.DEFINE_string(
+    "name", None, "what to call the results (default: ablation_<model>)"
+)
 _OUTPUT = flags.DEFINE_string(
     "output", None, "folder of the results (default: benchmarks/results)"
 )
@@ -86,8 +90,9 @@ def main() -> None:
     print(report.text(result))
     platform = machine.machine()["platform"]
     folder = Path(_OUTPUT.value) if _OUTPUT.value else machine.RESULTS
-    path = machine.write_result(f"ablation_{config.name}_{platform}", result, folder)
-    plots.save(result, path.with_suffix(".svg"))
+    name = _NAME.value or f"ablation_{config.name}"
+    path = machine.write_result(f"{name}_{platform}", result, folder)
+    plots.save(json.loads(path.read_text()), path.with_suffix(".svg"))
     print(f"wrote {path} and its picture")
 
 

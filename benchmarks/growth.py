@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -94,8 +95,7 @@ def measure(run: Run, model: Path, world: World, cache: Path) -> dict[str, Any]:
             stdout=subprocess.DEVNULL,
             cwd=Path(__file__).parent.parent,
         )
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        peak = _host_peak(process)
         seconds = time.perf_counter() - begin
         if process.returncode:
             raise UserError(f"experiments.ablate ended with {process.returncode}")
@@ -107,8 +107,26 @@ def measure(run: Run, model: Path, world: World, cache: Path) -> dict[str, Any]:
         "distinct_pairs": manifest["distinct"],
         "seconds": seconds,
         "seconds_by_phase": manifest["seconds_by_phase"],
-        "host_peak_gb": usage.ru_maxrss * 1024 / 1e9,
+        "host_peak_gb": peak,
     }
+
+
+def _host_peak(process: subprocess.Popen) -> float | None:
+    """Waits for a process; the most memory it had, None where the system is silent.
+
+    (Not what `wait4` tells: that includes what this process had at the start.)
+    """
+    peak = None
+    while process.poll() is None:
+        try:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+        except OSError:
+            status = ""
+        # A peak so far: of the last look what counts. None after the process ended.
+        found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+        peak = int(found[1]) * 1024 / 1e9 if found else peak
+        time.sleep(0.05)
+    return peak
 
 
 def local_devices() -> int:

@@ -19,7 +19,7 @@ _GROWTH = ("images", "conditions", "models", "devices")
 
 
 def save(result: Mapping[str, Any], path: Path) -> None:
-    """Draws what a result of `benchmarks.ablation` holds, as an SVG file."""
+    """Draws what a kept result of `benchmarks.ablation` holds, as an SVG file."""
     with matplotlib.rc_context(SETTINGS):
         growing = [
             name
@@ -27,8 +27,13 @@ def save(result: Mapping[str, Any], path: Path) -> None:
             if any(run["grows"] == name for run in result["growth"])
         ]
         rows = 2 if growing else 1
-        figure = pyplot.figure(figsize=(9, 2.6 * rows), layout="constrained")
+        figure = pyplot.figure(figsize=(9, 0.4 + 2.6 * rows), layout="constrained")
         parts = figure.subfigures(rows, 1, squeeze=False)[:, 0]
+        machine = result["machine"]
+        figure.suptitle(
+            f"{result['model']}, {result['date'][:10]}: {machine['device']}, "
+            f"{machine['cores']} cores of {machine['processor']}"
+        )
         rates, shares, phases = parts[0].subplots(1, 3)
         _rates(rates, result)
         _shares(shares, result)
@@ -45,14 +50,15 @@ def save(result: Mapping[str, Any], path: Path) -> None:
 
 
 def _rates(axes: Axes, result: Mapping[str, Any]) -> None:
-    names, values = ["naive"], [result["naive"]["inputs_per_second"]]
+    names, values = ["naive way"], [result["naive"]["inputs_per_second"]]
     for facts in result["precisions"]:
-        names.append(facts["precision"])
+        names.append(f"ours,\n{facts['precision']}")
         values.append(facts["inputs_per_second"])
     colours = [COLOURS[1]] + [COLOURS[0]] * (len(names) - 1)
     bars = axes.bar(names, values, color=colours)
     axes.bar_label(bars, [f"{value:.3g}" for value in values])
-    axes.set_title(f"{result['model']}: scored inputs a second")
+    axes.margins(y=0.15)
+    axes.set_title(f"inputs a second: {result['ratio']:.2f} times the naive way")
 
 
 def _shares(axes: Axes, result: Mapping[str, Any]) -> None:
@@ -93,9 +99,12 @@ def _grow(axes: Axes, name: str, runs: list[Mapping], *, labelled: bool) -> None
         color=COLOURS[1],
         label="host memory, GB",
     )
-    for one in (axes, memory):
-        one.set_ylim(bottom=0)
+    # From 0, and not both to the same height: lines that fall together hide each other.
+    for one, room in ((axes, 1.1), (memory, 1.5)):
+        one.set_ylim(0, room * one.dataLim.ymax)
     axes.set_xticks(sizes)
     axes.set_xlabel(name)
+    images = "" if name == "images" else f", {runs[0]['images']} images each"
+    axes.set_title(f"whole runs{images}")
     if labelled:
         axes.legend(handles=[*seconds, *bytes_], loc="lower right")

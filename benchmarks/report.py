@@ -92,6 +92,7 @@ def _growth(result: Mapping[str, Any]) -> str:
         ["grows", "size", "images", "inputs", "seconds", *phases, "host GB", "pairs"]
     ]
     for run in result["growth"]:
+        peak = run["host_peak_gb"]
         rows.append(
             [
                 run["grows"],
@@ -100,7 +101,7 @@ def _growth(result: Mapping[str, Any]) -> str:
                 str(run["scored_inputs"]),
                 f"{run['seconds']:.1f}",
                 *(f"{run['seconds_by_phase'][phase]:.2f}" for phase in phases),
-                f"{run['host_peak_gb']:.2f}",
+                "" if peak is None else f"{peak:.2f}",
                 str(run["distinct_pairs"]),
             ]
         )

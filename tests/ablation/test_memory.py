@@ -147,5 +147,5 @@ def test_host_memory_does_not_grow_with_conditions(tmp_path):
     ]
     model = tree_bytes(parameter_shapes(config)) // MIB
     print(f"model {model} MiB, store {REGION_STORE // MIB} MiB, peaks {peaks} MiB")
-    assert max(peaks) < REGION_STORE // MIB + model + 1000
+    assert max(peaks) < REGION_STORE // MIB + model + 1024
     assert abs(peaks[1] - peaks[0]) < 100
