@@ -25,13 +25,11 @@ def main() -> None:
     """Runs the demo."""
     import dataclasses
 
-    from xabl.ablation.run import use_compilation_cache
     from xabl.synthetic.demo import DemoSettings, run_demo
 
     settings = DemoSettings()
     if _STEPS.value is not None:
         settings = dataclasses.replace(settings, steps=_STEPS.value)
-    use_compilation_cache()
     run_demo(Path(_OUTPUT.value), settings)
 
 

@@ -18,7 +18,7 @@ from xabl.synthetic.vocabulary import COLOURS, SCENES, ObjectClass, object_class
 
 BACKGROUND = -1  # in `WorldImage.region_objects`
 
-_OBJECT_COUNTS = ((2, 3, 4, 5), (0.25, 0.4, 0.25, 0.1))  # and their probabilities
+_OBJECT_COUNTS = ((2, 3, 4, 5), (0.45, 0.35, 0.15, 0.05))  # and their probabilities
 _MOST_BOXES = 5
 _PAIR_RATE = 0.12  # objects that come in twos, a box each
 _TWO_CHAINS_RATE = 0.1  # objects that annotators gave two chains

@@ -5,7 +5,7 @@ import dataclasses
 from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS
 
-_WIDTH = 96
+_WIDTH = 64
 _SIZES = dict(
     hidden_size=_WIDTH,
     v_hidden_size=_WIDTH,

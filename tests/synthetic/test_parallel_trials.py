@@ -1,0 +1,70 @@
+"""Trials from nothing to results, in processes of their own."""
+
+import dataclasses
+import json
+
+import pytest
+
+from xabl import analysis
+from xabl.errors import UserError
+from xabl.synthetic import demo
+from xabl.synthetic.parallel_trials import run_trials
+from xabl.synthetic.trials import SmallWorld, Trial
+
+TINY = SmallWorld(name="tiny", train_images=16, val_images=4)
+FIRST = Trial(name="first", label="gold", world=TINY, steps=2)
+SECOND = dataclasses.replace(
+    FIRST, name="second", label="silver", start="first", seed=1
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """A folder in which both have run, the second after the first."""
+    root = tmp_path_factory.mktemp("trials")
+    results = run_trials([SECOND, FIRST], root, processes=2)
+    assert results == [root / "results" / name for name in ("second", "first")]
+    return root
+
+
+def test_results_are_those_of_the_real_binary(root):
+    study = analysis.load_study([root / "results" / x for x in ("first", "second")])
+    assert [model.label for model in study.models] == ["gold", "silver"]
+    assert study.conditions("vis4lang") == ("none", "object@0.5", "all")
+    assert study.conditions("lang4vis") == ("none", "phrase", "all")
+
+
+def test_the_second_started_from_the_first(root):
+    run = root / "runs" / "second"
+    resolved = json.loads((run / "config.json").read_text())
+    assert resolved["initial"]["model"] == str(root / "runs" / "first" / "model")
+    origin = json.loads((run / "initial_values.json").read_text())
+    assert set(origin.values()) == {"model"}
+
+
+def test_what_is_finished_is_kept(root, capsys):
+    before = {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()}
+    run_trials([FIRST, SECOND], root, processes=2)
+    assert {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()} == before
+    assert capsys.readouterr().err == ""
+
+
+def test_a_failure_names_the_log_and_its_last_line(root):
+    lost = dataclasses.replace(FIRST, name="lost", start="nobody")
+    with pytest.raises(UserError, match=r"lost ended with status 1: error: .*nobody"):
+        run_trials([lost], root, processes=1)
+    assert "error: " in (root / "logs" / "lost.log").read_text()
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file: cannot be written to"):
+        run_trials([FIRST], tmp_path / "file", processes=1)
+
+
+def test_the_story_has_every_ablation_and_a_sentence_for_each_direction(root):
+    text = demo.story([root / "results" / x for x in ("first", "second")])
+    rows = [line for line in text.splitlines() if line.startswith(("gold ", "silver "))]
+    assert len(rows) == 8
+    assert text.count("Use of vision for language: ") == 1
+    assert text.count("Use of language for vision: ") == 1

@@ -1,0 +1,219 @@
+"""Trials: a small model pretrained on a world whose truth is known, then ablated.
+
+`run_trial` takes one from nothing to a results directory; whatever an earlier call
+finished is kept. A folder of trials holds:
+
+    worlds/<name>/world, worlds/<name>/corpus: shared by the trials on it;
+    runs/<trial>: pretraining;
+    results/<trial>: what experiments.ablate writes.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from xabl.ablation import run as ablation_run
+from xabl.ablation.evaluate import Options
+from xabl.ablation.inputs import InputFiles
+from xabl.data.word_pieces import read_vocabulary
+from xabl.errors import UserError
+from xabl.models.config import ModelConfig
+from xabl.pretraining.configuration import InitialValues, PretrainingConfig
+from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
+from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining.optimiser import OptimiserConfig
+from xabl.pretraining.train import pretrain
+from xabl.synthetic.make_world import ENTITIES, REGION_FILES, make_world
+from xabl.synthetic.settings import WorldSettings
+from xabl.synthetic.small_models import small_uniter, small_vilbert
+
+ARCHITECTURES: dict[str, Callable[[int, int], ModelConfig]] = {
+    "UNITER": small_uniter,
+    "ViLBERT": small_vilbert,
+}
+# As published: regions that overlap the phrase's box by more than half are ablated.
+_THRESHOLDS = (0.5,)
+_TRAIN = "train"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SmallWorld:
+    """A world that small models learn in minutes.
+
+    Five regions show each object, because a target that is one region of 36 teaches
+    too seldom; two classes a phrase type; narrow features.
+
+    name: of its folder. pictures: whether its images are drawn. The rest: see
+    `WorldSettings`.
+    """
+
+    name: str
+    train_images: int = 2000
+    val_images: int = 60
+    vision_to_language: float = 1.0
+    label_noise: str = "gold"
+    surviving_leaks: str = "none"
+    pictures: bool = False
+
+    @property
+    def settings(self) -> WorldSettings:
+        return WorldSettings(
+            train_images=self.train_images,
+            val_images=self.val_images,
+            test_images=1,
+            vision_to_language=self.vision_to_language,
+            label_noise=self.label_noise,
+            surviving_leaks=self.surviving_leaks,
+            region_overlap=5,
+            classes_per_type=2,
+            feature_size=128,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One small model and how it is pretrained.
+
+    name: of its folders. label: what the model is called in tables.
+    architecture: a key of `ARCHITECTURES`.
+    overlap_masking: of the regions that show a masked region's object, too
+        (`InputConfig`): "zero_features" hides them, "published" leaves them to be seen.
+    words_hidden: every word is masked during training.
+    start: name of the trial whose model this one starts from; None: at random.
+    steps: updates of 16 captions. predictions: kept for each example, most likely
+        first.
+    """
+
+    name: str
+    label: str
+    world: SmallWorld
+    architecture: str = "UNITER"
+    overlap_masking: str = "zero_features"
+    words_hidden: bool = False
+    start: str | None = None
+    seed: int = 0
+    steps: int = 2400
+    predictions: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrialFolders:
+    """Where the parts of a trial are."""
+
+    root: Path
+    trial: Trial
+
+    @property
+    def world(self) -> Path:
+        return self.root / "worlds" / self.trial.world.name / "world"
+
+    @property
+    def corpus(self) -> Path:
+        return self.root / "worlds" / self.trial.world.name / "corpus"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "runs" / self.trial.name
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results" / self.trial.name
+
+    @property
+    def start(self) -> Path | None:
+        """The model directory that training starts from."""
+        if self.trial.start is None:
+            return None
+        return self.root / "runs" / self.trial.start / "model"
+
+    @property
+    def regions(self) -> Path:
+        return self.world / REGION_FILES["hdf5store"]
+
+    @property
+    def entities(self) -> Path:
+        return self.world / ENTITIES
+
+
+def make_small_world(trial: Trial, root: Path) -> None:
+    """The world a trial needs and the corpus made of it, unless they are there.
+
+    Raises:
+        UserError: they cannot be written.
+    """
+    folders = TrialFolders(root=root, trial=trial)
+    if not folders.world.exists():
+        folders.world.parent.mkdir(parents=True, exist_ok=True)
+        make_world(folders.world, trial.world.settings, pictures=trial.world.pictures)
+    if not (folders.corpus / _TRAIN).exists():
+        request = CorpusRequest(
+            source=folders.regions,
+            captions=folders.entities,
+            output=folders.corpus,
+            split=_TRAIN,
+            image_ids=folders.entities / "train.txt",
+        )
+        print(build_corpus(request), flush=True)
+
+
+def run_trial(trial: Trial, root: Path) -> None:
+    """Pretrains and ablates; the trial's world has to be there.
+
+    Raises:
+        UserError: something cannot be written, or SIGTERM asked to stop; what was
+            done is kept.
+    """
+    folders = TrialFolders(root=root, trial=trial)
+    if not pretrain(_pretraining(folders), folders.run):
+        raise UserError(f"{trial.name}: asked to stop; the same command goes on")
+    ablation_run.run(
+        ablation_run.RunOptions(
+            files=InputFiles(
+                model=folders.run / "model",
+                entities=folders.entities,
+                regions=folders.regions,
+                thresholds=_THRESHOLDS,
+            ),
+            evaluation=Options(top=trial.predictions),
+            output=folders.results,
+            resume=True,
+            label=trial.label,
+            model_seed=trial.seed,
+        )
+    )
+
+
+def _pretraining(folders: TrialFolders) -> PretrainingConfig:
+    trial = folders.trial
+    vocabulary = folders.world / "vocab.txt"
+    hidden = TrainingAblation(modality="words")
+    return PretrainingConfig(
+        name=trial.name,
+        model=ARCHITECTURES[trial.architecture](
+            len(read_vocabulary(vocabulary)), trial.world.settings.feature_size
+        ),
+        # More word targets than the published 15%, because few updates have to do.
+        # Fewer regions, because each takes the others that show its object along.
+        inputs=InputConfig(
+            objective=2,
+            max_words=24,
+            word_rate=0.3,
+            region_rate=0.1,
+            overlap_masking=trial.overlap_masking,
+            ablations=(hidden,) if trial.words_hidden else (),
+        ),
+        optimiser=OptimiserConfig(learning_rate=2e-3, beta2=0.98),
+        initial=InitialValues(
+            scheme="uniform", model=folders.start and str(folders.start)
+        ),
+        corpus=str(folders.corpus),
+        train_split=_TRAIN,
+        valid_split=None,
+        vocabulary=str(vocabulary),
+        steps=trial.steps,
+        batch_size=16,
+        seed=trial.seed,
+        checkpoint_every=500,
+        keep_last=1,
+        keep_epochs=False,
+    )
