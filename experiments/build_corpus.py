@@ -21,7 +21,7 @@ A synthetic world of experiments.make_world, all five captions of each image:
 
 from pathlib import Path
 
-from absl import flags, logging
+from absl import flags
 
 from xabl import binary
 
@@ -48,7 +48,6 @@ flags.mark_flags_as_required(["source", "output"])
 def main() -> None:
     from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
 
-    logging.set_verbosity(logging.ERROR)  # TFDS warns of its ordinary course
     print(
         build_corpus(
             CorpusRequest(

@@ -20,7 +20,7 @@ Examples:
 import sys
 from pathlib import Path
 
-from absl import flags, logging
+from absl import flags
 
 from xabl import binary
 
@@ -54,7 +54,6 @@ def main() -> None:
     from xabl.pretraining import command
     from xabl.pretraining.preemption import START_AGAIN
 
-    logging.set_verbosity(logging.ERROR)  # libraries warn of their ordinary course
     hosts = None
     if _COORDINATOR.value is not None:
         hosts = command.Hosts(

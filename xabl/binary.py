@@ -44,8 +44,9 @@ def run(main: Callable[[], None]) -> None:
             )
             sys.exit(1)
         if not flags.FLAGS["verbosity"].present:
-            # Libraries report every file they open; absl's default shows it.
-            logging.set_verbosity(logging.WARNING)
+            # Libraries report every file they open, and pages about errors that they
+            # raise as well; what a user has to know is said once, by us.
+            logging.set_verbosity(logging.FATAL)
         try:
             main()
         except UserError as error:
