@@ -150,7 +150,6 @@ class Checkpoints:
             save_decision_policy=_Always(),
             preservation_policy=policies.AnyPreservationPolicy(kept),
             cleanup_tmp_directories=True,
-            lightweight_initialize=True,
         )
 
     def _orbax_is_idle(self) -> bool:

@@ -10,21 +10,23 @@ In the folder:
     model/               the model at the end
 """
 
+import functools
 import json
+import multiprocessing
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 from jax.experimental import multihost_utils
-from orbax.checkpoint import v1 as ocp
 
 from xabl import model_directory
 from xabl.atomic import new_file
 from xabl.errors import UserError
-from xabl.pretraining import forward, losses
+from xabl.pretraining import forward
 from xabl.pretraining.checkpoints import Checkpoints
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
 from xabl.pretraining.devices import Devices
@@ -189,8 +191,8 @@ class _Loop:
         for result in under_way:
             _add(sums, counts, result)
         means = {kind: sums[kind] / max(counts[kind], 1) for kind in weights}
-        loss = losses.weighted_mean(sums, counts, weights)
-        return {"loss": float(loss), **means}
+        loss = sum(weights[kind] * means[kind] for kind in weights)
+        return {"loss": loss, **means}
 
 
 def _add(sums: dict[str, float], counts: dict[str, float], result: tuple) -> None:
@@ -276,24 +278,33 @@ def _export(run: Run, directory: Path, state: TrainState, step: int) -> None:
     if jax.process_index() != 0:
         return
     params = forward.nest(jax.tree.map(np.asarray, state.parameters))
-    # The other hosts have nothing to write, and are not waited for.
-    alone = ocp.options.MultiprocessingOptions(primary_host=0, active_processes={0})
-    with ocp.Context(multiprocessing_options=alone):
-        model_directory.save(
-            directory,
-            run.config.model,
-            params,
-            vocabulary=run.config.vocabulary,
-            report={
-                "kind": "pretraining",
-                "run": run.config.name,
-                "seed": run.config.seed,
-                "updates": step,
-                "of_updates": run.total_steps,
-                "configuration": to_json(run.config),
-            },
-            overwrite=True,
-        )
+    write = functools.partial(
+        model_directory.save,
+        directory,
+        run.config.model,
+        params,
+        vocabulary=run.config.vocabulary,
+        report={
+            "kind": "pretraining",
+            "run": run.config.name,
+            "seed": run.config.seed,
+            "updates": step,
+            "of_updates": run.total_steps,
+            "configuration": to_json(run.config),
+        },
+        overwrite=True,
+    )
+    if jax.process_count() == 1:
+        write()
+        return
+    # Orbax writes with all processes of a run together; a new one is alone.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=_leave_accelerators) as alone:
+        alone.submit(write).result()
+
+
+def _leave_accelerators() -> None:
+    jax.config.update("jax_platforms", "cpu")
 
 
 def _write_json(path: Path, content: Any) -> None:
