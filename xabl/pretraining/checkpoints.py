@@ -40,6 +40,8 @@ class Checkpoints:
         self._directory = directory.absolute()
         self._keep_last, self._keep_every = keep_last, keep_every
         self._saving: tuple[int, Any] | None = None
+        if jax.process_index() == 0:
+            _remove_half_written(self._directory)
         self._set_aside(_damaged(self._directory))
         self._orbax = self._open()
 
@@ -149,7 +151,8 @@ class Checkpoints:
             self._directory,
             save_decision_policy=_Always(),
             preservation_policy=policies.AnyPreservationPolicy(kept),
-            cleanup_tmp_directories=True,
+            # Orbax would do it in a thread that outlives a run that fails at once.
+            cleanup_tmp_directories=False,
         )
 
     def _orbax_is_idle(self) -> bool:
@@ -189,6 +192,12 @@ def _by_name(state: Any) -> dict[str, Any]:
     """The leaves of any tree under names that stay the same from run to run."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+
+def _remove_half_written(directory: Path) -> None:
+    """What Orbax had not yet renamed when its process was killed."""
+    for folder in directory.glob("*.orbax-checkpoint-tmp*"):
+        shutil.rmtree(folder)
 
 
 def _damaged(directory: Path) -> dict[int, str]:
