@@ -18,7 +18,7 @@ from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.toy import small_model
 
 IMAGES, BATCH = 12, 8  # two captions an image, so three updates an epoch
-_FEATURES = 8
+_FEATURES = 16  # VL-BERT's coordinates take an eighth, in pairs
 
 _FILE = """
 from tests.helpers import tiny_runs

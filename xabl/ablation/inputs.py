@@ -41,13 +41,14 @@ Say = Callable[[str], None]
 class InputFiles:
     """What to evaluate on; see the flags of `experiments.ablate`.
 
-    regions: None for a text-only model. vocabulary: None takes the model's own.
+    model: its directory. regions: None for a text-only model. vocabulary: None takes
+        the model's own.
     directions: None takes all that the model can be asked.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     """
 
-    model: Path
     entities: Path
+    model: Path | None = None
     split: str = "val"
     regions: Path | None = None
     vocabulary: Path | None = None
@@ -76,17 +77,21 @@ class Inputs:
     hashes: dict[str, str | None]
 
 
-def read_inputs(files: InputFiles, say: Say = print) -> Inputs:
+def read_inputs(
+    files: InputFiles, say: Say = print, *, config: ModelConfig | None = None
+) -> Inputs:
     """Reads and checks all files, and builds the plan.
 
     Args:
         say: is told what the user should know, a line each.
+        config: of a model that is not on disk; then the vocabulary has to be given.
 
     Raises:
         UserError: a file is missing, damaged or not for this model; nothing is left
             to score.
     """
-    config = model_directory.load_config(files.model)
+    if config is None:
+        config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
     word_pieces = WordPieces(vocabulary)

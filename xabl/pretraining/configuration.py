@@ -52,17 +52,25 @@ class InitialValues:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AblationDuringTraining:
-    """Scores of the ablation test on a few examples while training.
+    """Scores of the ablation on a few examples while training (`watch`).
 
-    every: number of updates between tests; None tests never.
-    examples: phrases scored.
+    every: number of updates between scores; None never scores.
+    examples: phrases scored, the first of the split.
+    entities, regions, split: as for experiments.ablate; `regions` is read only if the
+        model sees any.
     """
 
     every: int | None = None
     examples: int = 200
     entities: str = "data/flickr30k_entities"
-    regions: str = "data/flickr30k_regions"
+    regions: str = "data/flickr30k_regions.h5"
     split: str = "val"
+
+    def __post_init__(self) -> None:
+        for name in ("every", "examples"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"ablation.{name} is {value}, at least 1 is needed")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +91,7 @@ class PretrainingConfig:
     keep_last: checkpoints kept, besides those of the epochs.
     keep_epochs: whether the epochs' checkpoints are kept.
     report_every: updates between reports of the losses.
+    ablation: what is scored under ablation while training, nothing by default.
     """
 
     name: str

@@ -29,6 +29,7 @@ from xabl.pretraining.optimiser import is_decayed, optimiser
 from xabl.pretraining.pipeline import Share, TrainingBatches
 from xabl.pretraining.schedule import warmup_linear
 from xabl.pretraining.train_step import TrainState
+from xabl.pretraining.watch import AblationWatch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +39,7 @@ class Run:
     trained: paths of the parameters that are updated.
     total_steps: updates of the whole run.
     flops: arithmetic of the matrix products of one update, over all devices.
+    watch: scores the model under ablation; None where that was not asked for.
     """
 
     config: PretrainingConfig
@@ -50,6 +52,7 @@ class Run:
     trained: frozenset[str]
     total_steps: int
     flops: float
+    watch: AblationWatch | None
 
     @property
     def share(self) -> Share:
@@ -142,6 +145,7 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
         flops=_flops(objective, shapes, trained, part)
         * config.accumulation
         * devices.count,
+        watch=None if config.ablation.every is None else AblationWatch(config),
     )
 
 

@@ -34,15 +34,10 @@ def toy(
         vocab_size: of the vocabulary at hand.
         feature_size: of the corpus at hand.
     """
-    model = dataclasses.replace(
-        small_model(config.model),
-        vocab_size=vocab_size,
-        v_feature_size=feature_size,
-    )
-    if model.image_embeddings is RegionEmbedding.VL_BERT:
-        model = dataclasses.replace(
-            model, v_coordinate_embeddings_dim=feature_size // 8
-        )
+    sizes = dict(vocab_size=vocab_size, v_feature_size=feature_size)
+    if config.model.image_embeddings is RegionEmbedding.VL_BERT:
+        sizes["v_coordinate_embeddings_dim"] = feature_size // 8
+    model = dataclasses.replace(small_model(config.model), **sizes)
     return dataclasses.replace(
         config,
         model=model,

@@ -4,17 +4,19 @@ In the folder:
     config.json          the resolved configuration
     initial_values.json  where each parameter came from
     checkpoints/         training state, by number of updates
-    metrics.jsonl        losses of every update, speeds, validation
+    metrics.jsonl        losses of every update, speeds, validation, ablation
     tensorboard/         the same as event files
     epochs/<n>/          the model after epoch n, as a model directory
     model/               the model at the end
 """
 
+import contextlib
 import functools
 import json
 import multiprocessing
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -37,7 +39,13 @@ from xabl.pretraining.setup import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 
 # Fields that change how a run is watched and kept, not what it learns.
-_FREE_FIELDS = ("checkpoint_every", "keep_last", "keep_epochs", "report_every")
+_FREE_FIELDS = {
+    "ablation",
+    "checkpoint_every",
+    "keep_last",
+    "keep_epochs",
+    "report_every",
+}
 
 
 def pretrain(
@@ -123,6 +131,8 @@ class _Loop:
             epoch_ends = step % run.training.steps_per_epoch == 0
             if step % config.report_every == 0 or last:
                 self._looks_good(step)
+            if run.watch is not None and step % config.ablation.every == 0:
+                self._score_ablation(state, step)
             if epoch_ends or last:
                 self._end_epoch(state, step, epoch_ends=epoch_ends)
             if stop or last or epoch_ends or step % config.checkpoint_every == 0:
@@ -134,28 +144,41 @@ class _Loop:
     def _looks_good(self, step: int) -> None:
         """Reports; a number that is not finite ends the run."""
         self._checkpoints.settle(wait=False)
-        try:
+        with self._advised():
             self._reports.report(step)
-        except UserError as error:
-            raise UserError(f"{error}. {self._advice()}") from error
 
     def _save(self, state: TrainState, step: int) -> None:
-        # What is not finite must never become a checkpoint.
-        try:
+        with self._advised():  # what is not finite must never become a checkpoint
             self._reports.flush()
-        except UserError as error:
-            raise UserError(f"{error}. {self._advice()}") from error
         self._reports.sync()
         self._checkpoints.save(
             step, self._run.devices.globally(state), self._run.training.get_state()
         )
 
-    def _advice(self) -> str:
-        self._checkpoints.settle()
-        return (
-            f"{self._checkpoints.advice} Lower optimiser.learning_rate, or look at the "
-            "data of this update"
-        )
+    @contextlib.contextmanager
+    def _advised(self) -> Iterator[None]:
+        """Adds to an error about the losses what can be done about it."""
+        try:
+            yield
+        except UserError as error:
+            self._checkpoints.settle()
+            raise UserError(
+                f"{error}. {self._checkpoints.advice} Lower optimiser.learning_rate, "
+                "or look at the data of this update"
+            ) from error
+
+    def _score_ablation(self, state: TrainState, step: int) -> None:
+        with self._advised():
+            self._reports.flush()
+        if jax.process_index() != 0:
+            return
+        with self._reports.not_training():
+            bits = self._run.watch.score(state.parameters)
+            self._reports.write("ablation", step, bits)
+            parts = (f"{name} {value:.3f}" for name, value in bits.items())
+            self._reports.say(
+                f"ablation after update {step}, in bits: {', '.join(parts)}"
+            )
 
     def _end_epoch(self, state: TrainState, step: int, *, epoch_ends: bool) -> None:
         """Validates, and exports the model, before the checkpoint that follows.
@@ -240,7 +263,7 @@ def _claim(workdir: Path, config: PretrainingConfig) -> None:
         lines = [
             line
             for line in differences(there, resolved)
-            if line.split(":")[0] not in _FREE_FIELDS
+            if re.match(r"\w+", line)[0] not in _FREE_FIELDS
         ]
         if lines:
             raise UserError(

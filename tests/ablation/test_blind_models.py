@@ -1,0 +1,49 @@
+"""Models that cannot see the other modality show no influence of it, exactly."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.helpers import ablation
+
+MODELS = ("ctrl_uniter_base", "ctrl_vilbert_base", "ctrl_lxmert")
+
+
+def _without(name, sublayers):
+    """Golden-rule parameters, but no attention across in one direction."""
+    return dataclasses.replace(ablation.small(name), **{sublayers: ()})
+
+
+def _scored(config):
+    return ablation.scored(
+        config, ablation.ruled_params(config), conditions=ablation.ALL_CONDITIONS
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_words_that_see_no_regions_score_the_same_without_them(name):
+    """A text-only model, as far as words go: equal bits under every condition."""
+    scores = _scored(_without(name, "tv_attn_sublayers"))
+    mlm = scores.loss("mlm")[:, : len(ablation.VIS4LANG)]
+    scored = ~np.isnan(mlm).any(1)
+    assert scored.sum() > 50
+    np.testing.assert_array_equal(mlm[scored], mlm[scored][:, :1].repeat(12, 1))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_regions_that_see_no_words_score_the_same_without_them(name):
+    scores = _scored(_without(name, "vt_attn_sublayers"))
+    for loss in ("mrc_kl", "mrc_xe"):
+        found = scores.loss(loss)[:, len(ablation.VIS4LANG) :]
+        scored = ~np.isnan(found).any(1)
+        assert scored.sum() > 50
+        np.testing.assert_array_equal(found[scored], found[scored][:, :1].repeat(3, 1))
+
+
+def test_the_whole_model_is_not_blind():
+    """What the tests above would miss."""
+    scores = _scored(ablation.small("ctrl_uniter_base"))
+    mlm, kl = scores.loss("mlm"), scores.loss("mrc_kl")
+    assert np.nanmax(np.abs(mlm[:, 11] - mlm[:, 0])) > 1e-3
+    assert np.nanmax(np.abs(kl[:, 14] - kl[:, 12])) > 1e-3
