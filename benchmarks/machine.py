@@ -4,8 +4,9 @@ import json
 import os
 import platform
 import resource
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,17 @@ class OtherProcesses:
             usage.ru_utime + usage.ru_stime,
             ticks / os.sysconf("SC_CLK_TCK"),
         )
+
+
+def device_peak_gb(devices: Iterable[jax.Device]) -> float | None:
+    """Most memory in use at once on any device so far; None where it is not told."""
+    peaks = [(d.memory_stats() or {}).get("peak_bytes_in_use") for d in devices]
+    return None if None in peaks else max(peaks) / 1e9
+
+
+def say(line: str) -> None:
+    """What is under way, to standard error."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def machine() -> dict[str, Any]:

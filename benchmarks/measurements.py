@@ -2,7 +2,6 @@
 
 import dataclasses
 import resource
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import growth, speed
+from benchmarks.machine import say
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.parameters import save_model
 from benchmarks.part import first_images
@@ -148,11 +148,6 @@ def errors(scores: AblationScores, exact: AblationScores) -> dict[str, Any]:
             "largest_of_a_loss": float(np.nanmax(np.abs(difference))),
         }
     return found
-
-
-def say(line: str) -> None:
-    """What is under way, to standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _regions(world: World):

@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from benchmarks.machine import MatrixProducts, OtherProcesses
+from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.part import Part
 from xabl import model_directory
@@ -128,7 +128,7 @@ def measure(
         "matrix_product_gflop_per_second": rate / 1e9,
         "share_of_matrix_product_rate": achieved / rate,
         "processor_share_of_others": share_of_others,
-        "device_peak_gb": _device_peak(devices),
+        "device_peak_gb": device_peak_gb(devices.devices),
     }
     return Measured(scores=scores, seconds=seconds, facts=facts)
 
@@ -200,9 +200,3 @@ def _write(inputs: Inputs, scores: AblationScores) -> None:
             summary_tsv(inputs.config.name, summarise(scores)),
             {},
         )
-
-
-def _device_peak(devices: LocalDevices) -> float | None:
-    """Most memory in use at once on any device so far; None where it is not told."""
-    peaks = [(d.memory_stats() or {}).get("peak_bytes_in_use") for d in devices.devices]
-    return None if None in peaks else max(peaks) / 1e9

@@ -2,7 +2,6 @@
 
 import dataclasses
 import resource
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -11,7 +10,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from benchmarks.machine import MatrixProducts, OtherProcesses
+from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, say
 from benchmarks.world import make_world
 from xabl.ablation.summary import aligned
 from xabl.models.config import ModelConfig
@@ -95,7 +94,7 @@ def _configuration(question: Question, folder: Path) -> PretrainingConfig:
     """Of a run on a corpus that holds as many examples as are timed."""
     batches = question.updates + _UNTIMED_BATCHES
     images = -(-batches * question.batch_size // _CAPTIONS)
-    _say(f"building a corpus of {images} images")
+    say(f"building a corpus of {images} images")
     world = make_world(folder / "world", num_images=images)
     request = CorpusRequest(
         source=world.regions,
@@ -123,7 +122,7 @@ def _configuration(question: Question, folder: Path) -> PretrainingConfig:
 
 def _updates(run: Run, question: Question) -> dict[str, Any]:
     """Times updates, between which matrix products take their turns."""
-    _say("compiling")
+    say("compiling")
     state = run.initial_state(initial_values(run.config).values)
     update = train_step(run.objective, run.optimiser, run.learning_rate, run.devices)
     dtype = jnp.bfloat16 if question.compute == "bfloat16" else jnp.float32
@@ -139,7 +138,7 @@ def _updates(run: Run, question: Question) -> dict[str, Any]:
 
     state, first = some(state, 1)
     state, _ = some(state, 1)  # the first after compiling is slower
-    _say("training")
+    say("training")
     seconds, others = 0.0, OtherProcesses()
     for count in _shares(question.updates, _TURNS):
         state, more = some(state, count)
@@ -155,13 +154,13 @@ def _updates(run: Run, question: Question) -> dict[str, Any]:
         "matrix_product_gflop_per_second": rate / 1e9,
         "share_of_matrix_product_rate": run.flops * per_second / rate,
         "processor_share_of_others": others.share,
-        "device_peak_gb": _device_peak(run.devices),
+        "device_peak_gb": device_peak_gb(run.devices.mesh.local_devices),
     }
 
 
 def _batches_alone(run: Run, question: Question) -> float:
     """Examples a second that the input pipeline makes when nobody trains."""
-    _say("making batches alone")
+    say("making batches alone")
     for _ in range(_UNTIMED_BATCHES):
         next(run.training)
     begin = time.perf_counter()
@@ -175,14 +174,3 @@ def _shares(total: int, turns: int) -> Iterator[int]:
     turns = min(turns, total)
     for turn in range(turns):
         yield total // turns + (turn < total % turns)
-
-
-def _device_peak(devices: Devices) -> float | None:
-    """Of the first device, in GB; None where it does not tell."""
-    stats = devices.mesh.local_devices[0].memory_stats() or {}
-    peak = stats.get("peak_bytes_in_use")
-    return None if peak is None else peak / 1e9
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
