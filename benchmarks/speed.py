@@ -141,9 +141,8 @@ def _compiled(evaluation: Evaluation, schedule: Schedule) -> Programs:
     programs = Programs(evaluation.scorer, evaluation.devices)
     tables = evaluation.empty_tables(schedule.tables)
     evaluation.compile_ahead(programs, schedule, tables)
-    samples = {step.shape: step for step in reversed(schedule.steps)}
-    for shape in schedule.shapes:
-        arguments = evaluation.arguments(samples[shape], tables)
+    for shape, step in schedule.first.items():
+        arguments = evaluation.arguments(step, tables)
         result = jax.block_until_ready(programs.compiled(shape)(*arguments))
         if isinstance(shape, TableShape):
             tables = result

@@ -81,7 +81,7 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "results directory (needed but for --explain)"
 )
 _EXPLAIN = flags.DEFINE_bool(
-    "explain", False, "print what would be computed, and compute nothing"
+    "explain", False, "print what would be computed, and score nothing"
 )
 _OVERWRITE = flags.DEFINE_bool("overwrite", False, "replace results that are there")
 _RESUME = flags.DEFINE_bool("resume", False, "continue an interrupted run")
@@ -133,7 +133,6 @@ def main() -> None:
         batch_size=_BATCH_SIZE.value,
         top=_SAVE_PREDICTIONS.value,
     )
-    run.use_compilation_cache()
     options = run.RunOptions(
         files=files,
         evaluation=evaluation,
@@ -154,6 +153,7 @@ def main() -> None:
         return
     if options.output is None:
         raise UserError("--output: give the results directory to write")
+    run.use_compilation_cache()
     run.run(options)
 
 

@@ -6,6 +6,7 @@ report.json   where they come from, and the sizes of the files in params/
 vocab.txt     the word pieces, if they were given
 """
 
+import gc
 import json
 import shutil
 from collections.abc import Mapping
@@ -27,6 +28,7 @@ _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "vocab.txt",
 )
 _FILE_SIZES = "parameter_files"  # in the report
+_BYTES_UNDER_WAY = 2**27
 
 
 def save(
@@ -139,12 +141,16 @@ def load(
             ),
             parameter_shapes(config),
         )
-        return config, ocp.load(directory / _PARAMS, wanted)
+        with _sparing(wanted):
+            params = ocp.load(directory / _PARAMS, wanted)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{directory}: the parameters cannot be read ({str(error)[:300]}); the "
             "directory is damaged: copy or convert it again"
         ) from error
+    # Orbax leaves a copy of the largest parameter in a cycle of references.
+    gc.collect()
+    return config, params
 
 
 def vocabulary_path(directory: Path | str) -> Path | None:
@@ -240,7 +246,7 @@ def _save_params(path: Path, directory: Path, params: dict[str, Any]) -> None:
             f"{free >> 20} MiB free); choose another output or make room"
         )
     try:
-        with _sparing():
+        with _sparing(params):
             ocp.save(path, params)
     except (ValueError, RuntimeError) as error:  # its way to say so
         raise UserError(
@@ -249,15 +255,21 @@ def _save_params(path: Path, directory: Path, params: dict[str, Any]) -> None:
         ) from error
 
 
-def _sparing() -> ocp.Context:
-    """Saves with hardly any memory beside the parameters; the defaults double it.
+def _sparing(params: Any) -> ocp.Context:
+    """Saves and loads with little memory beside the parameters; the defaults double it.
 
     Saving blocks, so nothing can change the arrays meanwhile and no copies are
     needed; float32 weights compress by a few percent only.
+
+    Args:
+        params: what is saved or loaded, or its shapes.
     """
+    sizes = [leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(params)]
     context = ocp.Context()
     context.memory.deepcopy_host_arrays = False
-    context.memory.write_concurrent_bytes = 2**27
+    # Less than the largest array would be refused.
+    context.memory.write_concurrent_bytes = max(_BYTES_UNDER_WAY, *sizes)
+    context.memory.read_concurrent_bytes = max(_BYTES_UNDER_WAY, *sizes)
     context.array.saving.use_compression = False
     return context
 

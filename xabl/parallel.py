@@ -45,6 +45,11 @@ class LocalDevices:
         """For manifests: how many of which kind."""
         return f"{len(self)} x {self.devices[0].device_kind}"
 
+    @property
+    def are_the_host(self) -> bool:
+        """Whether their memory is the host's: they are its processor."""
+        return self.devices[0].platform == "cpu"
+
     def replicate(self, tree: Any) -> Any:
         """Places a copy of every array on each device."""
         return jax.device_put(tree, self.replicated)

@@ -12,6 +12,7 @@ from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.plan import build_plan
 from xabl.ablation.schedule import Schedule
+from xabl.ablation.sizes import ProgramLimits
 
 
 def test_a_part_is_the_first_images_and_nothing_else():
@@ -23,7 +24,7 @@ def test_a_part_is_the_first_images_and_nothing_else():
     assert len(set(images[: part.num_examples])) == part.num_images == 2
     assert images[part.num_examples] not in images[: part.num_examples]
     schedule = Schedule(
-        plan, devices=1, batch_size=4, program_worth=1000, done=part.done
+        plan, devices=1, batch_size=4, limits=ProgramLimits(worth=1000), done=part.done
     )
     scored = {direction: set() for direction in Direction}
     for step in schedule.steps:

@@ -8,9 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.helpers.ablation import small
+from tests.helpers.ablation import average, regions, ruled_params, shallow, small
+from xabl.ablation import projection
 from xabl.ablation.device_regions import (
     ImageToken,
+    ProjectedStore,
     RegionBatch,
     average_features,
     host_store,
@@ -18,9 +20,12 @@ from xabl.ablation.device_regions import (
     relative_locations,
 )
 from xabl.ablation.distinct_inputs import Fill
+from xabl.ablation.projection import projected_store
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
+from xabl.models.model import VisionLanguageBert
+from xabl.parallel import LocalDevices
 
 FEATURES = 8
 
@@ -50,22 +55,44 @@ def world(num_boxes=(4, 3)):
 
 AVERAGE = np.arange(FEATURES, dtype=np.float32)
 ABLATED = np.array([[True, False, True, False], [False, True, False, False]])
+WIDTH = 6
+KERNEL = np.random.default_rng(2).standard_normal((FEATURES, WIDTH)).astype(np.float32)
+# Not what zero features give: VL-BERT puts a vector of its own there.
+MASKED = np.full(WIDTH, 7.0, np.float32)
 
 
-def made(image_row, fill, image_token=ImageToken.PUBLISHED):
-    config = dataclasses.replace(
-        small("ctrl_uniter_base"),
-        v_feature_size=FEATURES,
-        add_global_imgfeat=image_row,
+def projected(features):
+    return features @ KERNEL + 1
+
+
+def store(regions, average=AVERAGE):
+    """As `projected_store`, of a model whose products are `projected`."""
+    return ProjectedStore(
+        features=projected(regions.features),
+        locations=relative_locations(regions, 5) @ np.ones((5, WIDTH), np.float32),
+        image_location=np.full(WIDTH, 3.0, np.float32),
+        is_zero=~regions.features.any(axis=-1),
+        present=np.arange(4) < regions.num_boxes[:, None],
+        average=projected(average),
+        average_is_zero=np.array(not average.any()),
+        masked=MASKED,
     )
-    store = host_store(config, world(), AVERAGE)
+
+
+def made(
+    image_row, fill, image_token=ImageToken.PUBLISHED, ablated=ABLATED, **of_store
+):
+    config = dataclasses.replace(
+        small("ctrl_uniter_base"), add_global_imgfeat=image_row
+    )
     batch = RegionBatch(
         image=jnp.array([0, 1]),
-        ablated=jnp.asarray(ABLATED),
+        ablated=jnp.asarray(ablated),
         fill=jnp.full(2, int(fill)),
     )
     make = functools.partial(region_input, config, image_token)
-    return jax.jit(make)(store, batch)
+    placed = jax.device_put(store(**{"regions": world(), **of_store}))
+    return jax.jit(make)(placed, batch)
 
 
 def test_locations():
@@ -87,11 +114,15 @@ def test_average_weighs_images_by_mentions():
 @pytest.mark.parametrize("image_row", list(GlobalImage))
 @pytest.mark.parametrize("fill", list(Fill))
 def test_ablated_rows_are_replaced(image_row, fill):
-    features = np.asarray(made(image_row, fill).features)
-    boxes = features[:, 1:] if image_row is GlobalImage.FIRST else features[:, :4]
-    substitute = AVERAGE if fill is Fill.AVERAGE else np.zeros(FEATURES)
-    expected = np.where(ABLATED[..., None], substitute, world().features)
-    np.testing.assert_array_equal(boxes, expected)
+    boxes = slice(1, 5) if image_row is GlobalImage.FIRST else slice(0, 4)
+    inputs = made(image_row, fill)
+    padding = ~np.asarray(store(world()).present)
+    zero = padding | (ABLATED if fill is Fill.ZERO else False)
+    expected = projected(np.where(ABLATED[..., None], AVERAGE, world().features))
+    expected = np.where(zero[..., None], MASKED, expected)
+    np.testing.assert_allclose(inputs.features[:, boxes], expected, rtol=1e-6)
+    np.testing.assert_array_equal(inputs.is_zero[:, boxes], zero)
+    np.testing.assert_array_equal(inputs.locations[:, boxes], store(world()).locations)
 
 
 @pytest.mark.parametrize("image_row", [GlobalImage.FIRST, GlobalImage.LAST])
@@ -99,31 +130,75 @@ def test_image_row_of_vis4lang_is_the_mean_of_what_is_left(image_row):
     inputs = made(image_row, Fill.AVERAGE)
     row = 0 if image_row is GlobalImage.FIRST else -1
     changed = np.where(ABLATED[..., None], AVERAGE, world().features)
-    expected = [changed[0].mean(axis=0), changed[1, :3].mean(axis=0)]
-    np.testing.assert_allclose(inputs.features[:, row], expected, rtol=1e-6)
-    np.testing.assert_array_equal(inputs.locations[:, row], [[0, 0, 1, 1, 1]] * 2)
-    assert inputs.mask[:, row].all()
+    means = np.stack([changed[0].mean(axis=0), changed[1, :3].mean(axis=0)])
+    np.testing.assert_allclose(inputs.features[:, row], projected(means), rtol=1e-5)
+    np.testing.assert_array_equal(inputs.locations[:, row], 3)
+    assert inputs.mask[:, row].all() and not inputs.is_zero[:, row].any()
 
 
 @pytest.mark.parametrize("image_row", [GlobalImage.FIRST, GlobalImage.LAST])
 def test_image_row_of_lang4vis(image_row):
     row = 0 if image_row is GlobalImage.FIRST else -1
-    regions = world()
+    features = world().features
     published = made(image_row, Fill.ZERO).features[:, row]
-    whole = [regions.features[0].mean(axis=0), regions.features[1, :3].mean(axis=0)]
-    np.testing.assert_allclose(published, whole, rtol=1e-6)
+    whole = np.stack([features[0].mean(axis=0), features[1, :3].mean(axis=0)])
+    np.testing.assert_allclose(published, projected(whole), rtol=1e-5)
     recomputed = made(image_row, Fill.ZERO, ImageToken.RECOMPUTED).features[:, row]
-    unmasked = [
-        regions.features[0, [1, 3]].mean(axis=0),
-        regions.features[1, [0, 2]].mean(axis=0),
-    ]
-    np.testing.assert_allclose(recomputed, unmasked, rtol=1e-6)
+    unmasked = np.stack(
+        [features[0, [1, 3]].mean(axis=0), features[1, [0, 2]].mean(axis=0)]
+    )
+    np.testing.assert_allclose(recomputed, projected(unmasked), rtol=1e-5)
+
+
+def test_rows_without_features():
+    """Regions of the detector's, an average of nothing, an [IMG] with none left."""
+    regions = world()
+    regions.features[0, 1] = 0
+    inputs = made(GlobalImage.FIRST, Fill.AVERAGE, regions=regions)
+    np.testing.assert_array_equal(inputs.is_zero[0], [0, 0, 1, 0, 0])
+    np.testing.assert_array_equal(inputs.features[0, 2], MASKED)
+    # It counts in the mean, as features of zero do.
+    changed = np.where(ABLATED[0][:, None], AVERAGE, regions.features[0])
+    np.testing.assert_allclose(
+        inputs.features[0, 0], projected(changed.mean(axis=0)), rtol=1e-5
+    )
+    nothing = made(GlobalImage.FIRST, Fill.AVERAGE, average=np.zeros_like(AVERAGE))
+    np.testing.assert_array_equal(nothing.is_zero[0, 1:], ABLATED[0])
+    everything = np.ones_like(ABLATED)
+    for token, is_zero in ((ImageToken.PUBLISHED, 0), (ImageToken.RECOMPUTED, 1)):
+        inputs = made(GlobalImage.LAST, Fill.ZERO, token, ablated=everything)
+        np.testing.assert_array_equal(inputs.is_zero[:, -1], [is_zero] * 2)
+        same = np.array_equal(inputs.features[0, -1], MASKED)
+        assert same == is_zero
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("kind", ["uniter", "vl-bert"])
+def test_projected_once(kind, devices, monkeypatch):
+    """In parts of 4 images, of which the last begins early."""
+    monkeypatch.setattr(projection, "_IMAGES", 4)
+    config, here = shallow(kind), LocalDevices(devices)
+    params = here.replicate(ruled_params(config))
+    host = host_store(config, regions(), average())
+    with jax.transfer_guard("disallow"):
+        placed = projected_store(config, params, host, here)
+    for found in jax.tree.leaves(placed):
+        assert len(found.sharding.device_set) == devices
+    model = VisionLanguageBert(config)
+    for name in ("features", "locations"):
+        expected = model.apply(
+            {"params": params},
+            jnp.asarray(getattr(host, name)),
+            method=f"project_{name}",
+        )
+        np.testing.assert_allclose(getattr(placed, name), expected, atol=1e-5)
+    assert len(host.features) % 4
 
 
 def test_missing_regions_are_masked():
     mask = np.asarray(made(GlobalImage.FIRST, Fill.AVERAGE).mask)
     np.testing.assert_array_equal(mask, [[1, 1, 1, 1, 1], [1, 1, 1, 1, 0]])
-    assert made(GlobalImage.ABSENT, Fill.AVERAGE).features.shape == (2, 4, FEATURES)
+    assert made(GlobalImage.ABSENT, Fill.AVERAGE).features.shape == (2, 4, WIDTH)
 
 
 def test_features_of_another_detector():

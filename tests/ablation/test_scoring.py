@@ -20,6 +20,7 @@ from xabl.ablation.programs import Programs
 from xabl.ablation.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.scores import LOSSES
 from xabl.ablation.scoring import Precision
+from xabl.ablation.sizes import ProgramLimits
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import parameter_shapes
@@ -145,13 +146,14 @@ def test_a_part_has_the_scores_it_has_in_the_whole():
 @pytest.mark.slow
 def test_many_sizes(monkeypatch):
     """Programs as numerous as a large split has them."""
-    monkeypatch.setattr(evaluate, "program_worth", lambda *_: 100)
+    limits = ProgramLimits(worth=100)
+    monkeypatch.setattr(evaluate, "program_limits", lambda *_: limits)
     config = ablation.shallow("two-stream")
     params = ablation.ruled_params(config)
     scores = ablation.scored(
         config, params, conditions=ablation.FEW_CONDITIONS, batch_size=16
     )
-    schedule = Schedule(scores.plan, devices=1, batch_size=16, program_worth=100)
+    schedule = Schedule(scores.plan, devices=1, batch_size=16, limits=limits)
     assert len(schedule.shapes) > 6
     assert_same(scores, scored("two-stream", batch_size=7))
 

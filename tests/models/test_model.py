@@ -12,7 +12,7 @@ from xabl.models.config import Fusion, ModelConfig, RegionEmbedding
 from xabl.models.embeddings import coordinate_embeddings, vl_bert_positions
 from xabl.models.model import VisionLanguageBert, example_inputs, parameter_shapes
 from xabl.models.presets import PRESETS
-from xabl.models.structs import Streams
+from xabl.models.structs import ProjectedRegions, Streams
 
 # Narrower still, XLA on the CPU fuses the products and compiles for minutes.
 SMALL = dict(
@@ -285,3 +285,36 @@ def test_text_only_bert_has_no_regions():
     shapes = parameter_shapes(small("bert_base"))
     assert "region_embeddings" not in shapes and "region_head" not in shapes
     assert "poolers" not in shapes
+
+
+@pytest.mark.parametrize(
+    "preset",
+    [f"ctrl_{n}" for n in ("vilbert_base", "lxmert", "uniter_base", "visualbert_base")]
+    + ["ctrl_vl-bert_base", "vl-bert_base"],
+)
+def test_embedding_rows_that_were_projected_before(preset):
+    """Products of features and of locations, each made on its own."""
+    config = small(preset)
+    text, regions = random_inputs(config)
+    regions = dataclasses.replace(regions, features=regions.features.at[1, 3].set(0))
+    model, params = initialised(config, (text, regions))
+
+    def apply(*arguments, method):
+        return model.apply({"params": params}, *arguments, method=method)
+
+    is_zero = jnp.all(regions.features == 0, axis=-1)
+    features = apply(regions.features, method="project_features")
+    masked = apply(method="masked_projection")
+    projected = ProjectedRegions(
+        features=jnp.where(is_zero[..., None], masked, features),
+        locations=apply(regions.locations, method="project_locations"),
+        is_zero=is_zero,
+        mask=regions.mask,
+    )
+    expected = apply(text, regions, method="embed")
+    found = apply(text, projected, method="embed")
+    np.testing.assert_allclose(found.words, expected.words, atol=2e-6)
+    np.testing.assert_allclose(found.regions, expected.regions, atol=2e-6)
+    # The product of a mean is the mean of the products.
+    mean = apply(regions.features.mean(axis=1), method="project_features")
+    np.testing.assert_allclose(features.mean(axis=1), mean, atol=2e-6)

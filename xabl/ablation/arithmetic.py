@@ -24,7 +24,7 @@ class Lengths:
 
 def naive_input(config: ModelConfig, lengths: Lengths) -> int:
     """One input, everything computed: all sublayers, all heads at every position."""
-    total = _region_embedding(config, lengths.regions)
+    total = lengths.regions * region_row(config)
     for number in range(config.num_sublayers):
         total += _sublayer(config, number, lengths, words=True, regions=True)[0]
     total += lengths.words * _mlm_head(config)
@@ -70,8 +70,6 @@ def score_input(scorer: Scorer, direction: Direction, lengths: Lengths) -> int:
             config, number, lengths, words=wanted[0], regions=wanted[1]
         )
         total += cost
-    if not scorer.has_tables:
-        total += _region_embedding(config, lengths.regions)
     return total
 
 
@@ -93,9 +91,7 @@ def word_input(scorer: Scorer, words: int) -> int:
 def region_input(scorer: Scorer, regions: int) -> int:
     """One region input of a table step."""
     lengths = Lengths(words=0, regions=regions)
-    return _region_embedding(scorer.config, regions) + _until_meeting(
-        scorer, lengths, words=False
-    )
+    return _until_meeting(scorer, lengths, words=False)
 
 
 def _until_meeting(scorer: Scorer, lengths: Lengths, *, words: bool) -> int:
@@ -167,7 +163,8 @@ def _mlm_head(config: ModelConfig) -> int:
     return 2 * config.hidden_size * (config.hidden_size + config.vocab_size)
 
 
-def _region_embedding(config: ModelConfig, regions: int) -> int:
+def region_row(config: ModelConfig) -> int:
+    """One region's products with its features and its location."""
     kind = config.image_embeddings
     if kind is RegionEmbedding.NONE:
         return 0
@@ -176,4 +173,4 @@ def _region_embedding(config: ModelConfig, regions: int) -> int:
         inputs *= 2  # coordinates are as long as features
     elif kind is not RegionEmbedding.VISUALBERT:
         inputs += config.num_locs
-    return 2 * regions * inputs * config.v_hidden_size
+    return 2 * inputs * config.v_hidden_size

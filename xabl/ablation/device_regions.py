@@ -1,12 +1,15 @@
-"""The region store on the device, and region inputs made from it there.
+"""The region store, and region inputs made from it on the device.
 
-The features of all images are placed once; a step ships which image, which of its
-regions are ablated and how, a few bytes an input instead of 300 kilobytes.
+What a model makes of a region by itself is made once and placed on the device; a step
+ships which image, which of its regions are ablated and how, a few bytes an input
+instead of 300 kilobytes. Features are ablated after the model's first product with
+them: that is affine, so the product of [IMG], a mean, is the mean of products.
 """
 
 import enum
 from collections.abc import Mapping
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
@@ -15,7 +18,7 @@ from xabl.ablation.distinct_inputs import Fill
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
-from xabl.models.structs import RegionInput
+from xabl.models.structs import ProjectedRegions
 from xabl.types import AnyArray, pytree
 
 
@@ -33,7 +36,7 @@ class ImageToken(enum.StrEnum):
 
 @pytree
 class RegionStore:
-    """Every image's regions, and what is put in the place of ablated ones.
+    """Every image's regions on the host, and what ablated ones are replaced with.
 
     locations: relative (0 ... 1), see `RegionInput`; present: False for padding of
     images with fewer regions; average: the data set's average feature vector.
@@ -43,6 +46,25 @@ class RegionStore:
     locations: Float[AnyArray, "images boxes locations"]
     present: Bool[AnyArray, "images boxes"]
     average: Float[AnyArray, " features"]
+
+
+@pytree
+class ProjectedStore:
+    """The region store as a model's first products see it; see `ProjectedRegions`.
+
+    image_location: of the [IMG] row. is_zero: regions without any feature, padding
+    among them. average: of `RegionStore.average`; average_is_zero: whether that is
+    zero. masked: takes the place of a row whose features are zero.
+    """
+
+    features: Float[AnyArray, "images boxes region_hidden"]
+    locations: Float[AnyArray, "images boxes region_hidden"] | None
+    image_location: Float[AnyArray, " region_hidden"] | None
+    is_zero: Bool[AnyArray, "images boxes"]
+    present: Bool[AnyArray, "images boxes"]
+    average: Float[AnyArray, " region_hidden"]
+    average_is_zero: Bool[AnyArray, ""]
+    masked: Float[AnyArray, " region_hidden"]
 
 
 @pytree
@@ -126,42 +148,49 @@ def average_features(
 def region_input(
     config: ModelConfig,
     image_token: ImageToken,
-    store: RegionStore,
+    store: ProjectedStore,
     batch: RegionBatch,
-) -> RegionInput:
+) -> ProjectedRegions:
     """The model's region input, [IMG] row included where it has one.
 
     Source: Frank et al. 2021, section 3; what the [IMG] row holds is measured from
     the published code.
     """
-    whole = store.features[batch.image]
-    present = store.present[batch.image]
-    locations = store.locations[batch.image]
+    whole, ablated = store.features[batch.image], batch.ablated
+    whole_is_zero, present = store.is_zero[batch.image], store.present[batch.image]
     is_average = (batch.fill == Fill.AVERAGE)[:, None]
-    substitute = jnp.where(is_average, store.average[None], 0.0)
-    features = jnp.where(batch.ablated[..., None], substitute[:, None], whole)
+    features = jnp.where(ablated[..., None], store.average, whole)
+    is_zero = jnp.where(ablated, store.average_is_zero | ~is_average, whole_is_zero)
+    boxes = ProjectedRegions(
+        features=jnp.where(is_zero[..., None], store.masked, features),
+        locations=None if store.locations is None else store.locations[batch.image],
+        is_zero=is_zero,
+        mask=present,
+    )
     if not config.has_image_row:
-        return RegionInput(features=features, locations=locations, mask=present)
-    visible = jnp.sum(features, axis=1)
-    total = jnp.sum(present, axis=1, keepdims=True)
-    if image_token is ImageToken.PUBLISHED:
-        of_masked = jnp.sum(whole, axis=1) / total
-    else:
-        unmasked = jnp.sum(present & ~batch.ablated, axis=1, keepdims=True)
-        of_masked = visible / jnp.maximum(unmasked, 1)
-    image_row = jnp.where(is_average, visible / total, of_masked)
-    image_location = jnp.array([0.0, 0.0, 1.0, 1.0, 1.0])[: config.num_locs]
-    rows = (
-        (features, image_row[:, None]),
-        (
-            locations,
-            jnp.broadcast_to(image_location, (len(locations), 1, len(image_location))),
+        return boxes
+    # What the [IMG] row is the mean of. In lang4vis no masked row is: `features`, of
+    # which there masked ones are wrong, is not used.
+    counted = present
+    if image_token is ImageToken.RECOMPUTED:
+        counted &= is_average | ~ablated
+    rows = jnp.where(is_average[..., None], features, whole)
+    row_is_zero = jnp.where(is_average, is_zero, whole_is_zero)
+    total = jnp.sum(rows * counted[..., None], axis=1)
+    count = jnp.maximum(jnp.sum(counted, axis=1, keepdims=True), 1)
+    image_is_zero = jnp.all(row_is_zero | ~counted, axis=1, keepdims=True)
+    image = ProjectedRegions(
+        features=jnp.where(image_is_zero, store.masked, total / count)[:, None],
+        locations=None
+        if store.locations is None
+        else jnp.broadcast_to(
+            store.image_location, (len(total), 1, *store.image_location.shape)
         ),
-        (present, jnp.ones_like(total, bool)),
+        is_zero=image_is_zero,
+        mask=jnp.ones_like(image_is_zero),
     )
     first = config.add_global_imgfeat is GlobalImage.FIRST
-    joined = [
-        jnp.concatenate((extra, boxes) if first else (boxes, extra), axis=1)
-        for boxes, extra in rows
-    ]
-    return RegionInput(features=joined[0], locations=joined[1], mask=joined[2])
+    return jax.tree.map(
+        lambda *parts: jnp.concatenate(parts, axis=1),
+        *((image, boxes) if first else (boxes, image)),
+    )

@@ -22,7 +22,8 @@ from xabl.ablation.device_regions import (
 )
 from xabl.ablation.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.plan import Plan
-from xabl.ablation.programs import Programs, program_worth
+from xabl.ablation.programs import Programs, program_limits
+from xabl.ablation.projection import projected_store
 from xabl.ablation.schedule import (
     EMPTY,
     Schedule,
@@ -64,12 +65,14 @@ class Options:
 
     batch_size: pairs of one step on one device; None chooses it from the memory.
     top: most probable predictions to keep for each target.
+    few_programs: see `Programs`; spares the memory of the host.
     """
 
     precision: Precision = Precision.HIGHEST
     image_token: ImageToken = ImageToken.PUBLISHED
     batch_size: int | None = None
     top: int = 0
+    few_programs: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -88,27 +91,32 @@ class Request:
     options: Options = Options()
 
 
-def ablate(
-    request: Request,
-    devices: LocalDevices | None = None,
+def ablate(request: Request, devices: LocalDevices | None = None) -> AblationScores:
+    """Scores every distinct pair of a plan; see `score`.
+
+    Args:
+        devices: all local ones by default.
+    """
+    return score(Evaluation(request, LocalDevices() if devices is None else devices))
+
+
+def score(
+    evaluation: "Evaluation",
     *,
     found: AblationScores | None = None,
     on_scores: OnScores | None = None,
 ) -> AblationScores:
-    """Scores every distinct pair of the plan.
+    """Scores every distinct pair of a plan whose request has been placed.
 
     Args:
-        devices: all local ones by default.
         found: scores of an interrupted run of the same request; pairs whose loss is
             not NaN there are not computed again.
         on_scores: hears of every finished step, for progress and for keeping scores.
 
     Raises:
-        UserError: the regions are not for this model; a loss is not finite, which
-            names the example.
+        UserError: a loss is not finite; names the example.
     """
-    evaluation = Evaluation(request, LocalDevices() if devices is None else devices)
-    plan = request.plan
+    plan = evaluation.plan
     scores = {d: dict(found.pairs.get(d, {})) if found else {} for d in Direction}
     schedule = evaluation.schedule(
         done={d: scored_pairs(plan, scores[d], d) for d in Direction}
@@ -122,10 +130,11 @@ def ablate(
 
 
 class Evaluation:
-    """A request placed on the devices."""
+    """A request placed on the devices; nothing of its regions stays on the host."""
 
     def __init__(self, request: Request, devices: LocalDevices):
         self.plan, self.devices, options = request.plan, devices, request.options
+        self.few_programs = options.few_programs
         self.scorer = Scorer(
             config=request.config,
             precision=options.precision,
@@ -133,12 +142,12 @@ class Evaluation:
             top=options.top,
         )
         # What every step reads, placed once.
-        self.resident = devices.replicate(
-            Resident(
-                params=request.params,
-                store=request.store,
-                labels=label_table(request.plan),
-            )
+        params = devices.replicate(request.params)
+        store = request.store
+        self.resident = Resident(
+            params=params,
+            store=store and projected_store(request.config, params, store, devices),
+            labels=devices.replicate(label_table(request.plan)),
         )
         free = free_bytes(devices)
         self.batch_size = options.batch_size or choose_batch_size(
@@ -159,8 +168,9 @@ class Evaluation:
             self.plan,
             devices=len(self.devices),
             batch_size=self.batch_size,
-            program_worth=program_worth(self.scorer, self.devices),
+            limits=program_limits(self.scorer, self.devices),
             tables=self.tables,
+            by_length=not self.scorer.has_region_sublayers,
             done=done,
         )
 
@@ -173,13 +183,19 @@ class Evaluation:
             programs: some or all compiled before; closed at the end.
         """
         tables = self.empty_tables(schedule.tables)
-        programs = programs or Programs(self.scorer, self.devices)
-        under_way = deque()
+        if programs is None:
+            programs = Programs(self.scorer, self.devices, few=self.few_programs)
+        last = {step.shape: step for step in schedule.steps}
+        used, under_way = set(), deque()
         try:
-            self.compile_ahead(programs, schedule, tables)
             for step in schedule.steps:
+                if step.shape not in used:
+                    self.compile_ahead(programs, schedule, tables, len(used))
+                    used.add(step.shape)
                 program = programs.compiled(step.shape)
                 arguments = self.arguments(step, tables)
+                if last[step.shape] is step:
+                    programs.used_up(step.shape)
                 if isinstance(step, TableStep):
                     tables = program(*arguments)
                     continue
@@ -195,12 +211,20 @@ class Evaluation:
             programs.close()
 
     def compile_ahead(
-        self, programs: Programs, schedule: Schedule, tables: Tables | None
+        self,
+        programs: Programs,
+        schedule: Schedule,
+        tables: Tables | None,
+        used: int = 0,
     ) -> None:
-        """Begins to compile the program of every shape, in the order of their use."""
-        samples = {step.shape: step for step in reversed(schedule.steps)}
-        for shape in schedule.shapes:
-            programs.begin(shape, self.arguments(samples[shape], tables))
+        """Begins to compile the programs of the next shapes, in the order of their use.
+
+        Args:
+            used: how many shapes have had their first step.
+        """
+        for shape in schedule.shapes[used : programs.ahead(used)]:
+            if shape not in programs:
+                programs.begin(shape, self.arguments(schedule.first[shape], tables))
 
     def arguments(self, step: TableStep | ScoreStep, tables: Tables | None) -> tuple:
         """What the program of a step is called with, placed on the devices."""

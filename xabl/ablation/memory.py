@@ -1,5 +1,6 @@
 """How much device memory there is, and what to use it for."""
 
+import ctypes
 import dataclasses
 import os
 
@@ -16,7 +17,7 @@ from xabl.parallel import LocalDevices
 _TABLES, _STEP = 0.25, 0.5
 # On a CPU device memory is everyone's: an evaluation stays below 1 GB in all. Larger
 # steps are slower there: what they compute leaves the caches.
-_CPU_BYTES = 640 * 2**20
+_CPU_BYTES = 384 * 2**20
 _MOST_PAIRS = {"cpu": 16}
 _MOST_PAIRS_ELSEWHERE = 512
 # More than this in tables saves no more computation.
@@ -66,7 +67,7 @@ def choose_batch_size(
 def choose_tables(scorer: Scorer, plan: Plan, free: int) -> TableSizes | None:
     """Places of the tables, in the proportion of the plan's distinct inputs.
 
-    None for a model whose streams meet from the beginning.
+    None for a model whose streams meet before anything worth keeping is computed.
     """
     if not scorer.has_tables:
         return None
@@ -105,8 +106,17 @@ def pair_bytes(scorer: Scorer, *, words: int, targets: int, boxes: int = 36) -> 
     inner = max(config.intermediate_size, config.v_intermediate_size)
     heads = max(config.num_attention_heads, config.v_num_attention_heads)
     sublayer = positions * (6 * width + 2 * inner) * size + 8 * heads * positions**2
-    features = 3 * 4 * regions * 2 * config.v_feature_size
-    return max(sublayer, features) + 3 * 4 * targets * config.vocab_size
+    return sublayer + 3 * 4 * targets * config.vocab_size
+
+
+def return_freed() -> None:
+    """Gives memory that was freed back to the system; glibc keeps some for itself.
+
+    After a model was loaded that is a third of its size.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
+    if trim is not None:
+        trim(0)
 
 
 def tree_bytes(tree: object) -> int:

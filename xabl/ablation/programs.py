@@ -1,6 +1,7 @@
 """The compiled programs of an evaluation, one for each shape of step."""
 
 import os
+import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -9,20 +10,30 @@ import jax
 
 from xabl.ablation import arithmetic
 from xabl.ablation.conditions import Direction
+from xabl.ablation.memory import return_freed
 from xabl.ablation.schedule import Shape, TableShape
 from xabl.ablation.scoring import Scorer
+from xabl.ablation.sizes import ProgramLimits
 from xabl.parallel import LocalDevices
 
 # What a device computes while one more program is compiled. On a CPU compiling takes
 # its cores (half a second of two); an accelerator waits for the host.
-_COMPILING = {"cpu": 1.5e11}
-_COMPILING_ELSEWHERE = 4e13
+_COMPILING_ON_HOST, _COMPILING = 1.5e11, 4e13
+# A program for a CPU takes 15 to 25 MB of the memory that it shares with everything.
+_MOST_ON_HOST = 8
+# Programs compiled before the first is needed, where few are to be kept.
+_AHEAD = 3
 
 
-def program_worth(scorer: Scorer, devices: LocalDevices) -> int:
-    """Word positions that a further program has to save to be worth compiling."""
-    operations = _COMPILING.get(devices.devices[0].platform, _COMPILING_ELSEWHERE)
-    return int(len(devices) * operations / arithmetic.word_position(scorer))
+def program_limits(scorer: Scorer, devices: LocalDevices) -> ProgramLimits:
+    """How many programs are worth compiling, and can be kept."""
+    on_host = devices.are_the_host
+    operations = _COMPILING_ON_HOST if on_host else _COMPILING
+    worth = int(len(devices) * operations / arithmetic.word_position(scorer))
+    if on_host and scorer.has_region_sublayers:
+        # Segments are whole images, so that all programs are in use all the time.
+        return ProgramLimits(worth=worth, most=_MOST_ON_HOST)
+    return ProgramLimits(worth=worth)
 
 
 class Programs:
@@ -31,26 +42,46 @@ class Programs:
     While the first program runs, the next ones are made.
     """
 
-    def __init__(self, scorer: Scorer, devices: LocalDevices):
-        self._scorer, self._devices = scorer, devices
+    def __init__(self, scorer: Scorer, devices: LocalDevices, *, few: bool = False):
+        """Compiles nothing yet.
+
+        Args:
+            few: keep the programs of the moment only: one is dropped after its last
+                step. As JAX would keep it, its caches are cleared, and other functions
+                of this process are compiled again.
+        """
+        self._scorer, self._devices, self._few = scorer, devices, few
         self._compiling: dict[Shape | TableShape, Future] = {}
-        workers = min(4, os.cpu_count() or 1)
+        # Caches are not cleared while something else compiles.
+        workers = 1 if few else min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="compile")
 
+    def __contains__(self, shape: Shape | TableShape) -> bool:
+        """Whether the program's compilation has begun."""
+        return shape in self._compiling
+
     def begin(self, shape: Shape | TableShape, arguments: tuple) -> None:
-        """Starts to compile a program, if that has not been done.
+        """Starts to compile a program.
 
         Args:
             arguments: what it will be called with, or arrays of the same shapes
                 placed in the same way.
         """
-        if shape not in self._compiling:
-            abstract = jax.tree.map(_abstract, arguments)
-            self._compiling[shape] = self._pool.submit(self._compile, shape, abstract)
+        abstract = jax.tree.map(_abstract, arguments)
+        self._compiling[shape] = self._pool.submit(self._compile, shape, abstract)
 
     def compiled(self, shape: Shape | TableShape) -> Any:
         """The program of a shape whose compilation has begun, when it is ready."""
         return self._compiling[shape].result()
+
+    def ahead(self, number: int) -> int:
+        """How many programs to have begun when `number` have been used."""
+        return number + _AHEAD if self._few else sys.maxsize
+
+    def used_up(self, shape: Shape | TableShape) -> None:
+        """Hears that a program is not needed any more."""
+        if self._few:
+            del self._compiling[shape]
 
     def close(self) -> None:
         """Drops what is not compiled yet; waits for what is under way."""
@@ -65,7 +96,11 @@ class Programs:
             # A table takes over the memory of the one it was.
             donated=(1,) if is_table else (),
         )
-        return program.lower(*abstract).compile()
+        compiled = program.lower(*abstract).compile()
+        if self._few:
+            jax.clear_caches()
+            return_freed()
+        return compiled
 
     def _fill(self, shape: TableShape) -> Callable:
         if shape.words is None:

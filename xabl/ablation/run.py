@@ -16,10 +16,11 @@ import numpy as np
 from xabl import model_directory
 from xabl.ablation import manifest
 from xabl.ablation.conditions import Direction
-from xabl.ablation.evaluate import Evaluation, Options, Request, ablate
+from xabl.ablation.evaluate import Evaluation, Options, Request, score
 from xabl.ablation.explain import explain
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.kept_scores import NotKept
+from xabl.ablation.memory import return_freed
 from xabl.ablation.published import published_row
 from xabl.ablation.results_directory import ResultsDirectory
 from xabl.ablation.scores import AblationScores
@@ -53,15 +54,14 @@ class RunOptions:
 
 
 def explain_run(options: RunOptions) -> None:
-    """Prints what `run` would compute, without computing or writing anything.
+    """Prints what `run` would compute; scores and writes nothing.
 
     Raises:
         UserError: bad input.
     """
     devices = LocalDevices(options.devices)
-    inputs = read_inputs(options.files, _say)
-    _, params = model_directory.load(options.files.model, sharding=devices.replicated)
-    print(explain(Evaluation(_request(options, inputs, params), devices)))
+    inputs, params = _read(options, devices)
+    print(explain(Evaluation(_request(options, inputs, params, devices), devices)))
 
 
 def run(options: RunOptions) -> None:
@@ -77,15 +77,17 @@ def run(options: RunOptions) -> None:
         options.output, overwrite=options.overwrite, resume=options.resume
     )
     devices = LocalDevices(options.devices)
-    inputs = read_inputs(options.files, _say)
-    _, params = model_directory.load(options.files.model, sharding=devices.replicated)
+    inputs, params = _read(options, devices)
     identity = _identity(options, inputs, manifest.params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
         _say(f"{results.path}: finished already, nothing to resume")
         return
-    scores = _scores(options, inputs, params, devices, results, identity)
+    evaluation = Evaluation(_request(options, inputs, params, devices), devices)
+    # The devices have what they need of the regions: room for what comes now.
+    inputs = dataclasses.replace(inputs, store=None)
+    scores = _scores(evaluation, results, identity, resume=options.resume)
     clock.phase_ends("score")
     label = options.label or inputs.config.name
     rows = summarise(scores)
@@ -110,32 +112,42 @@ def run(options: RunOptions) -> None:
     print(f"wrote {results.path}")
 
 
-def _request(options: RunOptions, inputs: Inputs, params: Params) -> Request:
+def _read(options: RunOptions, devices: LocalDevices) -> tuple[Inputs, Params]:
+    """All files. The parameters first: reading them takes memory that regions need."""
+    model = options.files.model
+    _, params = model_directory.load(model, sharding=devices.replicated)
+    return_freed()
+    return read_inputs(options.files, _say), params
+
+
+def _request(
+    options: RunOptions, inputs: Inputs, params: Params, devices: LocalDevices
+) -> Request:
     return Request(
         config=inputs.config,
         params=params,
         plan=inputs.plan,
         store=inputs.store,
-        options=options.evaluation,
+        options=dataclasses.replace(
+            options.evaluation, few_programs=devices.are_the_host
+        ),
     )
 
 
 def _scores(
-    options: RunOptions,
-    inputs: Inputs,
-    params: Params,
-    devices: LocalDevices,
+    evaluation: Evaluation,
     results: ResultsDirectory,
     identity: Mapping[str, Any],
+    *,
+    resume: bool,
 ) -> AblationScores:
-    kept, found = results.kept, None
-    if options.resume and kept.exist:
-        found = kept.load(identity, inputs.plan)
+    kept, found, plan = results.kept, None, evaluation.plan
+    if resume and kept.exist:
+        found = kept.load(identity, plan)
     else:
-        if options.resume:
+        if resume:
             _say("nothing to resume: starting from the first example")
         kept.begin(identity)
-    plan = inputs.plan
     left = len(plan.mlm) + len(plan.mrc) - (found.num_scored if found else 0)
     with Progress(left, "inputs") as progress:
 
@@ -146,12 +158,7 @@ def _scores(
             progress.update(len(pairs))
 
         try:
-            return ablate(
-                _request(options, inputs, params),
-                devices,
-                found=found,
-                on_scores=on_scores,
-            )
+            return score(evaluation, found=found, on_scores=on_scores)
         except NotKept:
             raise
         except UserError:

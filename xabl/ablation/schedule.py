@@ -6,11 +6,15 @@ longest input. The sizes are chosen from the plan.
 
 Where the streams of a model run apart before they first meet, that part is computed
 once for every distinct word input and region input and kept in tables on the device.
-The tables are as large as memory allows; the plan is worked off in segments of whole
-images whose inputs fit into them.
+The tables are as large as memory allows; the plan is worked off in segments whose
+inputs fit into them. Where much is computed for a region input, a segment is whole
+images, which share region inputs. Where nothing is, a segment is captions of about one
+length: what is computed for a word input is so computed once, and few programs are in
+use at a time.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -19,7 +23,7 @@ from jaxtyping import Bool, Int, Int64
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.plan import Plan
-from xabl.ablation.sizes import Sizes, allotted_sizes
+from xabl.ablation.sizes import ProgramLimits, Sizes, allotted_sizes
 
 # Word inputs of tables: a small part of the arithmetic, so a few sizes do.
 _WORD_TABLE_SIZES = 4
@@ -100,17 +104,20 @@ class Schedule:
         *,
         devices: int,
         batch_size: int,
-        program_worth: int,
+        limits: ProgramLimits,
         tables: TableSizes | None = None,
+        by_length: bool = False,
         done: dict[Direction, Bool[np.ndarray, " pairs"]] | None = None,
     ):
         """Plans the steps.
 
         Args:
             batch_size: pairs, or inputs of a table, of one step on one device.
-            program_worth: word positions that a further program has to save.
+            limits: of the programs to compile.
             tables: what a device's tables hold; None where the streams of a model
                 meet from the beginning.
+            by_length: whether segments of tables are captions of about one length, or
+                whole images.
             done: by direction, pairs that have their scores already.
         """
         self.plan, self.devices, self.batch_size = plan, devices, batch_size
@@ -123,15 +130,16 @@ class Schedule:
         sizes = {d: (_lengths(plan, d), _num_targets(plan, d)) for d in Direction}
         self._sizes = Sizes(
             {d: of_pairs for d, of_pairs in sizes.items() if len(of_pairs[0])},
-            program_worth,
+            limits,
         )
         (self._table_words,) = allotted_sizes(
-            [plan.words.lengths], _WORD_TABLE_SIZES, program_worth
+            [plan.words.lengths], _WORD_TABLE_SIZES, limits.worth
         )
         self.tables = tables
         if tables is not None:
-            self.tables = _enough(tables, plan, batch_size)
-            segments = list(_segments(plan, left, devices, self.tables))
+            groups = list(_groups(plan, left, by_length))
+            self.tables = _enough(tables, plan, groups, batch_size)
+            segments = list(_segments(plan, groups, devices, self.tables))
         else:
             nothing = np.zeros(0, np.int64)
             dealt = [
@@ -145,10 +153,18 @@ class Schedule:
             step for shares in segments for step in self._segment_steps(shares)
         ]
 
+    @functools.cached_property
+    def first(self) -> dict[Shape | TableShape, TableStep | ScoreStep]:
+        """The first step of every shape, in their order."""
+        found = {}
+        for step in self.steps:
+            found.setdefault(step.shape, step)
+        return found
+
     @property
     def shapes(self) -> tuple[Shape | TableShape, ...]:
         """The distinct shapes, in the order they are needed."""
-        return tuple(dict.fromkeys(step.shape for step in self.steps))
+        return tuple(self.first)
 
     def _ordered(self, direction: Direction, pairs: np.ndarray) -> np.ndarray:
         """Pairs with like ones beside each other."""
@@ -221,26 +237,29 @@ class Schedule:
 
 def _segments(
     plan: Plan,
-    left: dict[Direction, np.ndarray],
+    groups: list["_Group"],
     devices: int,
     tables: TableSizes,
 ) -> Iterator[list[_Share]]:
-    """Images in their order, each given to a device with room and least to do."""
+    """Groups in their order, each given to a device with room and least to do."""
     drafts = [_Draft(plan) for _ in range(devices)]
-    for image in _images(plan, left):
-        fitting = [draft for draft in drafts if draft.has_room(image, tables)]
+    for group in groups:
+        fitting = [draft for draft in drafts if draft.has_room(group, tables)]
         if not fitting:
             yield [draft.share() for draft in drafts]
             drafts = [_Draft(plan) for _ in range(devices)]
             fitting = drafts
-        min(fitting, key=lambda draft: draft.num_pairs).add(image)
+        min(fitting, key=lambda draft: draft.num_pairs).add(group)
     if any(draft.num_pairs for draft in drafts):
         yield [draft.share() for draft in drafts]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Image:
-    """The pairs of one image, and the inputs they need."""
+class _Group:
+    """Pairs that stay together, and the inputs they need.
+
+    Of one image; by length, of its captions that are equally long.
+    """
 
     pairs: dict[Direction, Int64[np.ndarray, " pairs"]]
     words: set[int]
@@ -248,7 +267,7 @@ class _Image:
 
 
 class _Draft:
-    """One device's part of a segment while images are added to it."""
+    """One device's part of a segment while groups are added to it."""
 
     def __init__(self, plan: Plan):
         self.plan = plan
@@ -257,15 +276,15 @@ class _Draft:
         self.regions: set[int] = set()
         self.num_pairs = 0
 
-    def has_room(self, image: _Image, tables: TableSizes) -> bool:
-        words = len(self.words) + len(image.words - self.words)
-        regions = len(self.regions) + len(image.regions - self.regions)
+    def has_room(self, group: _Group, tables: TableSizes) -> bool:
+        words = len(self.words) + len(group.words - self.words)
+        regions = len(self.regions) + len(group.regions - self.regions)
         return words <= tables.words and regions <= tables.regions
 
-    def add(self, image: _Image) -> None:
-        self.words |= image.words
-        self.regions |= image.regions
-        for direction, numbers in image.pairs.items():
+    def add(self, group: _Group) -> None:
+        self.words |= group.words
+        self.regions |= group.regions
+        for direction, numbers in group.pairs.items():
             self.pairs[direction].append(numbers)
             self.num_pairs += len(numbers)
 
@@ -280,12 +299,12 @@ class _Draft:
         )
 
 
-def _enough(tables: TableSizes, plan: Plan, batch_size: int) -> TableSizes:
-    """Table sizes that hold any single image, in whole batches."""
-    all_pairs = {d: np.arange(len(_lengths(plan, d))) for d in Direction}
-    words = regions = 1
-    for image in _images(plan, all_pairs):
-        words, regions = max(words, len(image.words)), max(regions, len(image.regions))
+def _enough(
+    tables: TableSizes, plan: Plan, groups: list[_Group], batch_size: int
+) -> TableSizes:
+    """Table sizes that hold any single group, in whole batches."""
+    words = max((len(group.words) for group in groups), default=1)
+    regions = max((len(group.regions) for group in groups), default=1)
     # More than the plan has in all is of no use.
     words = max(words, min(tables.words, len(plan.words)))
     regions = max(regions, min(tables.regions, len(plan.regions)))
@@ -295,28 +314,34 @@ def _enough(tables: TableSizes, plan: Plan, batch_size: int) -> TableSizes:
     )
 
 
-def _images(plan: Plan, pairs: dict[Direction, np.ndarray]) -> Iterator[_Image]:
-    """The pairs image by image."""
-    by_image = {d: _by_image(plan, d, numbers) for d, numbers in pairs.items()}
+def _groups(
+    plan: Plan, pairs: dict[Direction, np.ndarray], by_length: bool
+) -> Iterator[_Group]:
+    """The pairs image by image; by length, first all of the shortest captions."""
+    split = {d: _split(plan, d, numbers, by_length) for d, numbers in pairs.items()}
     none = np.zeros(0, np.int64)
-    for image in sorted({image for groups in by_image.values() for image in groups}):
-        of_image = {d: groups.get(image, none) for d, groups in by_image.items()}
+    for key in sorted({key for groups in split.values() for key in groups}):
+        together = {d: groups.get(key, none) for d, groups in split.items()}
         words, regions = set(), set()
-        for direction, numbers in of_image.items():
+        for direction, numbers in together.items():
             words.update(_pairs(plan, direction).word[numbers].tolist())
             regions.update(_pairs(plan, direction).region[numbers].tolist())
-        yield _Image(pairs=of_image, words=words, regions=regions)
+        yield _Group(pairs=together, words=words, regions=regions)
 
 
-def _by_image(
-    plan: Plan, direction: Direction, pairs: np.ndarray
-) -> dict[int, np.ndarray]:
+def _split(
+    plan: Plan, direction: Direction, pairs: np.ndarray, by_length: bool
+) -> dict[tuple[int, int], np.ndarray]:
+    """Pairs by length of the caption (0 unless `by_length`) and image."""
     if not len(pairs):
         return {}
     images = plan.regions.image[_pairs(plan, direction).region[pairs]]
-    order = np.argsort(images, kind="stable")
-    values, starts = np.unique(images[order], return_index=True)
-    return dict(zip(values.tolist(), np.split(pairs[order], starts[1:]), strict=True))
+    lengths = _lengths(plan, direction)[pairs] * by_length
+    order = np.lexsort((images, lengths))
+    keys = np.stack([lengths, images], axis=1)[order]
+    starts = 1 + np.flatnonzero((keys[1:] != keys[:-1]).any(axis=1))
+    first = keys[[0, *starts]].tolist()
+    return dict(zip(map(tuple, first), np.split(pairs[order], starts), strict=True))
 
 
 def _places(

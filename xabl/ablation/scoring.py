@@ -15,8 +15,8 @@ from jaxtyping import Array, Bool, Float, Int
 from xabl.ablation.conditions import Direction
 from xabl.ablation.device_regions import (
     ImageToken,
+    ProjectedStore,
     RegionBatch,
-    RegionStore,
     region_input,
 )
 from xabl.ablation.losses import (
@@ -29,7 +29,7 @@ from xabl.ablation.losses import (
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert
-from xabl.models.structs import Streams, TextInput
+from xabl.models.structs import ProjectedRegions, Streams, TextInput
 from xabl.types import AnyArray, pytree
 
 Params = dict[str, Any]
@@ -84,7 +84,7 @@ class Resident:
     """What stays on every device while a request is evaluated."""
 
     params: Params
-    store: RegionStore | None
+    store: ProjectedStore | None
     labels: LabelTable
 
 
@@ -138,17 +138,27 @@ class Scorer:
 
     @property
     def has_tables(self) -> bool:
-        """Whether either stream can be computed on its own, up to where they meet.
+        """Whether sublayers come before the streams meet, each stream on its own.
 
-        VL-BERT's cannot: its words see a region, its regions are placed after them.
+        VL-BERT's streams meet in the embeddings: words see a region, regions are placed
+        after the words.
         """
         kind = self.config.image_embeddings
-        return kind not in (RegionEmbedding.NONE, RegionEmbedding.VL_BERT)
+        apart = kind not in (RegionEmbedding.NONE, RegionEmbedding.VL_BERT)
+        return apart and self.meeting > 0
 
     @property
     def meeting(self) -> int:
         """The first sublayer that needs both streams."""
-        return min(self.config.tv_attn_sublayers + self.config.vt_attn_sublayers)
+        config = self.config
+        return min(config.tv_attn_sublayers + config.vt_attn_sublayers, default=0)
+
+    @property
+    def has_region_sublayers(self) -> bool:
+        """Whether sublayers of the region stream come before the meeting."""
+        config = self.config
+        of_regions = config.vv_attn_sublayers + config.v_ff_sublayers
+        return any(number < self.meeting for number in of_regions)
 
     def fill_words(
         self,
@@ -170,7 +180,7 @@ class Scorer:
         no_regions = jnp.zeros((len(states), 1), bool)
         states = self._until_meeting(resident, alone, text.mask, no_regions).words
         return Tables(
-            words=jax.lax.dynamic_update_slice(tables.words, states, (start, 0, 0)),
+            words=_placed(tables.words, states, start),
             regions=tables.regions,
             region_mask=tables.region_mask,
         )
@@ -183,7 +193,7 @@ class Scorer:
         start: Int[Array, ""],
     ) -> Tables:
         """Puts region inputs, computed up to the meeting, in places `start` ..."""
-        region = region_input(self.config, self.image_token, resident.store, regions)
+        region = self._region_input(resident, regions)
         states = self._apply(resident.params, "embed_regions", region)
         width = self.config.hidden_size
         alone = Streams(
@@ -191,24 +201,26 @@ class Scorer:
         )
         no_words = jnp.zeros((len(states), 1), bool)
         states = self._until_meeting(resident, alone, no_words, region.mask).regions
-        place = (start, 0, 0)
         return Tables(
             words=tables.words,
-            regions=jax.lax.dynamic_update_slice(tables.regions, states, place),
-            region_mask=jax.lax.dynamic_update_slice(
-                tables.region_mask, region.mask, place[:2]
-            ),
+            regions=_placed(tables.regions, states, start),
+            region_mask=_placed(tables.region_mask, region.mask, start),
         )
 
     def _until_meeting(
         self, resident: Resident, streams: Streams, *masks: Bool[Array, "batch _"]
     ) -> Streams:
-        if not self.meeting:
-            return streams
         encoded = self._apply(
             resident.params, "encode", streams, *masks, 0, self.meeting
         )
         return encoded[-1]
+
+    def _region_input(self, resident: Resident, batch: RegionBatch) -> ProjectedRegions:
+        regions = region_input(self.config, self.image_token, resident.store, batch)
+        dtype = self.model.dtype
+        return jax.tree.map(
+            lambda array: array if array.dtype == bool else array.astype(dtype), regions
+        )
 
     def from_tables(
         self, tables: Tables, places: PlaceBatch, num_words: int
@@ -231,9 +243,7 @@ class Scorer:
         """Both streams before sublayer 0."""
         text, region = text_input(words), None
         if regions is not None:
-            region = region_input(
-                self.config, self.image_token, resident.store, regions
-            )
+            region = self._region_input(resident, regions)
         return Started(
             streams=self._apply(resident.params, "embed", text, region),
             text_mask=text.mask,
@@ -308,6 +318,12 @@ class Scorer:
 
     def _apply(self, params: Params, method: str, *arguments) -> Any:
         return self.model.apply({"params": params}, *arguments, method=method)
+
+
+def _placed(table: Array, rows: Array, start: Int[Array, ""]) -> Array:
+    """The first positions of rows `start` ... of a table replaced."""
+    at = (start,) + (jnp.zeros_like(start),) * (table.ndim - 1)
+    return jax.lax.dynamic_update_slice(table, rows, at)
 
 
 def text_input(words: WordBatch) -> TextInput:

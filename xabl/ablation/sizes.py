@@ -1,5 +1,6 @@
 """Which sizes batches are padded to."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
@@ -7,12 +8,22 @@ from jaxtyping import Int, Int64
 
 from xabl.ablation.conditions import Direction
 
-# Every size is a program to compile. With this many, padding costs about 1%.
-_PROGRAMS = 64
 # Pairs of few targets and pairs of many are padded apart.
 _TARGET_SIZES = 2
 
 Lengths = Int[np.ndarray, " _"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProgramLimits:
+    """Every size is a program to compile and to keep.
+
+    worth: word positions that a further program has to save. most: programs that score
+        in all. With 64 of them padding costs about 1%.
+    """
+
+    worth: int
+    most: int = 64
 
 
 class Sizes:
@@ -22,25 +33,28 @@ class Sizes:
     sizes of its own, chosen to pad as little as a limited number of programs can.
     """
 
-    def __init__(self, pairs: Mapping[Direction, tuple[Lengths, Lengths]], worth: int):
+    def __init__(
+        self,
+        pairs: Mapping[Direction, tuple[Lengths, Lengths]],
+        limits: ProgramLimits,
+    ):
         """Chooses the sizes.
 
         Args:
             pairs: by direction, words and targets of each pair; directions without
                 pairs left out.
-            worth: word positions that a further program has to save.
         """
         self._targets: dict[Direction, Int64[np.ndarray, " sizes"]] = {}
         classes: dict[tuple[Direction, int], Lengths] = {}
         for direction, (lengths, targets) in pairs.items():
             # As word positions: a target costs several times what a word does.
-            count = _TARGET_SIZES if 4 * len(targets) > worth else 1
+            count = _TARGET_SIZES if 4 * len(targets) > limits.worth else 1
             self._targets[direction] = best_sizes(targets, count)
             of_pair = self._classes(direction, targets)
             for number in range(len(self._targets[direction])):
                 classes[direction, number] = lengths[of_pair == number]
-        self._words = allotted_sizes(list(classes.values()), _PROGRAMS, worth)
-        self._words = dict(zip(classes, self._words, strict=True))
+        sizes = allotted_sizes(list(classes.values()), limits.most, limits.worth)
+        self._words = dict(zip(classes, sizes, strict=True))
         for direction, (lengths, _) in pairs.items():
             # A batch where one class ends and the next begins needs room for both.
             self._words[direction, len(self._targets[direction]) - 1][-1] = (

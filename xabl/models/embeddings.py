@@ -5,12 +5,15 @@ embeddings. Source: Bugliarello et al. (TACL 2021) and the published weights' co
 """
 
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from xabl.models.config import RegionEmbedding
 from xabl.models.layers import Numerics
-from xabl.models.structs import RegionInput, Streams, TextInput
+from xabl.models.structs import ProjectedRegions, RegionInput, Streams, TextInput
+
+_ONLY_ROW = np.zeros(1, np.int32)  # of tables that have one
 
 
 class TextEmbeddings(Numerics):
@@ -47,7 +50,34 @@ class TextEmbeddings(Numerics):
         return self.dropout(self.norm(summed), deterministic=deterministic)
 
 
-class VilbertRegions(Numerics):
+class RegionEmbeddings(Numerics):
+    """Base of all region embeddings, in two parts.
+
+    `project` makes products of a row's features and of its location, and needs nothing
+    but the row: `project_features` [*rows features] -> [*rows region_hidden], which is
+    affine, so that the product of a mean is the mean of the products, and
+    `project_locations` [*rows locations] -> the same, or None where a model does not
+    use them. `__call__` makes the first hidden states from the two.
+    """
+
+    def project(
+        self, regions: RegionInput, deterministic: bool = True
+    ) -> ProjectedRegions:
+        """The first part, of whole inputs."""
+        del deterministic  # dropout comes later, in all models but VL-BERT
+        return ProjectedRegions(
+            features=self.project_features(regions.features),
+            locations=self.project_locations(regions.locations),
+            is_zero=jnp.all(regions.features == 0, axis=-1),
+            mask=regions.mask,
+        )
+
+    def masked_projection(self) -> Float[Array, " region_hidden"]:
+        """Stands for `project_features` of a masked row, whose features are zero."""
+        return self.project_features(jnp.zeros(self.config.v_feature_size))
+
+
+class VilbertRegions(RegionEmbeddings):
     """LayerNorm(dense(feature) + dense(location)), dropout."""
 
     def setup(self):
@@ -56,15 +86,24 @@ class VilbertRegions(Numerics):
         self.norm = self.layer_norm()
         self.dropout = nn.Dropout(self.config.v_hidden_dropout_prob)
 
+    def project_features(self, features):
+        return self.feature(features)
+
+    def project_locations(self, locations):
+        return self.location(locations)
+
     def __call__(
-        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+        self,
+        regions: ProjectedRegions,
+        text_embeddings: TextEmbeddings,
+        deterministic: bool,
     ) -> Float[Array, "batch regions region_hidden"]:
         del text_embeddings  # nothing is shared with the words
-        summed = self.feature(regions.features) + self.location(regions.locations)
+        summed = regions.features + regions.locations
         return self.dropout(self.norm(summed), deterministic=deterministic)
 
 
-class LxmertRegions(Numerics):
+class LxmertRegions(RegionEmbeddings):
     """Mean of LayerNorm(dense(feature)) and LayerNorm(dense(location)), dropout."""
 
     def setup(self):
@@ -74,16 +113,24 @@ class LxmertRegions(Numerics):
         self.location_norm = self.layer_norm()
         self.dropout = nn.Dropout(self.config.v_hidden_dropout_prob)
 
+    def project_features(self, features):
+        return self.feature(features)
+
+    def project_locations(self, locations):
+        return self.location_norm(self.location(locations))
+
     def __call__(
-        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+        self,
+        regions: ProjectedRegions,
+        text_embeddings: TextEmbeddings,
+        deterministic: bool,
     ) -> Float[Array, "batch regions region_hidden"]:
         del text_embeddings  # nothing is shared with the words
-        feature = self.feature_norm(self.feature(regions.features))
-        location = self.location_norm(self.location(regions.locations))
-        return self.dropout((feature + location) / 2, deterministic=deterministic)
+        mean = (self.feature_norm(regions.features) + regions.locations) / 2
+        return self.dropout(mean, deterministic=deterministic)
 
 
-class UniterRegions(Numerics):
+class UniterRegions(RegionEmbeddings):
     """Normalised feature and location, and the words' token type 1; LayerNorm."""
 
     def setup(self):
@@ -94,18 +141,27 @@ class UniterRegions(Numerics):
         self.norm = self.layer_norm()
         self.dropout = nn.Dropout(self.config.hidden_dropout_prob)
 
+    def project_features(self, features):
+        return self.feature(features)
+
+    def project_locations(self, locations):
+        return self.location_norm(self.location(locations))
+
     def __call__(
-        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+        self,
+        regions: ProjectedRegions,
+        text_embeddings: TextEmbeddings,
+        deterministic: bool,
     ) -> Float[Array, "batch regions region_hidden"]:
         summed = (
-            self.feature_norm(self.feature(regions.features))
-            + self.location_norm(self.location(regions.locations))
+            self.feature_norm(regions.features)
+            + regions.locations
             + text_embeddings.token_type(jnp.array(1))
         )
         return self.dropout(self.norm(summed), deterministic=deterministic)
 
 
-class VisualBertRegions(Numerics):
+class VisualBertRegions(RegionEmbeddings):
     """Projected feature with position 0 and type 1; locations are not used."""
 
     def setup(self):
@@ -116,18 +172,28 @@ class VisualBertRegions(Numerics):
             config.max_position_embeddings, config.hidden_size
         )
 
+    def project_features(self, features):
+        return self.projection(features)
+
+    def project_locations(self, locations):
+        del locations
+        return None
+
     def __call__(
-        self, regions: RegionInput, text_embeddings: TextEmbeddings, deterministic: bool
+        self,
+        regions: ProjectedRegions,
+        text_embeddings: TextEmbeddings,
+        deterministic: bool,
     ) -> Float[Array, "batch regions region_hidden"]:
         summed = (
-            self.projection(regions.features)
+            regions.features
             + self.position(jnp.array(0))
             + self.token_type(jnp.array(1))
         )
         return text_embeddings.normalised(summed, deterministic=deterministic)
 
 
-class VlBertEmbeddings(Numerics):
+class VlBertEmbeddings(RegionEmbeddings):
     """Both streams of VL-BERT: words see the last region, regions follow the words."""
 
     def setup(self):
@@ -142,31 +208,66 @@ class VlBertEmbeddings(Numerics):
         if "6" in config.visual_targets:
             self.object_mask_word = self.embed_table(1, config.hidden_size)
 
+    def project(
+        self, regions: RegionInput, deterministic: bool = True
+    ) -> ProjectedRegions:
+        """One product of coordinates and features, after dropout of both."""
+        # A region is masked when all its features are exactly zero; no flag says so.
+        is_zero = jnp.all(regions.features == 0, axis=-1)
+        features = jnp.where(
+            is_zero[..., None],
+            self.object_mask_visual(_ONLY_ROW),
+            regions.features.astype(self.dtype),
+        )
+        rows = jnp.concatenate([self._coordinates(regions.locations), features], -1)
+        rows = self.visual_dropout(rows, deterministic=deterministic)
+        return ProjectedRegions(
+            features=self.visual(rows),
+            locations=None,
+            is_zero=is_zero,
+            mask=regions.mask,
+        )
+
+    def project_features(self, features):
+        kernel, bias = self._visual
+        return self._product(features, kernel[-self.config.v_feature_size :]) + bias
+
+    def project_locations(self, locations):
+        kernel, _ = self._visual
+        coordinates = self._coordinates(locations)
+        return self._product(coordinates, kernel[: -self.config.v_feature_size])
+
+    def masked_projection(self):
+        return self.project_features(self.object_mask_visual(_ONLY_ROW)[0])
+
+    @property
+    def _visual(self) -> tuple[Float[Array, "both hidden"], Float[Array, " hidden"]]:
+        """Kernel, coordinates' rows before features', and bias of the one product."""
+        parameters = self.visual.variables["params"]
+        return (
+            parameters["kernel"].astype(self.dtype),
+            parameters["bias"].astype(self.dtype),
+        )
+
+    def _product(self, rows, kernel):
+        return jnp.matmul(rows.astype(self.dtype), kernel, precision=self.precision)
+
+    def _coordinates(self, locations):
+        size = self.config.v_coordinate_embeddings_dim
+        return coordinate_embeddings(locations[..., :4], size).astype(self.dtype)
+
     def __call__(
         self,
         text: TextInput,
-        regions: RegionInput,
+        regions: ProjectedRegions,
         text_embeddings: TextEmbeddings,
         deterministic: bool,
     ) -> Streams:
-        # A region is masked when all its features are exactly zero; no flag says so.
-        masked = jnp.all(regions.features == 0, axis=-1, keepdims=True)
-        first = jnp.zeros((1,), jnp.int32)
-        features = jnp.where(
-            masked, self.object_mask_visual(first), regions.features.astype(self.dtype)
-        )
-        coordinates = coordinate_embeddings(
-            regions.locations[..., :4], self.config.v_coordinate_embeddings_dim
-        ).astype(self.dtype)
-        visual = nn.relu(
-            self.visual(
-                self.visual_dropout(
-                    jnp.concatenate([coordinates, features], axis=-1),
-                    deterministic=deterministic,
-                )
-            )
-        )
-        num_regions = regions.features.shape[1]
+        visual = regions.features
+        if regions.locations is not None:
+            visual = visual + regions.locations
+        visual = nn.relu(visual)
+        num_regions = visual.shape[1]
         word_positions, region_positions = vl_bert_positions(
             text.mask, text.position_shift_start, num_regions
         )
@@ -176,13 +277,15 @@ class VlBertEmbeddings(Numerics):
             + text_embeddings.token_type(text.token_type_ids)
             + text_embeddings.position(word_positions)
         )
-        linguistic = self.object_linguistic(first)
+        linguistic = self.object_linguistic(_ONLY_ROW)
         if "6" in self.config.visual_targets:
-            linguistic = jnp.where(masked, self.object_mask_word(first), linguistic)
+            linguistic = jnp.where(
+                regions.is_zero[..., None], self.object_mask_word(_ONLY_ROW), linguistic
+            )
         is_last = (jnp.arange(num_regions) == num_regions - 1)[None, :, None]
         object_states = (
             self.object_visual_norm(visual)
-            + jnp.where(is_last, self.end(first), linguistic)
+            + jnp.where(is_last, self.end(_ONLY_ROW), linguistic)
             + text_embeddings.token_type(jnp.array(2))
             + text_embeddings.position(region_positions)
         )
@@ -195,8 +298,8 @@ class VlBertEmbeddings(Numerics):
 
 
 def coordinate_embeddings(
-    corners: Float[Array, "batch regions 4"], size: int
-) -> Float[Array, "batch regions coordinates"]:
+    corners: Float[Array, "*rows 4"], size: int
+) -> Float[Array, "*rows coordinates"]:
     """Sines and cosines of centre x, centre y, width and height, times 100.
 
     Args:
@@ -230,7 +333,7 @@ def vl_bert_positions(
     return word_positions, end + is_last[None, :].astype(jnp.int32)
 
 
-REGION_EMBEDDINGS: dict[RegionEmbedding, type[Numerics]] = {
+REGION_EMBEDDINGS: dict[RegionEmbedding, type[RegionEmbeddings]] = {
     RegionEmbedding.VILBERT: VilbertRegions,
     RegionEmbedding.LXMERT: LxmertRegions,
     RegionEmbedding.UNITER: UniterRegions,

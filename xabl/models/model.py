@@ -10,7 +10,13 @@ from xabl.models.config import Fusion, ModelConfig, RegionEmbedding
 from xabl.models.embeddings import REGION_EMBEDDINGS, TextEmbeddings
 from xabl.models.heads import ItmHead, MlmHead, Poolers, RegionHead
 from xabl.models.layers import Numerics
-from xabl.models.structs import ModelOutput, RegionInput, Streams, TextInput
+from xabl.models.structs import (
+    ModelOutput,
+    ProjectedRegions,
+    RegionInput,
+    Streams,
+    TextInput,
+)
 from xabl.models.sublayers import GatedAttention, GatedFeedForward
 
 _NO_MATCHING = (Fusion.NONE, Fusion.VL_BERT_VQA)
@@ -89,10 +95,12 @@ class VisionLanguageBert(Numerics):
     def embed(
         self,
         text: TextInput,
-        regions: RegionInput | None = None,
+        regions: RegionInput | ProjectedRegions | None = None,
         deterministic: bool = True,
     ) -> Streams:
         """The input of sublayer 0."""
+        if isinstance(regions, RegionInput):
+            regions = self.region_embeddings.project(regions, deterministic)
         if self.config.image_embeddings is RegionEmbedding.VL_BERT:
             return self.region_embeddings(
                 text, regions, self.text_embeddings, deterministic
@@ -111,10 +119,26 @@ class VisionLanguageBert(Numerics):
         return self.text_embeddings(text, deterministic=deterministic)
 
     def embed_regions(
-        self, regions: RegionInput, deterministic: bool = True
+        self, regions: ProjectedRegions, deterministic: bool = True
     ) -> Float[Array, "batch regions region_hidden"]:
         """Regions alone; not for VL-BERT, whose regions are placed after the words."""
         return self.region_embeddings(regions, self.text_embeddings, deterministic)
+
+    def project_features(
+        self, features: Float[Array, "*rows features"]
+    ) -> Float[Array, "*rows region_hidden"]:
+        """Of `ProjectedRegions`, from features; the part that is affine."""
+        return self.region_embeddings.project_features(features)
+
+    def project_locations(
+        self, locations: Float[Array, "*rows locations"]
+    ) -> Float[Array, "*rows region_hidden"] | None:
+        """Of `ProjectedRegions`, from locations; None where they are not used."""
+        return self.region_embeddings.project_locations(locations)
+
+    def masked_projection(self) -> Float[Array, " region_hidden"]:
+        """Of `ProjectedRegions`, the features of a row that is masked."""
+        return self.region_embeddings.masked_projection()
 
     def encode(
         self,

@@ -33,6 +33,23 @@ class RegionInput:
 
 
 @pytree
+class ProjectedRegions:
+    """Region rows after the products that need nothing but the row itself.
+
+    A row stands in many inputs; see `RegionEmbeddings` for what can be made once.
+
+    features: products with the features, of VL-BERT with the coordinates too unless
+        `locations` has them. locations: None where a model does not use them.
+    is_zero: rows whose features are all exactly zero: masked, to VL-BERT.
+    """
+
+    features: Float[Array, "batch regions region_hidden"]
+    locations: Float[Array, "batch regions region_hidden"] | None
+    is_zero: Bool[Array, "batch regions"]
+    mask: Bool[Array, "batch regions"]
+
+
+@pytree
 class Streams:
     """Hidden states of both streams; one that is absent or not wanted is None."""
 
