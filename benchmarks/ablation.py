@@ -34,7 +34,7 @@ _IMAGES = flags.DEFINE_float(
 _PART = flags.DEFINE_float(
     "part",
     0.01,
-    "how large a part of the world's images to score",
+    "how large a part of the world's images, evenly spread, to score",
     lower_bound=0.0,
     upper_bound=1,
 )

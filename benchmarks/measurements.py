@@ -12,7 +12,7 @@ from benchmarks import growth, speed
 from benchmarks.machine import say
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.parameters import save_model
-from benchmarks.part import first_images
+from benchmarks.part import spread_images
 from benchmarks.world import World, make_world
 from xabl.ablation.evaluate import Options
 from xabl.ablation.inputs import InputFiles
@@ -27,7 +27,7 @@ from xabl.parallel import LocalDevices
 class Question:
     """See the flags of `benchmarks.ablation`.
 
-    images: of the world; scored_images: the first of them.
+    images: of the world; scored_images: some of them.
     """
 
     config: ModelConfig
@@ -89,7 +89,7 @@ def compare(
         regions=None if text_only else world.regions,
     )
     loaded = speed.load(files, devices)
-    part = first_images(loaded.inputs.plan, question.scored_images)
+    part = spread_images(loaded.inputs.plan, question.scored_images)
     say("preparing the naive way")
     naive = NaiveSample(
         loaded.inputs,

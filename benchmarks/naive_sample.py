@@ -17,9 +17,9 @@ from xabl.data.regions.image_regions import StackedRegions
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Batch:
-    """`BATCH_SIZE` consecutive examples from `start` under one condition."""
+    """Up to `BATCH_SIZE` examples, by number, under one condition."""
 
-    start: int
+    examples: np.ndarray
     condition: Condition
 
 
@@ -46,10 +46,10 @@ class NaiveSample:
             average=None if inputs.store is None else inputs.store.average,
             mask_id=inputs.word_pieces.mask_id,
         )
-        starts = range(0, max(1, part.num_examples - BATCH_SIZE + 1), BATCH_SIZE)
+        whole = max(1, len(part.examples) // BATCH_SIZE)
         every = [
-            _Batch(start=start, condition=condition)
-            for start in starts
+            _Batch(examples=examples, condition=condition)
+            for examples in np.array_split(part.examples[: whole * BATCH_SIZE], whole)
             for condition in self.plan.conditions
         ]
         count = min(len(every), -(-num_inputs // BATCH_SIZE))
@@ -59,7 +59,7 @@ class NaiveSample:
         self.seconds = 0.0
         # A condition of each direction: its programs are compiled here.
         for condition in {c.direction: c for c in self.plan.conditions}.values():
-            self._score(_Batch(start=0, condition=condition))
+            self._score(_Batch(examples=every[0].examples, condition=condition))
 
     def __len__(self) -> int:
         """Batches that are left."""
@@ -87,15 +87,14 @@ class NaiveSample:
         largest, of_loss = 0.0, 0.0
         for batch, losses in self._done:
             column = self.plan.conditions.index(batch.condition)
-            rows = slice(batch.start, batch.start + BATCH_SIZE)
             for name, loss in losses.items():
                 ours = scores.loss(name if name == "mlm" else f"mrc_{name}")
-                difference = np.abs(ours[rows, column] - loss)
+                difference = np.abs(ours[batch.examples, column] - loss)
                 where = int(np.argmax(np.nan_to_num(difference)))
                 if difference[where] > largest:
                     largest, of_loss = float(difference[where]), float(loss[where])
         return largest, of_loss
 
     def _score(self, batch: _Batch) -> dict[str, np.ndarray]:
-        examples = self.plan.examples[batch.start : batch.start + BATCH_SIZE]
+        examples = [self.plan.examples[number] for number in batch.examples]
         return self._naive.all_losses(examples, batch.condition)

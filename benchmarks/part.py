@@ -1,8 +1,9 @@
-"""A part of a plan: the first images' pairs, the others as if scored already."""
+"""A part of a plan: some images' pairs, the others as if scored already."""
 
 import dataclasses
 
 import numpy as np
+from jaxtyping import Int64
 
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
@@ -12,16 +13,16 @@ from xabl.ablation.scores import num_pairs
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Part:
-    """The examples of the first images of a plan.
+    """The examples of some images of a plan.
 
     What a part costs stands for the whole: batches have the shapes that the whole
     plan asks for.
 
-    num_examples: they are the plan's first ones. num_images: of theirs.
+    examples: numbers among the plan's, ascending. num_images: of theirs.
     """
 
     plan: Plan
-    num_examples: int
+    examples: Int64[np.ndarray, " examples"]
     num_images: int
 
     @property
@@ -47,15 +48,19 @@ class Part:
 
     @property
     def _pairs(self) -> np.ndarray:
-        return self.plan.pair[: self.num_examples]
+        return self.plan.pair[self.examples]
 
 
-def first_images(plan: Plan, count: int) -> Part:
-    """The part of a plan that the first `count` images with examples make."""
-    ids = list(dict.fromkeys(example.image_id for example in plan.examples))[:count]
-    kept = set(ids)
+def spread_images(plan: Plan, count: int) -> Part:
+    """The part of a plan that `count` images make, evenly spread over all of them."""
+    ids = list(dict.fromkeys(example.image_id for example in plan.examples))
+    count = min(count, len(ids))
+    kept = {ids[(2 * number + 1) * len(ids) // (2 * count)] for number in range(count)}
     return Part(
         plan=plan,
-        num_examples=sum(example.image_id in kept for example in plan.examples),
-        num_images=len(ids),
+        examples=np.array(
+            [n for n, example in enumerate(plan.examples) if example.image_id in kept],
+            np.int64,
+        ),
+        num_images=len(kept),
     )

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from benchmarks.machine import MatrixProducts
-from benchmarks.part import first_images
+from benchmarks.part import spread_images
 from tests.helpers import ablation, binaries
 from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
@@ -15,14 +15,16 @@ from xabl.ablation.schedule import Schedule
 from xabl.ablation.sizes import ProgramLimits
 
 
-def test_a_part_is_the_first_images_and_nothing_else():
+def test_a_part_is_images_spread_evenly_and_nothing_else():
     plan = build_plan(
         ablation.examples(), ablation.regions(), ablation.FEW_CONDITIONS, mask_id=4
     )
-    part = first_images(plan, 2)
+    part = spread_images(plan, 2)
     images = [example.image_id for example in plan.examples]
-    assert len(set(images[: part.num_examples])) == part.num_images == 2
-    assert images[part.num_examples] not in images[: part.num_examples]
+    order = list(dict.fromkeys(images))
+    kept = [order[len(order) // 4], order[3 * len(order) // 4]]
+    assert [images[n] for n in part.examples] == [i for i in images if i in kept]
+    assert part.num_images == 2
     schedule = Schedule(
         plan, devices=1, batch_size=4, limits=ProgramLimits(worth=1000), done=part.done
     )
@@ -32,9 +34,9 @@ def test_a_part_is_the_first_images_and_nothing_else():
         scored[step.shape.direction].update(pairs)
     assert sum(map(len, scored.values())) == part.num_pairs
     for direction, pairs in scored.items():
-        of_part = plan.pair[: part.num_examples, plan.columns(direction)]
+        of_part = plan.pair[part.examples][:, plan.columns(direction)]
         assert pairs == set(of_part[of_part != NOT_SCORED].tolist())
-    everything = first_images(plan, 10**6)
+    everything = spread_images(plan, 10**6)
     assert everything.num_scored == plan.num_scored
 
 
