@@ -117,7 +117,9 @@ def _read(options: RunOptions, devices: LocalDevices) -> tuple[Inputs, Params]:
     model = options.files.model
     _, params = model_directory.load(model, sharding=devices.replicated)
     return_freed()
-    return read_inputs(options.files, _say), params
+    inputs = read_inputs(options.files, _say)
+    return_freed()  # what planning took
+    return inputs, params
 
 
 def _request(
