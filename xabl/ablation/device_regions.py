@@ -169,14 +169,14 @@ def region_input(
     )
     if not config.has_image_row:
         return boxes
-    # What the [IMG] row is the mean of. In lang4vis no masked row is: `features`, of
-    # which there masked ones are wrong, is not used.
+    # What the [IMG] row is the mean of. Masked rows of `features` are not yet zero's
+    # products, so lang4vis takes it from the image as it was.
     counted = present
     if image_token is ImageToken.RECOMPUTED:
         counted &= is_average | ~ablated
     rows = jnp.where(is_average[..., None], features, whole)
     row_is_zero = jnp.where(is_average, is_zero, whole_is_zero)
-    total = jnp.sum(rows * counted[..., None], axis=1)
+    total = jnp.sum(jnp.where(counted[..., None], rows, 0.0), axis=1)
     count = jnp.maximum(jnp.sum(counted, axis=1, keepdims=True), 1)
     image_is_zero = jnp.all(row_is_zero | ~counted, axis=1, keepdims=True)
     image = ProjectedRegions(
