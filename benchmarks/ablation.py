@@ -18,8 +18,8 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
 from xabl.errors import UserError
+from xabl.support import binary
 
 _MODEL = flags.DEFINE_string(
     "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"
@@ -64,7 +64,7 @@ def main() -> None:
     from benchmarks import machine, plots, report
     from benchmarks.measurements import Question, answer
     from benchmarks.world import IMAGES
-    from xabl.ablation.scoring import Precision
+    from xabl.ablation.engine.scorer import Precision
     from xabl.models.presets import load_config
 
     try:

@@ -14,8 +14,8 @@ from typing import Any
 import jax
 
 from benchmarks.world import World
-from xabl.ablation.conditions import THRESHOLDS
 from xabl.errors import UserError
+from xabl.results.conditions import THRESHOLDS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

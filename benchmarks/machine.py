@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation import manifest
-from xabl.atomic import new_file
+from xabl.results import manifest
+from xabl.support.atomic import new_file
 
 RESULTS = Path(__file__).parent / "results"
 _CPU_SIZES, _ACCELERATOR_SIZES = (512, 1024, 2048, 4096), (4096, 8192, 16384)

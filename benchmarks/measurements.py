@@ -14,13 +14,13 @@ from benchmarks.naive_sample import NaiveSample
 from benchmarks.parameters import save_model
 from benchmarks.part import spread_images
 from benchmarks.world import World, make_world
-from xabl.ablation.evaluate import Options
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.engine.pair_scores import LOSSES, AblationScores
+from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.inputs import InputFiles
-from xabl.ablation.scores import LOSSES, AblationScores
-from xabl.ablation.scoring import Precision
 from xabl.data.regions import open_regions
 from xabl.models.config import ModelConfig
-from xabl.parallel import LocalDevices
+from xabl.support.devices import LocalDevices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

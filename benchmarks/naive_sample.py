@@ -6,13 +6,13 @@ import time
 import jax
 import numpy as np
 
-from benchmarks.naive import BATCH_SIZE, NaiveAblation
 from benchmarks.part import Part
-from xabl.ablation.conditions import Condition
+from xabl.ablation.definition import BATCH_SIZE, NaiveAblation
+from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.inputs import Inputs
 from xabl.ablation.plan import Plan
-from xabl.ablation.scores import AblationScores
 from xabl.data.regions.image_regions import StackedRegions
+from xabl.results.conditions import Condition
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

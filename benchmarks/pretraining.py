@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _MODEL = flags.DEFINE_string(
     "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"

@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, say
 from benchmarks.world import make_world
-from xabl.ablation.summary import aligned
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.setup import Run, initial_values, prepare
 from xabl.pretraining.train_step import train_step
+from xabl.results.summary import aligned
 
 _SPLIT = "val"  # as the world calls its images
 _TURNS = 8

@@ -27,7 +27,7 @@ def run_conversion(kind: str, *, default_config: str | None) -> None:
     """
     # Here and not above, so that --help is quick.
     from checkpoints_conversion import conversion, source_names
-    from xabl import model_directory
+    from xabl.models import model_directory
     from xabl.models.presets import load_config
 
     config_name = _CONFIG.value or default_config

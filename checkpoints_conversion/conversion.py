@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints_conversion.safetensors_files import open_safetensors
 from checkpoints_conversion.source_names import SourceNames, canonical_name
-from checkpoints_conversion.tensors import Tensor, TensorFile
-from checkpoints_conversion.torch_files import open_torch_file
+from xabl.data.checkpoints.safetensors_files import open_safetensors
+from xabl.data.checkpoints.tensors import Tensor, TensorFile
+from xabl.data.checkpoints.torch_files import open_torch_file
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.reference_names import ReferenceTensor, reference_names

@@ -8,7 +8,7 @@ needed and nothing in the file is executed.
 """
 
 from checkpoints_conversion import command
-from xabl import binary
+from xabl.support import binary
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
 from xabl.errors import UserError
+from xabl.support import binary
 
 _MODEL = flags.DEFINE_string(
     "model", None, "model directory (see checkpoints_conversion)", required=True
@@ -107,12 +107,12 @@ _DEVICES = flags.DEFINE_integer("devices", None, "local devices to use (default:
 
 def main() -> None:
     from xabl.ablation import run
-    from xabl.ablation.conditions import Direction
-    from xabl.ablation.device_regions import ImageToken
-    from xabl.ablation.evaluate import Options
+    from xabl.ablation.engine.device_loop import Options
+    from xabl.ablation.engine.device_regions import ImageToken
+    from xabl.ablation.engine.scorer import Precision
     from xabl.ablation.examples import VlBertPositions
     from xabl.ablation.inputs import InputFiles
-    from xabl.ablation.scoring import Precision
+    from xabl.results.conditions import Direction
 
     files = InputFiles(
         model=Path(_MODEL.value),

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _SOURCE = flags.DEFINE_string("source", None, "Region features: file or directory.")
 _CAPTIONS = flags.DEFINE_string(

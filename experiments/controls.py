@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.", required=True)
 _QUICK = flags.DEFINE_bool("quick", False, "6 trainings: 3 settings, one seed.")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _OUTPUT = flags.DEFINE_string("output", "demo", "Folder to write to.")
 _STEPS = flags.DEFINE_integer(

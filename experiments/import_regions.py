@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _SOURCE = flags.DEFINE_string(
     "source",
@@ -40,7 +40,7 @@ def main() -> None:
     from xabl.data.flickr30k_entities import read_image_ids
     from xabl.data.regions import open_regions
     from xabl.data.regions.store import import_regions
-    from xabl.progress import Progress
+    from xabl.support.progress import Progress
 
     image_ids = read_image_ids(Path(_IMAGE_IDS.value))
     with (

@@ -14,8 +14,8 @@ Examples:
 
 from absl import flags
 
-from xabl import binary
 from xabl.errors import UserError
+from xabl.support import binary
 
 _PATH = flags.DEFINE_string("path", None, "file or folder to inspect", required=True)
 _SPLIT = flags.DEFINE_string("split", "val", "split of a Flickr30k Entities directory")

@@ -22,8 +22,8 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
 from xabl.errors import UserError
+from xabl.support import binary
 
 _NOUNS = flags.DEFINE_string(
     "nouns", None, "JSON: the nouns of every example, a list of lists of words."

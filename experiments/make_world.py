@@ -11,7 +11,7 @@ with nothing to download, and with the truth about it in truth.json.
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _OUTPUT = flags.DEFINE_string("output", None, "Folder to make.", required=True)
 _IMAGES = flags.DEFINE_integer("images", 1000, "Images of all splits together.")

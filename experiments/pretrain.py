@@ -22,7 +22,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _CONFIG = flags.DEFINE_string(
     "config", None, "Python file that defines `config`.", required=True

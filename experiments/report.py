@@ -19,8 +19,8 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
 from xabl.errors import UserError
+from xabl.support import binary
 
 _RESULTS = flags.DEFINE_list(
     "results", None, "Results directories, or folders of them, comma-separated."

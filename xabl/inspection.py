@@ -187,7 +187,7 @@ def _store_problems(source: RegionStore, digests: dict[str, str]) -> list[str]:
 
 def _inspect_model(path: Path) -> Inspection:
     # Restoring is the only check that is not a second opinion; jax takes a second.
-    from xabl import model_directory
+    from xabl.models import model_directory
 
     config, params = model_directory.load(path)
     report = model_directory.load_report(path)

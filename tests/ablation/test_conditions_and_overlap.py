@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from xabl.ablation import overlap
-from xabl.ablation.conditions import Direction, all_conditions
 from xabl.errors import UserError
+from xabl.results.conditions import Direction, all_conditions
 
 
 def test_conditions_of_the_study():

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from tests.helpers.ablation import average, regions, ruled_params, shallow, small
-from xabl.ablation import projection
-from xabl.ablation.device_regions import (
+from xabl.ablation.distinct_inputs import Fill
+from xabl.ablation.engine import projection
+from xabl.ablation.engine.device_regions import (
     ImageToken,
     ProjectedStore,
     RegionBatch,
@@ -19,13 +20,12 @@ from xabl.ablation.device_regions import (
     region_input,
     relative_locations,
 )
-from xabl.ablation.distinct_inputs import Fill
-from xabl.ablation.projection import projected_store
+from xabl.ablation.engine.projection import projected_store
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import VisionLanguageBert
-from xabl.parallel import LocalDevices
+from xabl.support.devices import LocalDevices
 
 FEATURES = 8
 

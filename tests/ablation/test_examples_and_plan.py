@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.helpers import ablation, golden_world
-from xabl.ablation.conditions import Direction, Level, all_conditions
 from xabl.ablation.distinct_inputs import NOT_SCORED, Fill
 from xabl.ablation.examples import VlBertPositions, reference_shift_starts
 from xabl.ablation.plan import (
@@ -17,6 +16,7 @@ from xabl.ablation.plan import (
     check_scorable,
 )
 from xabl.errors import UserError
+from xabl.results.conditions import Direction, Level, all_conditions
 
 
 @pytest.fixture(scope="module")

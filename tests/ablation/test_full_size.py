@@ -11,17 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import naive
 from benchmarks.parameters import save_model
 from benchmarks.world import make_world
-from xabl import model_directory
-from xabl.ablation import projection, scoring
-from xabl.ablation.evaluate import Request, ablate
+from xabl.ablation import definition as naive
+from xabl.ablation.engine import projection
+from xabl.ablation.engine import scorer as scoring
+from xabl.ablation.engine.device_loop import Request, ablate
 from xabl.ablation.inputs import InputFiles, read_inputs
 from xabl.data.regions import open_regions
+from xabl.models import model_directory
 from xabl.models.model import VisionLanguageBert
 from xabl.models.presets import PRESETS
-from xabl.parallel import LocalDevices
+from xabl.support.devices import LocalDevices
 
 EXAMPLES = 16  # one batch of the naive way
 

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xabl.ablation.losses import RegionLabels, mlm_scores, mrc_scores
+from xabl.ablation.engine.losses import RegionLabels, mlm_scores, mrc_scores
 
 RNG = np.random.default_rng(0)
 ID, CONFIDENCE = np.array([3, 1599]), np.array([0.5, 0.25], np.float32)

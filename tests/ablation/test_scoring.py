@@ -7,25 +7,25 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.naive import NaiveAblation
 from tests.helpers import ablation
-from xabl.ablation import evaluate
-from xabl.ablation.conditions import Direction, all_conditions
-from xabl.ablation.device_regions import ImageToken, host_store
-from xabl.ablation.evaluate import Evaluation, Request
+from xabl.ablation.definition import NaiveAblation
+from xabl.ablation.engine import device_loop as evaluate
+from xabl.ablation.engine.device_loop import Evaluation, Request
+from xabl.ablation.engine.device_regions import ImageToken, host_store
+from xabl.ablation.engine.explain import explain, score_cost, table_cost
+from xabl.ablation.engine.memory import pair_bytes
+from xabl.ablation.engine.padding import ProgramLimits
+from xabl.ablation.engine.pair_scores import LOSSES
+from xabl.ablation.engine.programs import Programs
+from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
+from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
-from xabl.ablation.explain import explain, score_cost, table_cost
-from xabl.ablation.memory import pair_bytes
-from xabl.ablation.programs import Programs
-from xabl.ablation.schedule import Schedule, Shape, TableSizes
-from xabl.ablation.scores import LOSSES
-from xabl.ablation.scoring import Precision
-from xabl.ablation.sizes import ProgramLimits
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import parameter_shapes
 from xabl.models.presets import PRESETS
-from xabl.parallel import LocalDevices
+from xabl.results.conditions import Direction, all_conditions
+from xabl.support.devices import LocalDevices
 
 TOLERANCE = 5e-6  # nats
 # Compiling takes the time, so the fast tests ask the kinds that compile quickly; the

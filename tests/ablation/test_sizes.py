@@ -5,8 +5,14 @@ import itertools
 import numpy as np
 import pytest
 
-from xabl.ablation.conditions import Direction
-from xabl.ablation.sizes import ProgramLimits, Sizes, allotted_sizes, best_sizes, padded
+from xabl.ablation.engine.padding import (
+    ProgramLimits,
+    Sizes,
+    allotted_sizes,
+    best_sizes,
+    padded,
+)
+from xabl.results.conditions import Direction
 
 RNG = np.random.default_rng(0)
 

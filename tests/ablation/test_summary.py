@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from xabl.ablation.conditions import Condition, Direction, Level
-from xabl.ablation.published import NUM_EXAMPLES, published_row
-from xabl.ablation.summary import SummaryRow, summary_text
+from xabl.results.conditions import Condition, Direction, Level
+from xabl.results.published import NUM_EXAMPLES, published_row
+from xabl.results.summary import SummaryRow, summary_text
 
 ROWS = tuple(
     SummaryRow(

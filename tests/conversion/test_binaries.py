@@ -19,7 +19,7 @@ from tests.conversion.test_lxmert_and_bert import (
 from tests.helpers import binaries
 from tests.helpers.golden import forward_case
 from tests.helpers.torch_writer import write_torch_file
-from xabl import model_directory
+from xabl.models import model_directory
 
 
 def run(binary, **flags):

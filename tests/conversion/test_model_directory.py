@@ -10,8 +10,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tests.conversion.test_lxmert_and_bert import BERT
-from xabl import model_directory
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.models.model import parameter_shapes
 
 

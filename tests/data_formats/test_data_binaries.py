@@ -20,9 +20,9 @@ from tests.helpers.golden_world import (
     write_regions,
 )
 from tests.helpers.torch_writer import LAYOUTS, write_torch_file
-from xabl import model_directory
 from xabl.data.regions import import_regions, open_regions
 from xabl.inspection import inspect_path
+from xabl.models import model_directory
 
 ROOT = Path(__file__).parents[2]
 IDS = ENTITIES / "val.txt"

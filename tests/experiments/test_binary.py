@@ -1,4 +1,4 @@
-"""How binaries end: what `xabl.binary` does for all of them."""
+"""How binaries end: what `xabl.support.binary` does for all of them."""
 
 import configparser
 import importlib.metadata
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.helpers.binaries import ROOT
-from xabl.binary import EXTRA_OF
+from xabl.support.binary import EXTRA_OF
 
 MISSING = """
 import runpy, sys
@@ -18,7 +18,7 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 FAILING = """
-from xabl import binary
+from xabl.support import binary
 
 def main():
     {}

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from tests.helpers import tiny_corpus, tiny_training
-from xabl import model_directory
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.pretraining import forward
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig

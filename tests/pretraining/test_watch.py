@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from tests.helpers import tiny_runs
-from xabl.ablation.evaluate import Options
+from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.ablation.run import RunOptions, run
 from xabl.data.word_pieces import read_vocabulary

@@ -5,34 +5,34 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xabl import model_directory
-from xabl.ablation.conditions import (
+from xabl.ablation.engine.device_regions import (
+    RegionStore,
+    average_features,
+    check_feature_size,
+    host_store,
+)
+from xabl.ablation.engine.scorer import scored_objective
+from xabl.ablation.examples import (
+    VlBertPositions,
+    mentions_by_image,
+    prepare_examples,
+)
+from xabl.ablation.plan import Plan, build_plan, check_scorable
+from xabl.data.flickr30k_entities import AnnotatedImage, read_split
+from xabl.data.regions import open_regions
+from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
+from xabl.data.word_pieces import WordPieces
+from xabl.errors import UserError
+from xabl.models import model_directory
+from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.results.conditions import (
     THRESHOLDS,
     Condition,
     Direction,
     Level,
     all_conditions,
 )
-from xabl.ablation.device_regions import (
-    RegionStore,
-    average_features,
-    check_feature_size,
-    host_store,
-)
-from xabl.ablation.examples import (
-    VlBertPositions,
-    mentions_by_image,
-    prepare_examples,
-)
-from xabl.ablation.manifest import entities_sha256, file_sha256
-from xabl.ablation.plan import Plan, build_plan, check_scorable
-from xabl.ablation.scoring import scored_objective
-from xabl.data.flickr30k_entities import AnnotatedImage, read_split
-from xabl.data.regions import open_regions
-from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
-from xabl.data.word_pieces import WordPieces
-from xabl.errors import UserError
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.results.manifest import entities_sha256, file_sha256
 
 Say = Callable[[str], None]
 

@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import Float32, Int16, Int32, Int64, Shaped
 
 from xabl.ablation import overlap
-from xabl.ablation.conditions import Condition, Direction, Level
 from xabl.ablation.distinct_inputs import (
     NOT_SCORED,
     Fill,
@@ -27,6 +26,7 @@ from xabl.ablation.distinct_inputs import (
 from xabl.ablation.examples import PhraseExample, VlBertPositions
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
+from xabl.results.conditions import Condition, Direction, Level
 
 NO_REGIONS = "image without regions"
 NO_TARGET = "no target region"

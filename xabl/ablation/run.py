@@ -13,23 +13,23 @@ from typing import Any
 import jax
 import numpy as np
 
-from xabl import model_directory
-from xabl.ablation import manifest
-from xabl.ablation.conditions import Direction
-from xabl.ablation.evaluate import Evaluation, Options, Request, score
-from xabl.ablation.explain import explain
+from xabl.ablation.engine.device_loop import Evaluation, Options, Request, score
+from xabl.ablation.engine.explain import explain
+from xabl.ablation.engine.memory import return_freed
+from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.scorer import Params
+from xabl.ablation.engine.unfinished import NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
-from xabl.ablation.kept_scores import NotKept
-from xabl.ablation.memory import return_freed
-from xabl.ablation.published import published_row
-from xabl.ablation.results_directory import ResultsDirectory
-from xabl.ablation.scores import AblationScores
-from xabl.ablation.scoring import Params
-from xabl.ablation.summary import summarise, summary_text, summary_tsv
-from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
-from xabl.parallel import LocalDevices
-from xabl.progress import Progress
+from xabl.models import model_directory
+from xabl.results import manifest
+from xabl.results.conditions import Direction
+from xabl.results.directory import ResultsDirectory
+from xabl.results.published import published_row
+from xabl.results.summary import summarise, summary_text, summary_tsv
+from xabl.results.tables import examples_table, predictions_table, scores_table
+from xabl.support.devices import LocalDevices
+from xabl.support.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from xabl.ablation.published import NUM_EXAMPLES, PUBLISHED, SPLIT, PublishedRow
 from xabl.analysis.bootstrap import CONFIDENCE, ImageBootstrap, paired
 from xabl.analysis.effects import p_values
 from xabl.analysis.metrics import BASELINE, MAIN_CONDITIONS, METRICS
 from xabl.analysis.runs import Run
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import NO_EVIDENCE, evidence
+from xabl.results.published import NUM_EXAMPLES, PUBLISHED, SPLIT, PublishedRow
 
 
 def run_means(study: Study) -> pd.DataFrame:

@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
-from xabl.ablation.published import PUBLISHED
 from xabl.analysis.metrics import METRICS, NATS_PER_BIT, in_order
 from xabl.analysis.runs import (
     MANIFEST,
@@ -21,6 +20,7 @@ from xabl.analysis.runs import (
     read_scores,
 )
 from xabl.errors import UserError
+from xabl.results.published import PUBLISHED
 
 if TYPE_CHECKING:
     import pandas as pd

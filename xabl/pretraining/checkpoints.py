@@ -18,8 +18,8 @@ import jax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from xabl.atomic import new_file
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 _FILES = "files.json"
 

@@ -20,10 +20,10 @@ import pyarrow
 import pyarrow.parquet
 import tensorflow_datasets as tfds
 
-from xabl.atomic import new_directory
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, ImageRegions
 from xabl.errors import UserError
 from xabl.pretraining.corpus_sources import CaptionedImage
+from xabl.support.atomic import new_directory
 
 CAPTIONS_FILE = "captions.parquet"
 _SHARD_BYTES = 2**29

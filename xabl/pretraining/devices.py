@@ -1,6 +1,6 @@
 """All devices of all hosts, as the training step uses them.
 
-Unlike `xabl.parallel`, which scores on the devices of one process, an update is one
+Unlike `xabl.support.devices`, which scores on one process's devices, an update is one
 computation of all of them.
 """
 

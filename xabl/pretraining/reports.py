@@ -12,9 +12,9 @@ from pathlib import Path
 
 import jax
 
-from xabl.atomic import new_file
 from xabl.errors import UserError
 from xabl.pretraining.train_step import Metrics
+from xabl.support.atomic import new_file
 
 METRICS_FILE = "metrics.jsonl"
 _STEPS_AHEAD = 2  # more would hold more batches on the devices, and gain nothing

@@ -9,11 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from xabl import model_directory
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert, parameter_shapes
-from xabl.pretraining import arithmetic, forward, losses
+from xabl.pretraining import forward, losses
 from xabl.pretraining.batches import PretrainingBatch
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus import Corpus
@@ -30,6 +30,7 @@ from xabl.pretraining.pipeline import Share, TrainingBatches
 from xabl.pretraining.schedule import warmup_linear
 from xabl.pretraining.train_step import TrainState
 from xabl.pretraining.watch import AblationWatch
+from xabl.support import arithmetic
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

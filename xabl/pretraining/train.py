@@ -25,9 +25,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from xabl import model_directory
-from xabl.atomic import new_file
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.pretraining import forward
 from xabl.pretraining.checkpoints import Checkpoints
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
@@ -37,6 +36,7 @@ from xabl.pretraining.preemption import Preemption
 from xabl.pretraining.reports import Reports, Scale
 from xabl.pretraining.setup import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
+from xabl.support.atomic import new_file
 
 # Fields that change how a run is watched and kept, not what it learns.
 _FREE_FIELDS = {

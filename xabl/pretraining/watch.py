@@ -11,11 +11,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xabl.ablation.evaluate import Request, ablate
+from xabl.ablation.engine.device_loop import Request, ablate
 from xabl.ablation.inputs import InputFiles, read_inputs
-from xabl.ablation.summary import summarise
 from xabl.pretraining import forward
 from xabl.pretraining.configuration import PretrainingConfig
+from xabl.results.summary import summarise
 
 # The paper's main threshold; the curve over all of them is for the finished model.
 _THRESHOLDS = (0.5,)

@@ -12,7 +12,7 @@ from pathlib import Path
 from xabl import analysis
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
-from xabl.atomic import new_file
+from xabl.support.atomic import new_file
 from xabl.synthetic.parallel_trials import run_trials
 from xabl.synthetic.settings import LABEL_NOISES
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
-from xabl.atomic import new_directory
 from xabl.data.regions import hdf5_files, lmdb_files, store, tsv_files
 from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
+from xabl.support.atomic import new_directory
 from xabl.synthetic.captions import WorldCaption, draw_captions
 from xabl.synthetic.entities_files import annotated_line, annotation_xml
 from xabl.synthetic.images import World, WorldImage

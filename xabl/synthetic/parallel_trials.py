@@ -12,7 +12,7 @@ from pathlib import Path
 
 from xabl.ablation.run import use_compilation_cache
 from xabl.errors import UserError
-from xabl.progress import Progress
+from xabl.support.progress import Progress
 from xabl.synthetic.trials import Trial, TrialFolders, make_small_world, run_trial
 
 _SECONDS_BETWEEN_LOOKS = 2.0

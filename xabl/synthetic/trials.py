@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xabl.ablation import run as ablation_run
-from xabl.ablation.evaluate import Options
+from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError

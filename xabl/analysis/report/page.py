@@ -25,8 +25,8 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, condition_names, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
-from xabl.atomic import new_file
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 # A file below this opens in a second or two.
 MOST_BYTES = 29_000_000

@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xabl.atomic import new_file
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
     FIELD_NAMES,
@@ -16,6 +15,7 @@ from xabl.data.regions.records import (
 )
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 _LARGEST_FIELD = 64 * 2**20  # bytes; features of an image have 0.3 MB
 

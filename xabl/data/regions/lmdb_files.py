@@ -1,6 +1,6 @@
 """Region features as published in LMDB directories: one pickled record an image.
 
-The records are pickles of strangers; `xabl.safe_pickle` reads them.
+The records are pickles of strangers; `xabl.data.safe_pickle` reads them.
 """
 
 import functools
@@ -11,8 +11,7 @@ from pathlib import Path
 
 import lmdb
 
-from xabl import safe_pickle
-from xabl.atomic import new_directory
+from xabl.data import safe_pickle
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
     in_base64,
@@ -21,6 +20,7 @@ from xabl.data.regions.records import (
 )
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_directory
 
 _KEYS = b"keys"  # the entry that lists the others
 _FIRST_MAP_SIZE = 2**24

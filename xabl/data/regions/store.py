@@ -8,7 +8,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xabl.atomic import new_file
 from xabl.data.regions.hdf5_files import open_hdf5
 from xabl.data.regions.image_regions import (
     ImageRegions,
@@ -17,6 +16,7 @@ from xabl.data.regions.image_regions import (
 )
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 FORMAT = "xabl regions"
 VERSION = 1

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from xabl.atomic import new_file
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
     in_base64,
@@ -13,6 +12,7 @@ from xabl.data.regions.records import (
 )
 from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 COLUMNS = (
     "img_id",

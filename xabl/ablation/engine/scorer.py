@@ -12,14 +12,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from xabl.ablation.conditions import Direction
-from xabl.ablation.device_regions import (
+from xabl.ablation.engine.device_regions import (
     ImageToken,
     ProjectedStore,
     RegionBatch,
     region_input,
 )
-from xabl.ablation.losses import (
+from xabl.ablation.engine.losses import (
     SCORED_OBJECTIVES,
     RegionLabels,
     Scores,
@@ -30,6 +29,7 @@ from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import ProjectedRegions, Streams, TextInput
+from xabl.results.conditions import Direction
 from xabl.types import AnyArray, pytree
 
 Params = dict[str, Any]

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from xabl.ablation.conditions import Direction
+from xabl.ablation.engine.pair_scores import AblationScores, put_scores
 from xabl.ablation.plan import Plan
-from xabl.ablation.scores import AblationScores, put_scores
 from xabl.errors import UserError
+from xabl.results.conditions import Direction
 
 _RUN = "run.json"
 _SECONDS_BETWEEN_PARTS = 30.0

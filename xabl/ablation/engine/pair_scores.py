@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
-from xabl.ablation.conditions import Condition, Direction
 from xabl.ablation.plan import Plan
 from xabl.errors import UserError
+from xabl.results.conditions import Condition, Direction
 
 # Losses by direction, in the order of the published tables; what comes back of the
 # device may also hold predictions.

@@ -9,7 +9,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from xabl import safe_pickle
+from xabl.data import safe_pickle
 from xabl.errors import UserError
 
 _DTYPES = {

@@ -3,10 +3,10 @@
 import dataclasses
 from collections.abc import Sequence
 
-from xabl.ablation.conditions import Condition
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.published import NUM_EXAMPLES, SPLIT, PublishedRow
-from xabl.ablation.scores import LOSSES, AblationScores
+from xabl.ablation.engine.pair_scores import LOSSES, AblationScores
+from xabl.results.conditions import Condition
+from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
 
 # Column titles as in the published tables, in order; the last two only where scored.
 TITLES = {

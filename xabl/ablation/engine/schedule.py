@@ -20,10 +20,10 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Bool, Int, Int64
 
-from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.padding import ProgramLimits, Sizes, allotted_sizes
 from xabl.ablation.plan import Plan
-from xabl.ablation.sizes import ProgramLimits, Sizes, allotted_sizes
+from xabl.results.conditions import Direction
 
 # Word inputs of tables: a small part of the arithmetic, so a few sizes do.
 _WORD_TABLE_SIZES = 4

@@ -8,13 +8,13 @@ from typing import Any
 
 import jax
 
-from xabl.ablation import arithmetic
-from xabl.ablation.conditions import Direction
-from xabl.ablation.memory import return_freed
-from xabl.ablation.schedule import Shape, TableShape
-from xabl.ablation.scoring import Scorer
-from xabl.ablation.sizes import ProgramLimits
-from xabl.parallel import LocalDevices
+from xabl.ablation.engine import arithmetic
+from xabl.ablation.engine.memory import return_freed
+from xabl.ablation.engine.padding import ProgramLimits
+from xabl.ablation.engine.schedule import Shape, TableShape
+from xabl.ablation.engine.scorer import Scorer
+from xabl.results.conditions import Direction
+from xabl.support.devices import LocalDevices
 
 # What a device computes while one more program is compiled. On a CPU compiling takes
 # its cores (half a second of two); an accelerator waits for the host.

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation import overlap
-from xabl.ablation.conditions import Condition, Direction, Level
 from xabl.ablation.examples import PhraseExample
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import MAX_LENGTH
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import RegionInput, TextInput
+from xabl.results.conditions import Condition, Direction, Level
 
 BATCH_SIZE = 16
 

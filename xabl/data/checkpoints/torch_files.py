@@ -5,7 +5,7 @@ tensors, `data/<key>` holds each storage. Before, five pickles in a row (magic n
 protocol, system, the object, the storages' keys) and then the storages one after the
 other, each preceded by its number of elements. In both, the pickle refers to storages
 by persistent ids and calls a few functions of PyTorch that make tensors over them;
-`xabl.safe_pickle` puts descriptions in their place.
+`xabl.data.safe_pickle` puts descriptions in their place.
 """
 
 import zipfile
@@ -15,9 +15,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from checkpoints_conversion.tensors import Tensor, TensorFile
-from checkpoints_conversion.torch_pickle import Storage, View, load_description
-from xabl import safe_pickle
+from xabl.data import safe_pickle
+from xabl.data.checkpoints.tensors import Tensor, TensorFile
+from xabl.data.checkpoints.torch_pickle import Storage, View, load_description
 from xabl.errors import UserError
 
 WRAPPED_WEIGHTS = "model_state_dict"

@@ -6,11 +6,11 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, Shaped
 
-from xabl.ablation.conditions import Condition, Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.pair_scores import LOSSES, AblationScores
 from xabl.ablation.examples import PhraseExample
-from xabl.ablation.scores import LOSSES, AblationScores
 from xabl.data.word_pieces import WordPieces
+from xabl.results.conditions import Condition, Direction
 
 SCORES_SCHEMA = pa.schema(
     [

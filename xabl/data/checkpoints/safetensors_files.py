@@ -6,7 +6,7 @@ import ml_dtypes
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from checkpoints_conversion.tensors import Tensor, TensorFile
+from xabl.data.checkpoints.tensors import Tensor, TensorFile
 from xabl.errors import UserError
 
 _DTYPES = {

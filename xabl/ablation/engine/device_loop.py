@@ -14,30 +14,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation.conditions import Direction
-from xabl.ablation.device_regions import (
+from xabl.ablation.engine.device_regions import (
     ImageToken,
     RegionBatch,
     RegionStore,
 )
-from xabl.ablation.memory import choose_batch_size, choose_tables, free_bytes
-from xabl.ablation.plan import Plan
-from xabl.ablation.programs import Programs, program_limits
-from xabl.ablation.projection import projected_store
-from xabl.ablation.schedule import (
+from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
+from xabl.ablation.engine.pair_scores import (
+    AblationScores,
+    check_finite,
+    put_scores,
+    scored_pairs,
+)
+from xabl.ablation.engine.programs import Programs, program_limits
+from xabl.ablation.engine.projection import projected_store
+from xabl.ablation.engine.schedule import (
     EMPTY,
     Schedule,
     ScoreStep,
     TableSizes,
     TableStep,
 )
-from xabl.ablation.scores import (
-    AblationScores,
-    check_finite,
-    put_scores,
-    scored_pairs,
-)
-from xabl.ablation.scoring import (
+from xabl.ablation.engine.scorer import (
     LabelTable,
     MlmTargets,
     MrcTargets,
@@ -49,8 +47,10 @@ from xabl.ablation.scoring import (
     Tables,
     WordBatch,
 )
+from xabl.ablation.plan import Plan
 from xabl.models.config import ModelConfig
-from xabl.parallel import LocalDevices
+from xabl.results.conditions import Direction
+from xabl.support.devices import LocalDevices
 
 # Steps under way before the first one's results are waited for.
 _STEPS_AHEAD = 4

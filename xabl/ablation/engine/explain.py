@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from xabl.ablation import arithmetic
-from xabl.ablation.arithmetic import Lengths
-from xabl.ablation.evaluate import Evaluation
-from xabl.ablation.memory import pair_bytes, place_bytes, tree_bytes
-from xabl.ablation.schedule import Schedule, Shape, TableStep
-from xabl.ablation.summary import aligned
+from xabl.ablation.engine import arithmetic
+from xabl.ablation.engine.arithmetic import Lengths
+from xabl.ablation.engine.device_loop import Evaluation
+from xabl.ablation.engine.memory import pair_bytes, place_bytes, tree_bytes
+from xabl.ablation.engine.schedule import Schedule, Shape, TableStep
 from xabl.data.word_pieces import MAX_LENGTH
+from xabl.results.summary import aligned
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

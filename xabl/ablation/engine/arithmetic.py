@@ -8,9 +8,9 @@ more costs nothing.
 
 import dataclasses
 
-from xabl.ablation.conditions import Direction
-from xabl.ablation.scoring import Scorer, last_attention, scored_objective
+from xabl.ablation.engine.scorer import Scorer, last_attention, scored_objective
 from xabl.models.config import VISUAL_TARGET_SIZES, ModelConfig, RegionEmbedding
+from xabl.results.conditions import Direction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Int, Int64
 
-from xabl.ablation.conditions import Direction
+from xabl.results.conditions import Direction
 
 # Pairs of few targets and pairs of many are padded apart.
 _TARGET_SIZES = 2

@@ -7,10 +7,10 @@ import os
 import jax
 import numpy as np
 
+from xabl.ablation.engine.schedule import TableSizes
+from xabl.ablation.engine.scorer import Precision, Scorer
 from xabl.ablation.plan import Plan
-from xabl.ablation.schedule import TableSizes
-from xabl.ablation.scoring import Precision, Scorer
-from xabl.parallel import LocalDevices
+from xabl.support.devices import LocalDevices
 
 # Shares of the free memory for tables and for what a step computes; the rest is for
 # the compiler's own needs and for other programs.

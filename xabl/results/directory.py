@@ -16,9 +16,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xabl.ablation.kept_scores import KeptScores, differences
-from xabl.atomic import new_directory
+from xabl.ablation.engine.unfinished import KeptScores, differences
 from xabl.errors import UserError
+from xabl.support.atomic import new_directory
 
 _MANIFEST = "manifest.json"
 

@@ -16,10 +16,10 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from xabl.atomic import new_directory
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
+from xabl.support.atomic import new_directory
 
 _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "config.json",

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation.device_regions import ProjectedStore, RegionStore
+from xabl.ablation.engine.device_regions import ProjectedStore, RegionStore
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
-from xabl.parallel import LocalDevices
+from xabl.support.devices import LocalDevices
 
 # Images projected together: features of so many are on a device at a time.
 _IMAGES = 64
