@@ -18,7 +18,7 @@ from xabl.ablation.examples import (
     prepare_examples,
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
-from xabl.data.flickr30k_entities import AnnotatedImage, read_split
+from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
 from xabl.data.word_pieces import WordPieces
@@ -103,10 +103,11 @@ def read_inputs(
 
     on_error = skip if files.skip_bad_examples else None
     images = read_split(files.entities, files.split, on_error)
+    check_linked(images, files.entities)
     examples = prepare_examples(images, word_pieces)
     regions = None
     if not config.text_only:
-        regions = _regions(config, files, images, on_error)
+        regions = _regions(config, files, images, say, on_error)
         asked_kl = any(c.direction is Direction.LANG4VIS for c in conditions)
         if regions.cls_prob is None and asked_kl and scored_objective(config) != "3":
             say(
@@ -190,6 +191,7 @@ def _regions(
     config: ModelConfig,
     files: InputFiles,
     images: Sequence[AnnotatedImage],
+    say: Say,
     on_error: Callable[[str, UserError], None] | None,
 ) -> StackedRegions:
     """Regions of all images of the split: the average features need every one."""
@@ -200,7 +202,11 @@ def _regions(
         )
     with open_regions(files.regions) as source:
         check_feature_size(config, source.feature_size, str(files.regions))
-        return source.read_all([image.image_id for image in images], on_error)
+        sizes = {image.image_id: (image.width, image.height) for image in images}
+        regions = source.read_all(list(sizes), on_error, sizes)
+        if source.notice:
+            say(source.notice)
+        return regions
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

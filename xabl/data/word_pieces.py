@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from xabl.errors import UserError
+from xabl.support.files import read_text
 
 MAX_LENGTH = 38  # [CLS] and [SEP] included; what the published models evaluate with
 
@@ -95,15 +96,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         UserError: the file is missing, is not text, has an empty line, names a piece
             twice, or lacks one of BERT's five special tokens.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not a vocabulary: byte {error.start} is not UTF-8 text; expected "
-            "BERT's vocab.txt, one word piece a line"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    text = read_text(path, "BERT's vocab.txt, one word piece a line")
     # Not splitlines(): it would also break lines at characters that are pieces.
     pieces = text.removesuffix("\n").split("\n")
     first_line: dict[str, int] = {}
