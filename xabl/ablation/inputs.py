@@ -1,7 +1,6 @@
 """From files to a plan: everything an ablation reads, but for the parameters."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -33,6 +32,7 @@ from xabl.results.conditions import (
     all_conditions,
 )
 from xabl.results.manifest import entities_sha256, file_sha256
+from xabl.support.files import read_json
 
 Say = Callable[[str], None]
 
@@ -94,7 +94,9 @@ def read_inputs(
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
-    word_pieces = WordPieces(vocabulary)
+    word_pieces = WordPieces(vocabulary, config.do_lower_case)
+    if word_pieces.notice:
+        say(word_pieces.notice)
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -212,15 +214,11 @@ def _regions(
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:
     if path is None:
         return None
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--gold_labels={path}: cannot be read ({error})") from error
-    if not isinstance(labels, list) or len(labels) != count:
-        found = f"{len(labels)} of them" if isinstance(labels, list) else "no list"
+    labels = read_json(path, "a class or null for each example", list)
+    if len(labels) != count:
         raise UserError(
             f"--gold_labels={path}: expected a list with one class or null for each of "
-            f"the split's {count} examples, found {found}"
+            f"the split's {count} examples, found {len(labels)} of them"
         )
     for number, label in enumerate(labels):
         known = type(label) is int and 0 <= label < DETECTOR_CLASSES

@@ -11,6 +11,7 @@ from jaxtyping import Int32, Int64
 from xabl.errors import UserError
 from xabl.support.files import read_text
 
+_CAPITALS = 0.01  # share of pieces with capitals that no uncased vocabulary has
 MAX_LENGTH = 38  # [CLS] and [SEP] included; what the published models evaluate with
 
 
@@ -38,15 +39,20 @@ class EncodedCaption:
 
 
 class WordPieces:
-    """The uncased BERT tokenizer over a vocabulary file (one piece a line).
+    """BERT's tokenizer over a vocabulary file (one piece a line).
 
-    Lower-cases and strips accents. Pieces are matched to words by where their
+    Pieces are matched to words by where their
     characters stand, so that accents, [UNK], '#', hyphens and Chinese characters
     (a piece each) need no special care.
+
+    notice: None, or that the vocabulary is not one for text in this case, in a line.
     """
 
-    def __init__(self, vocabulary: Path | str):
+    def __init__(self, vocabulary: Path | str, lower_case: bool = True):
         """Reads the vocabulary.
+
+        Args:
+            lower_case: and strip accents, as uncased BERT does.
 
         Raises:
             UserError: names the file and the line of what makes it no vocabulary.
@@ -55,8 +61,9 @@ class WordPieces:
         from tokenizers import BertWordPieceTokenizer
 
         self._pieces = read_vocabulary(Path(vocabulary))
+        self.notice = _case_notice(self._pieces, lower_case, vocabulary)
         ids = {piece: index for index, piece in enumerate(self._pieces)}
-        self._tokenizer = BertWordPieceTokenizer(vocab=ids, lowercase=True)
+        self._tokenizer = BertWordPieceTokenizer(vocab=ids, lowercase=lower_case)
         self.pad_id = ids["[PAD]"]
         self.unk_id = ids["[UNK]"]
         self.cls_id = ids["[CLS]"]
@@ -87,6 +94,26 @@ class WordPieces:
     def tokens(self, token_ids: Iterable[SupportsIndex]) -> list[str]:
         """The pieces as they stand in the vocabulary, e.g. ["snow", "##board"]."""
         return [self._pieces[token_id] for token_id in token_ids]
+
+
+def _case_notice(
+    pieces: Sequence[str], lower_case: bool, vocabulary: Path | str
+) -> str | None:
+    """What to tell a user whose vocabulary is for text in another case, if it is."""
+    capitals = sum(
+        piece != piece.lower() for piece in pieces if not piece.startswith("[")
+    )
+    if lower_case and capitals > _CAPITALS * len(pieces):
+        return (
+            f"{vocabulary}: {capitals} pieces have capitals, which the model never "
+            "sees: it lower-cases text (do_lower_case in its configuration)"
+        )
+    if not lower_case and not capitals:
+        return (
+            f"{vocabulary}: no piece has a capital, but the model does not lower-case "
+            "text (do_lower_case): every word with a capital becomes [UNK]"
+        )
+    return None
 
 
 def read_vocabulary(path: Path) -> tuple[str, ...]:

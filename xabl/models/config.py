@@ -6,12 +6,12 @@ al., TACL 2021), so that a published file and a `ModelConfig` can be read side b
 
 import dataclasses
 import enum
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError
+from xabl.support.files import read_json
 
 
 class RegionEmbedding(enum.Enum):
@@ -56,24 +56,20 @@ VISUAL_TARGET_SIZES = {
 
 ACTIVATIONS = ("gelu", "relu", "swish", "tanh")
 
-# Legal in reference files and without effect on what is computed here.
+# Legal in reference files and of no effect here: heads of later tasks.
 _IGNORED_FIELDS = frozenset(
-    {
-        "bert_model",
-        "clf_hidden_size",
-        "do_lower_case",
-        "fixed_layers",
-        "max_boxes",
-        "model",
-        "objective",
-        "qa_num_answers",
-        "qa_task_weight",
-        "v_initializer_range",
-        "visualization",
-    }
+    {"bert_model", "clf_hidden_size", "model", "qa_num_answers", "qa_task_weight"}
 )
 # Legal with these values only: another value would compute something else.
-_FIXED_FIELDS = {"norm_embeddings": (False,), "pad_token_id": (0,)}
+_FIXED_FIELDS = {
+    "fixed_layers": ([],),
+    "max_boxes": (36,),
+    "norm_embeddings": (False,),
+    "objective": (1,),
+    "pad_token_id": (0,),
+    "v_initializer_range": (0.02,),
+    "visualization": (False,),
+}
 _OUT_OF_SCOPE_MODELS = ("roberta", "m3p", "uc2", "xlm")
 
 IntMap = tuple[tuple[int, int], ...]  # a hashable {sublayer: number}
@@ -93,6 +89,7 @@ class ModelConfig:
 
     name: str
     # Text stream
+    do_lower_case: bool = True  # and strip accents, before words become pieces
     vocab_size: int = 30522
     hidden_size: int = 768
     num_attention_heads: int = 12
@@ -222,17 +219,7 @@ class ModelConfig:
                 is out of scope, or sizes that do not fit together.
         """
         path = Path(path)
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise UserError(
-                f"{path}: not a configuration in JSON ({error}); expected a file such "
-                "as ctrl_uniter_base.json"
-            ) from error
-        if not isinstance(fields, dict):
-            raise UserError(f"{path}: expected a JSON object of configuration fields")
+        fields = read_json(path, "a configuration such as ctrl_uniter_base.json")
         name = "config" if path.stem == "config" else path.stem
         return cls.from_dict({"name": name, **fields}, source=str(path))
 
@@ -264,6 +251,14 @@ class ModelConfig:
                     "supported"
                 )
         values = {key: value for key, value in fields.items() if key in kinds}
+        bert = str(fields.get("bert_model", "")).lower()
+        if "cased" in bert:
+            lower = "uncased" in bert
+            if values.setdefault("do_lower_case", lower) is not lower:
+                raise UserError(
+                    f"{source}: bert_model is {fields['bert_model']!r}, but "
+                    f"do_lower_case is {values['do_lower_case']!r}; correct one of them"
+                )
         try:
             decoded = {
                 key: _decode(key, kinds[key], value) for key, value in values.items()

@@ -1,14 +1,17 @@
 """How every binary starts and ends: flags, clear errors, exit status."""
 
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from absl import app, flags, logging
 
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
 
 # What to install where a package is missing: the extras of setup.cfg, by the names
 # the packages are imported by. "" is what every binary needs.
@@ -30,9 +33,10 @@ EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names.sp
 def run(main: Callable[[], None]) -> None:
     """Parses the flags, runs `main` and exits.
 
-    Exit status: 0 when `main` returns, 1 for a `UserError` or a package that is not
-    installed (one message goes to standard error), 130 for Ctrl-C; anything else is a
-    bug and keeps its trace.
+    Exit status: 0 when `main` returns, 1 for a `UserError`, a package that is not
+    installed, or what the system refuses (one message goes to standard error), 130 for
+    Ctrl-C, 141 when nobody reads the output any more; anything else is a bug and keeps
+    its trace.
     """
 
     def guarded(argv: Sequence[str]) -> None:
@@ -49,9 +53,20 @@ def run(main: Callable[[], None]) -> None:
             logging.set_verbosity(logging.FATAL)
         try:
             main()
+            sys.stdout.flush()
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(1)
+            _fail(error)
+        except BrokenPipeError:
+            # Who read the output has gone (`| head`): nobody is left to be told. Python
+            # would try to write the rest once more at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except OSError as error:  # a file that cannot be entered, a disk that fails
+            _fail(from_system(error))
+        except RuntimeError as error:
+            if "Unable to initialize backend" not in str(error):
+                raise
+            _fail(no_platform(error))
         except ModuleNotFoundError as error:
             if error.name not in EXTRA_OF:
                 raise  # a module of our own, or one we do not know to be missing
@@ -67,6 +82,20 @@ def run(main: Callable[[], None]) -> None:
             sys.exit(INTERRUPTED)
 
     app.run(guarded, flags_parser=_parse_flags)
+
+
+def _fail(error: UserError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(1)
+
+
+def no_platform(error: RuntimeError) -> UserError:
+    """Says that JAX has no such platform as the user asked it for."""
+    asked = os.environ.get("JAX_PLATFORMS", "")
+    return UserError(
+        f"JAX_PLATFORMS={asked}: no such platform here "
+        f"({str(error).splitlines()[0][:200]}); unset it, or set it to cpu"
+    )
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:
