@@ -46,7 +46,7 @@ flags.mark_flags_as_required(["source", "output"])
 
 
 def main() -> None:
-    from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
+    from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
 
     print(
         build_corpus(

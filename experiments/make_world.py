@@ -68,8 +68,8 @@ _OVERWRITE = flags.DEFINE_bool("overwrite", False, "Replace an existing folder."
 def main() -> None:
     from tqdm import tqdm
 
-    from xabl.synthetic.make_world import make_world
-    from xabl.synthetic.settings import WorldSettings
+    from xabl.synthetic.world.files import make_world
+    from xabl.synthetic.world.settings import WorldSettings
 
     overlap = _REGION_OVERLAP.value
     tenth = max(1, _IMAGES.value // 10)

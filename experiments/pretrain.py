@@ -51,16 +51,16 @@ _HOST = flags.DEFINE_integer("host", None, "Which of them this is, from 0.")
 
 
 def main() -> None:
-    from xabl.pretraining import command
+    from xabl.pretraining import launch
     from xabl.pretraining.preemption import START_AGAIN
 
     hosts = None
     if _COORDINATOR.value is not None:
-        hosts = command.Hosts(
+        hosts = launch.Hosts(
             coordinator=_COORDINATOR.value, count=_HOSTS.value, this=_HOST.value
         )
-    finished = command.run(
-        command.Command(
+    finished = launch.run(
+        launch.Command(
             config=Path(_CONFIG.value),
             workdir=Path(_WORKDIR.value),
             overrides=tuple(_SET.value),

@@ -12,10 +12,10 @@ import pytest
 from tests.helpers import tiny_corpus
 from xabl.errors import UserError
 from xabl.models.presets import PRESETS
-from xabl.pretraining.corpus import Corpus
-from xabl.pretraining.examples import ExampleMaker
-from xabl.pretraining.input_config import InputConfig
-from xabl.pretraining.pipeline import Share, TrainingBatches, validation_batches
+from xabl.pretraining.corpus.reader import Corpus
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.inputs.example_maker import ExampleMaker
+from xabl.pretraining.inputs.pipeline import Share, TrainingBatches, validation_batches
 
 NUMBER = 15  # images, so 30 examples
 BATCH = 4  # 7 whole batches and 2 examples left over

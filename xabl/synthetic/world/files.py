@@ -11,12 +11,12 @@ from xabl.data.regions import hdf5_files, lmdb_files, store, tsv_files
 from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
 from xabl.support.atomic import new_directory
-from xabl.synthetic.captions import WorldCaption, draw_captions
-from xabl.synthetic.entities_files import annotated_line, annotation_xml
-from xabl.synthetic.images import World, WorldImage
-from xabl.synthetic.pictures import draw_picture
-from xabl.synthetic.settings import WorldSettings
-from xabl.synthetic.vocabulary import (
+from xabl.synthetic.world.captions import WorldCaption, draw_captions
+from xabl.synthetic.world.entities_files import annotated_line, annotation_xml
+from xabl.synthetic.world.images import World, WorldImage
+from xabl.synthetic.world.pictures import draw_picture
+from xabl.synthetic.world.settings import WorldSettings
+from xabl.synthetic.world.vocabulary import (
     COLOURS,
     SCENES,
     detector_class_names,

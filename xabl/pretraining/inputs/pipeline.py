@@ -15,8 +15,8 @@ from absl import flags
 from jaxtyping import Int64
 
 from xabl.errors import UserError
-from xabl.pretraining.batches import PretrainingBatch
-from xabl.pretraining.examples import ExampleMaker
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.example_maker import ExampleMaker
 
 _ENDLESS = 2**40  # batches; grain wants a length
 _VALIDATION_EPOCH = 2**32  # masks that no training epoch uses

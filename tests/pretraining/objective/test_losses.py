@@ -11,8 +11,8 @@ import pytest
 from tests.helpers import tiny_training
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
-from xabl.pretraining import forward, losses, negatives
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.objective import forward, losses, negatives
 
 ALL_TARGETS = tuple((str(target), 0.5 + target) for target in range(7))
 

@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Key
 
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import Streams
-from xabl.pretraining import losses, negatives
-from xabl.pretraining.batches import PretrainingBatch
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.objective import losses, negatives
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,10 +9,10 @@ from tests.helpers import tiny_corpus
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.presets import PRESETS
-from xabl.pretraining.corpus import Corpus
-from xabl.pretraining.corpus_builder import write_corpus
-from xabl.pretraining.examples import ExampleMaker
-from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining.corpus.reader import Corpus
+from xabl.pretraining.corpus.writer import write_corpus
+from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
+from xabl.pretraining.inputs.example_maker import ExampleMaker
 
 NUMBER = 40  # images; twice as many examples
 EVERYTHING = np.arange(2 * NUMBER)

@@ -3,7 +3,7 @@
 from xml.sax.saxutils import escape
 
 from xabl.data.flickr30k_entities import Caption
-from xabl.synthetic.images import WorldImage
+from xabl.synthetic.world.images import WorldImage
 
 
 def annotated_line(caption: Caption) -> str:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from xabl.synthetic.images import World, WorldImage
-from xabl.synthetic.vocabulary import COLOURS, PHRASE_TYPES, SCENES
+from xabl.synthetic.world.images import World, WorldImage
+from xabl.synthetic.world.vocabulary import COLOURS, PHRASE_TYPES, SCENES
 
 _RGB = tuple(COLOURS.values())
 # A phrase type's shape: corners as shares of the box, or "ellipse".

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from xabl.pretraining import masking
-from xabl.pretraining.draws import draw
-from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining.inputs import masking
+from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
+from xabl.pretraining.inputs.random_numbers import draw
 
 EXAMPLES = 100_000
 WORDS, BOXES = 6, 5

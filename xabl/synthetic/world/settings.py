@@ -3,7 +3,7 @@
 import dataclasses
 
 from xabl.errors import UserError
-from xabl.synthetic.vocabulary import MOST_CLASSES_PER_TYPE
+from xabl.synthetic.world.vocabulary import MOST_CLASSES_PER_TYPE
 
 NUM_REGIONS = 36  # an image, as the published models expect
 REGION_OVERLAPS = {"low": 2, "high": 5}

@@ -11,10 +11,10 @@ from xabl.data.regions.image_regions import (
     DETECTOR_CLASSES,
     ImageRegions,
 )
-from xabl.synthetic import boxes
-from xabl.synthetic.confusion import CATEGORIES, detected_categories
-from xabl.synthetic.settings import NUM_REGIONS, WorldSettings
-from xabl.synthetic.vocabulary import COLOURS, SCENES, ObjectClass, object_classes
+from xabl.synthetic.world import boxes
+from xabl.synthetic.world.confusion import CATEGORIES, detected_categories
+from xabl.synthetic.world.settings import NUM_REGIONS, WorldSettings
+from xabl.synthetic.world.vocabulary import COLOURS, SCENES, ObjectClass, object_classes
 
 BACKGROUND = -1  # in `WorldImage.region_objects`
 

@@ -18,14 +18,14 @@ from tests.helpers.golden_world import ENTITIES, golden_images
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import hdf5_files, lmdb_files, tsv_files
 from xabl.errors import UserError
-from xabl.pretraining import corpus_msgpack
-from xabl.pretraining.corpus import Corpus
-from xabl.pretraining.corpus_builder import CAPTIONS_FILE, write_corpus
-from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
-from xabl.synthetic.make_world import make_world
-from xabl.synthetic.settings import WorldSettings
+from xabl.pretraining.corpus import msgpack_lmdb
+from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+from xabl.pretraining.corpus.reader import Corpus
+from xabl.pretraining.corpus.writer import CAPTIONS_FILE, write_corpus
+from xabl.synthetic.world.files import make_world
+from xabl.synthetic.world.settings import WorldSettings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 IDS = [str(number) for number in range(5)]
 SIZES = {"has_attributes": True, "num_boxes": 4}
 
@@ -57,7 +57,7 @@ def packed(array):
     }
 
 
-def msgpack_record(regions, caption, fields=corpus_msgpack.FIELDS):
+def msgpack_record(regions, caption, fields=msgpack_lmdb.FIELDS):
     values = {
         "num_boxes": regions.num_boxes,
         "img_h": str(regions.img_h),  # both are met
@@ -182,7 +182,7 @@ def test_a_synthetic_world(tmp_path):
 
 
 @pytest.mark.parametrize("as_file", [False, True])
-@pytest.mark.parametrize("fields", [corpus_msgpack.FIELDS, corpus_msgpack.SHORT_FIELDS])
+@pytest.mark.parametrize("fields", [msgpack_lmdb.FIELDS, msgpack_lmdb.SHORT_FIELDS])
 def test_msgpack_lmdb(tmp_path, fields, as_file):
     records = [
         msgpack_record(regions, tiny_corpus.captions(regions.image_id)[0], fields)
@@ -192,7 +192,7 @@ def test_msgpack_lmdb(tmp_path, fields, as_file):
     before = sorted(tmp_path.rglob("*"))
     corpus, _ = build(tmp_path, source, None)
     assert_holds(corpus, images(), one_caption())
-    assert corpus.has_attributes == (fields is corpus_msgpack.FIELDS)
+    assert corpus.has_attributes == (fields is msgpack_lmdb.FIELDS)
     written = [path for path in tmp_path.rglob("*") if path not in before]
     assert all(path.is_relative_to(tmp_path / "corpus") for path in written)
 

@@ -7,12 +7,12 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
-from xabl.pretraining import masking
-from xabl.pretraining.batches import PretrainingBatch
-from xabl.pretraining.caption_pieces import CaptionPieces
-from xabl.pretraining.corpus import Corpus, CorpusImage
-from xabl.pretraining.draws import Draws, draw
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.corpus.reader import Corpus, CorpusImage
+from xabl.pretraining.inputs import masking
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.caption_pieces import CaptionPieces
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.inputs.random_numbers import Draws, draw
 
 _FEATURE_TARGETS = {"1", "2", "5"}
 _CLASS_TARGETS = {"3", "6"}

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from xabl.data.flickr30k_entities import Caption, Phrase
-from xabl.synthetic.images import Stream, World, WorldImage
-from xabl.synthetic.vocabulary import COLOURS, CONNECTIVES, SCENES
+from xabl.synthetic.world.images import Stream, World, WorldImage
+from xabl.synthetic.world.vocabulary import COLOURS, CONNECTIVES, SCENES
 
 CAPTIONS_PER_IMAGE = 5
 

@@ -13,23 +13,23 @@ from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert, parameter_shapes
-from xabl.pretraining import forward, losses
-from xabl.pretraining.batches import PretrainingBatch
+from xabl.pretraining.ablation_watch import AblationWatch
 from xabl.pretraining.configuration import PretrainingConfig
-from xabl.pretraining.corpus import Corpus
+from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.devices import Devices
-from xabl.pretraining.examples import ExampleMaker
 from xabl.pretraining.initial_values import (
     Initial,
     random_values,
     with_bert,
     with_model,
 )
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.example_maker import ExampleMaker
+from xabl.pretraining.inputs.pipeline import Share, TrainingBatches
+from xabl.pretraining.objective import forward, losses
 from xabl.pretraining.optimiser import is_decayed, optimiser
-from xabl.pretraining.pipeline import Share, TrainingBatches
 from xabl.pretraining.schedule import warmup_linear
 from xabl.pretraining.train_step import TrainState
-from xabl.pretraining.watch import AblationWatch
 from xabl.support import arithmetic
 
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from xabl.models.config import GlobalImage
-from xabl.pretraining.batches import PretrainingBatch
+from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.types import pytree
 
 NUM_NEGATIVES = 128

@@ -9,8 +9,8 @@ import math
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int32
 
-from xabl.pretraining.draws import Draws
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.inputs.random_numbers import Draws
 
 WORD_BECOMES_MASK, WORD_BECOMES_OTHER = 0.8, 0.1  # the rest stays as it is
 REGION_BECOMES_ZERO = 0.9

@@ -19,8 +19,8 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xabl.errors import UserError
 from xabl.models.config import Fusion, ModelConfig
-from xabl.pretraining.batches import PretrainingBatch
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.config import InputConfig
 from xabl.types import pytree
 
 MLM, ITM, REGIONS = "mlm", "itm", "regions_"

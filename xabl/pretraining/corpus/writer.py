@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, ImageRegions
 from xabl.errors import UserError
-from xabl.pretraining.corpus_sources import CaptionedImage
+from xabl.pretraining.corpus.sources import CaptionedImage
 from xabl.support.atomic import new_directory
 
 CAPTIONS_FILE = "captions.parquet"

@@ -13,8 +13,8 @@ import numpy as np
 
 from xabl.ablation.engine.device_loop import Request, ablate
 from xabl.ablation.inputs import InputFiles, read_inputs
-from xabl.pretraining import forward
 from xabl.pretraining.configuration import PretrainingConfig
+from xabl.pretraining.objective import forward
 from xabl.results.summary import summarise
 
 # The paper's main threshold; the curve over all of them is for the finished model.

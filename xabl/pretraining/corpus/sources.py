@@ -14,7 +14,7 @@ from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.errors import UserError
-from xabl.pretraining.corpus_msgpack import is_msgpack_lmdb, read_msgpack_lmdb
+from xabl.pretraining.corpus.msgpack_lmdb import is_msgpack_lmdb, read_msgpack_lmdb
 
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]

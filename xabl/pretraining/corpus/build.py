@@ -8,9 +8,9 @@ from tqdm import tqdm
 
 from xabl.data.flickr30k_entities import read_image_ids
 from xabl.errors import UserError
-from xabl.pretraining.corpus import Corpus
-from xabl.pretraining.corpus_builder import write_corpus
-from xabl.pretraining.corpus_sources import read_captioned_images
+from xabl.pretraining.corpus.reader import Corpus
+from xabl.pretraining.corpus.sources import read_captioned_images
+from xabl.pretraining.corpus.writer import write_corpus
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from xabl.ablation.run import use_compilation_cache
 from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
-from xabl.pretraining.corpus import Corpus
+from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.toy import toy
 from xabl.pretraining.train import pretrain
