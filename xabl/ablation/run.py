@@ -29,6 +29,7 @@ from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
 from xabl.results.published import published_row
 from xabl.results.summary import summarise, summary_text, summary_tsv
 from xabl.support import provenance
+from xabl.support.atomic import one_writer
 from xabl.support.devices import LocalDevices
 from xabl.support.progress import Progress
 
@@ -73,10 +74,15 @@ def run(options: RunOptions) -> None:
     Raises:
         UserError: bad input, or results that cannot be written.
     """
-    clock = _Clock()
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
+    with one_writer(results.path):
+        _run(options, results)
+
+
+def _run(options: RunOptions, results: ResultsDirectory) -> None:
+    clock = _Clock()
     kept = KeptScores(results.unfinished)
     devices = LocalDevices(options.devices)
     inputs, params = _read(options, devices)

@@ -24,6 +24,7 @@ _BRANCH, _LEAF, _OVERFLOW, _IS_META = 1, 2, 4, 8
 _LONG_VALUE, _SUBTREE, _DUPLICATES = 1, 2, 4
 _NO_PAGE = 2**64 - 1
 _PASSING = 0xC010  # flags of pages that are being worked on
+_CHECKED = 10**6  # entries that are counted when a file is opened: seconds
 _DEEPEST = 32  # levels; mdb.c's own limit
 _KEPT_PAGES = 1000  # in memory: every look-up begins with the same ones
 
@@ -35,7 +36,7 @@ class LmdbFile:
     """
 
     def __init__(self, path: Path):
-        """Opens it and reads its two first pages.
+        """Opens it and walks through its tree, unless that has millions of entries.
 
         Raises:
             UserError: no LMDB file, cut, or of a kind that is not read here.
@@ -113,6 +114,11 @@ class LmdbFile:
             )
         if flags:
             raise self._no_lmdb(f"a kind of tree ({flags:#x}) that no features have")
+        if self.entries <= _CHECKED and sum(1 for _ in self.keys()) != self.entries:
+            raise UserError(
+                f"{self.path}: data.mdb is damaged: it does not hold the "
+                f"{self.entries} entries it counts; fetch it again"
+            )
 
     def _meta(self, at: int) -> tuple[int, int, int, int, int, int]:
         """Transaction, page size, flags, entries, root, last page."""

@@ -294,8 +294,8 @@ def _converted(kind: Any, value: Any) -> Any:
         return tuple(sorted((int(key), int(number)) for key, number in value.items()))
     if kind == tuple[tuple[str, float], ...]:
         return tuple((str(key), float(weight)) for key, weight in value.items())
-    accepted = (int, float) if kind is float else kind
-    if kind in (int, float, bool, str) and not isinstance(value, accepted):
+    accepted = (int, float) if kind is float else (kind,)
+    if kind in (int, float, bool, str) and type(value) not in accepted:
         raise ValueError(f"expected {kind.__name__}, found {value!r}")
     return value
 

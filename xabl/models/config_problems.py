@@ -13,9 +13,9 @@ from xabl.models.config import (
 
 def config_problems(config: ModelConfig) -> Iterator[str]:
     """Yields what is wrong, one line each; nothing for a model that can be built."""
-    sizes = [key for key, value in vars(config).items() if isinstance(value, int)]
+    sizes = [key for key, value in vars(config).items() if type(value) is int]
     for key in sizes:
-        if key != "image_head_ln" and getattr(config, key) < 1:
+        if getattr(config, key) < 1:
             yield f"{key} is {getattr(config, key)}, it must be at least 1"
             return  # what follows divides by them
     attention, feed_forward = config.attention_sublayers, config.ff_sublayers

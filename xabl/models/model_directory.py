@@ -20,6 +20,7 @@ from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 from xabl.support.atomic import new_directory
+from xabl.support.devices import local_devices
 
 _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "config.json",
@@ -129,7 +130,7 @@ def load(
     config = load_config(directory)
     _check_files(directory)
     if sharding is None:
-        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        sharding = jax.sharding.SingleDeviceSharding(local_devices()[0])
     try:
         stored = ocp.metadata(directory / _PARAMS).metadata
         if stored is None:

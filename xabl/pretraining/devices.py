@@ -13,6 +13,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from xabl.errors import UserError
 from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.support.devices import local_devices
 
 AXIS = "devices"
 
@@ -28,8 +29,9 @@ class Devices:
         """All devices, or the first `limit` of them (one host only).
 
         Raises:
-            UserError: there are fewer.
+            UserError: there are fewer; or as `local_devices`.
         """
+        local_devices()  # the platform is there
         if limit is not None and not 1 <= limit <= jax.device_count():
             raise UserError(
                 f"--devices={limit}, but there are {jax.device_count()} devices here"

@@ -1,5 +1,6 @@
 """What `experiments.pretrain` runs: configuration, hosts, devices, then training."""
 
+import contextlib
 import dataclasses
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.toy import toy
 from xabl.pretraining.train import pretrain
+from xabl.support.atomic import one_writer
 from xabl.support.compilation_cache import use_compilation_cache
 
 
@@ -73,12 +75,12 @@ def run(command: Command) -> bool:
     use_compilation_cache()
     if command.hosts is not None:
         command.hosts.connect()
-    return pretrain(
-        config,
-        command.workdir,
-        devices=Devices.all(command.num_devices),
-        num_workers=command.num_workers,
-    )
+    devices = Devices.all(command.num_devices)
+    is_first = jax.process_index() == 0
+    with one_writer(command.workdir) if is_first else contextlib.nullcontext():
+        return pretrain(
+            config, command.workdir, devices=devices, num_workers=command.num_workers
+        )
 
 
 def resolve(command: Command) -> PretrainingConfig:

@@ -65,13 +65,21 @@ def _new(path: Path, overwrite: bool) -> Iterator[Path]:
             )
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove(temporary)
-        yield temporary
+        try:
+            yield temporary
+        except UserError as error:  # of a file inside, by the name it has for now
+            said = str(error)
+            if str(temporary) not in said:
+                raise
+            raise UserError(said.replace(str(temporary), str(path))) from error
     except OSError as error:
         if _is_elsewhere(error, path):  # something that was read meanwhile
             raise from_system(error) from error
+        cure = "choose another output"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, None):
+            cure += " or make room"
         raise UserError(
-            f"{path} cannot be written ({error.strerror or error}); choose another "
-            "output or make room"
+            f"{path} cannot be written ({error.strerror or error}); {cure}"
         ) from error
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to report
@@ -127,9 +135,11 @@ def one_writer(path: Path | str) -> Iterator[None]:
             raise UserError(
                 f"{path}: another process has just written there; try again"
             )
-        yield
-        # Before it is let go: one who opened it meanwhile locks a file without a name.
-        lock.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            # Before it is let go: who opened it meanwhile locks a file without a name.
+            lock.unlink(missing_ok=True)
     finally:
         os.close(file)
 

@@ -90,14 +90,6 @@ def run(
             sys.exit(PIPE_CLOSED)
         except OSError as error:  # a file that cannot be entered, a disk that fails
             fail(str(from_system(error)))
-        except RuntimeError as error:
-            if "Unable to initialize backend" not in str(error):
-                raise
-            platforms = os.environ.get("JAX_PLATFORMS", "")
-            fail(
-                f"JAX_PLATFORMS={platforms}: no such platform here "
-                f"({str(error).splitlines()[0][:200]}); unset it, or set it to cpu"
-            )
         except ModuleNotFoundError as error:
             if error.name not in EXTRA_OF:
                 raise  # a module of our own, or one we do not know to be missing
@@ -138,15 +130,6 @@ def show(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:  # into `head`, which has seen enough
         sys.stderr.close()
-
-
-def no_platform(error: RuntimeError) -> UserError:
-    """Says that JAX has no such platform as the user asked it for."""
-    asked = os.environ.get("JAX_PLATFORMS", "")
-    return UserError(
-        f"JAX_PLATFORMS={asked}: no such platform here "
-        f"({str(error).splitlines()[0][:200]}); unset it, or set it to cpu"
-    )
 
 
 def _parse_flags(argv: Sequence[str]) -> list[str]:

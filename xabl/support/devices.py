@@ -17,6 +17,22 @@ from xabl.errors import UserError
 _AXIS = "devices"
 
 
+def local_devices() -> list[jax.Device]:
+    """The devices of this process.
+
+    Raises:
+        UserError: the platform that JAX was told to use is not here.
+    """
+    try:
+        return jax.local_devices()
+    except (RuntimeError, AssertionError) as error:  # how JAX says so
+        why = str(error).splitlines()[:1] or ["it does not start"]
+        raise UserError(
+            f"JAX_PLATFORMS={jax.config.jax_platforms or ''}: JAX finds no such device "
+            f"here ({why[0][:200]}); unset it, or set it to cpu"
+        ) from error
+
+
 class LocalDevices:
     """Some or all devices of this process, used together."""
 
@@ -24,9 +40,9 @@ class LocalDevices:
         """Takes the first `count` local devices; all of them without it.
 
         Raises:
-            UserError: there are fewer.
+            UserError: there are fewer; or as `local_devices`.
         """
-        devices = jax.local_devices()
+        devices = local_devices()
         if count is not None and not 1 <= count <= len(devices):
             raise UserError(
                 f"--devices={count}: the {devices[0].platform} devices here number "

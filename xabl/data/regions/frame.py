@@ -29,8 +29,8 @@ def in_frame(image: ImageRegions, size: Size, source: str) -> ImageRegions:
         source: file, for the message.
 
     Returns:
-        The image itself if it has that size; boxes scaled if its size is that of the
-        same image resized.
+        The image itself if it has that size; with its boxes scaled if its size is that
+        of the same image resized.
 
     Raises:
         UserError: it is of another shape: another image, or a turned or cropped one.
@@ -44,7 +44,8 @@ def in_frame(image: ImageRegions, size: Size, source: str) -> ImageRegions:
             f"{image.img_w} x {image.img_h} pixels, the annotations those of one of "
             f"{width} x {height}; extract the regions from the annotated image"
         )
-    scale = np.array([width / image.img_w, height / image.img_h] * 2)
+    # Detectors scale both sides alike and then round them: the longer one tells best.
+    scale = max(width, height) / max(image.img_w, image.img_h)
     boxes = (image.boxes * scale).astype(np.float32)
     return dataclasses.replace(image, boxes=boxes, img_w=width, img_h=height)
 

@@ -67,22 +67,18 @@ class Hdf5Regions(VisitedRegions):
             raise self.missing_image(image_id)
         self._visit(image_id)
         name = self._groups[canonical_id(image_id)]
-        try:
+        with reading(self.path, image_id):
             group = self._file[name]
             if not isinstance(group, h5py.Group):
                 raise UserError(f"{self.path}: entry {image_id} is not a group")
             record = self._record(group, image_id)
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: image {image_id} cannot be read ({error}); the file is "
-                "damaged: fetch it again"
-            ) from error
         return regions_of_record(record, image_id, str(self.path))
 
     @functools.cached_property
     def _groups(self) -> dict[str, str]:
         """Names of the groups by canonical image id."""
-        return {canonical_id(name): name for name in self._file}
+        with reading(self.path):
+            return {canonical_id(name): name for name in self._file}
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
         record: dict[str, object] = dict(group.attrs)
@@ -106,12 +102,26 @@ def open_hdf5(path: Path) -> h5py.File:
         UserError: the file is cut, damaged or no HDF5 file.
     """
     scout.visit(path)
-    try:
+    with reading(path):
         return h5py.File(path, "r", locking=False)
-    except OSError as error:
+
+
+@contextlib.contextmanager
+def reading(path: Path, image_id: str | None = None) -> Iterator[None]:
+    """Whatever the library finds wrong with a file, as one kind of error.
+
+    Raises:
+        UserError: names the file, and the image if there is one.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file may show in any way
+        place = "" if image_id is None else f"image {image_id} "
         raise UserError(
-            f"{path}: cannot be read as HDF5 ({error}); the file is cut or damaged: "
-            "make or fetch it again"
+            f"{path}: {place}cannot be read as HDF5 ({str(error)[:200]}); the file is "
+            "cut or damaged: make or fetch it again"
         ) from error
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 
 from xabl.data.regions import store
-from xabl.data.regions.hdf5_files import Hdf5Regions, open_hdf5
+from xabl.data.regions.hdf5_files import Hdf5Regions, open_hdf5, reading
 from xabl.data.regions.lmdb_files import LmdbRegions
 from xabl.data.regions.source import RegionSource
 from xabl.data.regions.tsv_files import TsvRegions
@@ -58,7 +58,8 @@ def region_form(path: Path) -> type[RegionSource] | None:
         return LmdbRegions if (path / "data.mdb").is_file() else None
     if h5py.is_hdf5(path):
         with open_hdf5(path) as file:
-            is_store = file.attrs.get("format") == store.FORMAT
+            with reading(path):
+                is_store = file.attrs.get("format") == store.FORMAT
         return store.RegionStore if is_store else Hdf5Regions
     with open(path, "rb") as file:
         start = file.read(4096)

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xabl.data.regions.hdf5_files import VisitedRegions, new_hdf5
+from xabl.data.regions.hdf5_files import VisitedRegions, new_hdf5, reading
 from xabl.data.regions.image_regions import (
     ImageRegions,
     canonical_id,
@@ -54,25 +54,21 @@ class RegionStore(VisitedRegions):
 
     @functools.cached_property
     def image_ids(self) -> tuple[str, ...]:
-        try:
+        with reading(self.path):
             return tuple(self._file["image_ids"].asstr()[()])
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
-            raise self._damaged(error) from error
 
     @functools.cached_property
     def manifest(self) -> dict[str, object]:
-        try:
+        with reading(self.path):
             manifest = json.loads(self._file.attrs["manifest"])
             return {**manifest, "source": {**manifest["source"]}}
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise self._damaged(error) from error
 
     def read(self, image_id: str) -> ImageRegions:
         row = self._rows.get(canonical_id(image_id))
         if row is None:
             raise self.missing_image(image_id)
         self._visit(image_id)
-        try:
+        with reading(self.path, image_id):
             n, width, height = (int(self._file[name][row]) for name in _NUMBERS)
             arrays = {
                 name: self._file[name][row, :n] if name in self._file else None
@@ -82,23 +78,22 @@ class RegionStore(VisitedRegions):
                 image_id=canonical_id(image_id), img_w=width, img_h=height, **arrays
             )
             digest = self._file[_DIGESTS][row] if _DIGESTS in self._file else None
-        except (OSError, RuntimeError, TypeError, ValueError, IndexError) as error:
-            raise self._damaged(error, image_id) from error
-        if digest is not None and bytes(digest).hex() != image.sha256():
-            raise self._damaged("it is not what was imported", image_id)
+            if digest is not None and bytes(digest).hex() != image.sha256():
+                raise UserError(
+                    f"{self.path}: image {image_id} is not what was imported: the "
+                    "store is damaged; import it again"
+                )
         return image.validated(str(self.path), n)
-
-    def _damaged(self, why: object, image_id: str | None = None) -> UserError:
-        place = "" if image_id is None else f"image {image_id}: "
-        return UserError(
-            f"{self.path}: {place}the store is damaged ({why}); import it again"
-        )
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
         return {canonical_id(i): row for row, i in enumerate(self.image_ids)}
 
     def _check_layout(self) -> None:
+        with reading(self.path):
+            self._check_parts()
+
+    def _check_parts(self) -> None:
         if self._file.attrs.get("version") != VERSION:
             raise UserError(
                 f"{self.path}: a region store of version "
