@@ -15,7 +15,7 @@ word pieces (5.5 nats) to about 1.2.
 
 Command:
 
-  python -m experiments.pretrain --config=experiments/configs/synthetic_world.py \
+  python -m experiments.pretrain --config=synthetic_world \
       --workdir=/tmp/world/run --set=corpus=/tmp/world/corpus \
       --set=vocabulary=/tmp/world/vocab.txt
 
