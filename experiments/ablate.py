@@ -113,6 +113,7 @@ def main() -> None:
     from xabl.ablation.examples import VlBertPositions
     from xabl.ablation.inputs import InputFiles
     from xabl.results.conditions import Direction
+    from xabl.support.compilation_cache import use_compilation_cache
 
     files = InputFiles(
         model=Path(_MODEL.value),
@@ -153,7 +154,7 @@ def main() -> None:
         return
     if options.output is None:
         raise UserError("--output: give the results directory to write")
-    run.use_compilation_cache()
+    use_compilation_cache()
     run.run(options)
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from xabl.ablation.overlap import TARGET_THRESHOLD, coverage, iot, iou, target_region
+from xabl.ablation.overlap import TARGET_THRESHOLD, coverage, target_region
+from xabl.data.boxes import iot, iou
 from xabl.synthetic.world.images import BACKGROUND, World
 from xabl.synthetic.world.settings import WorldSettings
 

@@ -4,7 +4,6 @@ They show when a modality begins to be used: the gap between a loss without abla
 and the same loss with all regions (or all words) ablated opens during training.
 """
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from xabl.ablation.engine.device_loop import Request, ablate
 from xabl.ablation.inputs import InputFiles, read_inputs
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.objective import forward
-from xabl.results.summary import summarise
+from xabl.results.losses import columns_of
 
 # The paper's main threshold; the curve over all of them is for the finished model.
 _THRESHOLDS = (0.5,)
@@ -60,9 +59,10 @@ class AblationWatch:
         request = Request(
             config=inputs.config, params=params, plan=inputs.plan, store=inputs.store
         )
-        return {
-            f"{loss}/{row.condition.name}": bits
-            for row in summarise(ablate(request))
-            for loss, bits in row.bits.items()
-            if bits is not None and math.isfinite(bits)
+        scores = ablate(request)
+        means = {
+            f"{loss}/{condition.name}": scores.mean_bits(loss, condition)
+            for condition in inputs.plan.conditions
+            for loss in columns_of(condition.direction)
         }
+        return {name: bits for name, bits in means.items() if bits is not None}

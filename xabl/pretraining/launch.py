@@ -5,7 +5,6 @@ from pathlib import Path
 
 import jax
 
-from xabl.ablation.run import use_compilation_cache
 from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
@@ -13,6 +12,7 @@ from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.toy import toy
 from xabl.pretraining.train import pretrain
+from xabl.support.compilation_cache import use_compilation_cache
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -169,11 +169,3 @@ def test_slots_suffice():
     assert masking.target_slots(36, 1.0) == 36
     assert masking.target_slots(36, 0.0) == 1
     assert masking.target_slots(2, 0.5) == 2
-
-
-def test_locations_by_hand():
-    boxes = np.array([[[0, 10, 100, 30]]], np.float32)
-    five = masking.locations(boxes, np.array([200]), np.array([40]), 5)
-    np.testing.assert_allclose(five, [[[0, 0.25, 0.5, 0.75, 0.25]]])
-    four = masking.locations(boxes, np.array([200]), np.array([40]), 4)
-    np.testing.assert_allclose(four, five[..., :4])

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float32, Int32, Int64
 
+from xabl.data.boxes import WHOLE_IMAGE, relative_locations
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.pretraining.corpus.reader import Corpus, CorpusImage
@@ -208,8 +209,8 @@ class ExampleMaker:
         heights = np.array([image.img_h for image in images])
         num_rows = boxes.shape[1] + self._model.has_image_row
         placed = np.empty((len(images), num_rows, num_locs), np.float32)
-        placed[:] = np.array([0, 0, 1, 1, 1][:num_locs], np.float32)
-        placed[:, box_rows] = masking.locations(boxes, widths, heights, num_locs)
+        placed[:] = np.array(WHOLE_IMAGE[:num_locs], np.float32)
+        placed[:, box_rows] = relative_locations(boxes, widths, heights, num_locs)
         return placed
 
     def _region_targets(

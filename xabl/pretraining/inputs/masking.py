@@ -7,8 +7,9 @@ Everything is a function of arrays and of `Draws`; a batch at a time.
 import math
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int32
 
+from xabl.data.boxes import iot, iou
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.inputs.random_numbers import Draws
 
@@ -93,7 +94,7 @@ def overlapped(
     """Regions that a target overlaps by more than the threshold.
 
     Args:
-        boxes: pixels, both corners inside (every side is counted +1).
+        boxes: as in `data.boxes`.
         measure: of target i and region j: "iou", or "iot": intersection / area(j).
 
     Returns:
@@ -104,15 +105,10 @@ def overlapped(
     if len(example):
         others = boxes[example]  # one row a target: all boxes of its image
         own = boxes[example, target][:, None]
-        low = np.maximum(others[..., :2], own[..., :2])
-        high = np.minimum(others[..., 2:], own[..., 2:])
-        sides = np.maximum(high - low + 1, 0)
-        shared = sides[..., 0] * sides[..., 1]
-        area = _areas(others)
         if measure == "iou":
-            overlap = shared / (area + _areas(own) - shared)
+            overlap = iou(others, own)[..., 0]
         else:
-            overlap = shared / area
+            overlap = iot(own, others)[..., 0, :]
         exceeds = overlap > threshold
         exceeds[np.arange(len(target)), target] = False
         starts = np.flatnonzero(np.diff(example, prepend=-1))
@@ -143,23 +139,3 @@ def ablated(
             applies = draws.ablation_applies[:, number] < ablation.probability
             taken |= applies[:, None] & (positions[:, number] < ablation.share)
     return taken
-
-
-def locations(
-    boxes: Float32[np.ndarray, "batch boxes 4"],
-    widths: Int[np.ndarray, " batch"],
-    heights: Int[np.ndarray, " batch"],
-    num_locs: int,
-) -> Float32[np.ndarray, "batch boxes locations"]:
-    """x1, y1, x2, y2 relative to the image and, for 5 numbers, the area's share."""
-    sizes = np.stack([widths, heights, widths, heights], axis=-1).astype(np.float32)
-    relative = boxes / sizes[:, None]
-    if num_locs == 4:
-        return relative
-    sides = boxes[..., 2:] - boxes[..., :2]
-    area = sides[..., 0] * sides[..., 1] / (sizes[:, :1] * sizes[:, 1:2])
-    return np.concatenate([relative, area[..., None]], axis=-1)
-
-
-def _areas(boxes: Float[np.ndarray, "*_ 4"]) -> Float[np.ndarray, "*_"]:
-    return (boxes[..., 2] - boxes[..., 0] + 1) * (boxes[..., 3] - boxes[..., 1] + 1)

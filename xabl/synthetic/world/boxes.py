@@ -7,7 +7,7 @@ above each overlap threshold as the published regions have for the published phr
 import numpy as np
 from jaxtyping import Float, Float64
 
-from xabl.ablation.overlap import iot, iou
+from xabl.data.boxes import iot, iou
 
 IMAGE_SIZES = ((500, 375), (500, 333), (375, 500), (500, 400))  # width, height
 
