@@ -46,23 +46,20 @@ flags.mark_flags_as_required(["source", "output"])
 
 
 def main() -> None:
-    from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+    from xabl.pretraining.corpus.writer import build_corpus
 
-    print(
-        build_corpus(
-            CorpusRequest(
-                source=Path(_SOURCE.value),
-                captions=Path(_CAPTIONS.value) if _CAPTIONS.value else None,
-                output=Path(_OUTPUT.value),
-                split=_SPLIT.value,
-                image_ids=Path(_IMAGE_IDS.value) if _IMAGE_IDS.value else None,
-                limit=_LIMIT.value,
-                num_boxes=_BOXES.value,
-                skip_bad_rows=_SKIP_BAD_ROWS.value,
-                overwrite=_OVERWRITE.value,
-            )
-        )
+    said = build_corpus(
+        Path(_SOURCE.value),
+        Path(_CAPTIONS.value) if _CAPTIONS.value else None,
+        Path(_OUTPUT.value),
+        _SPLIT.value,
+        image_ids=Path(_IMAGE_IDS.value) if _IMAGE_IDS.value else None,
+        limit=_LIMIT.value,
+        num_boxes=_BOXES.value,
+        skip_bad_rows=_SKIP_BAD_ROWS.value,
+        overwrite=_OVERWRITE.value,
     )
+    print(said)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,19 @@
 r"""Pretrains a model, or goes on with a run that was interrupted.
 
---config is one of experiments/configs/*.py, or a file like them; --set changes any of
-its fields. Everything is written into --workdir: checkpoints, metrics.jsonl,
-TensorBoard events, and the model (workdir/model, and after every epoch
-workdir/epochs/<n>) as a directory that experiments.ablate takes.
+--config names a published run (xabl/pretraining/configs; a wrong name lists them) or a
+Python file like those; --set changes any of its fields. Everything is written into
+--workdir: checkpoints, metrics.jsonl, TensorBoard events, and the model (workdir/model,
+and after every epoch workdir/epochs/<n>) as a directory that experiments.ablate takes.
 
 Killed at any moment and started again with the same command, a run ends with the same
 parameters. SIGTERM saves first; the exit status is then 75, "start me again".
 
 Examples:
 
-  python -m experiments.pretrain --config=experiments/configs/ctrl_uniter_base.py \
+  python -m experiments.pretrain --config=ctrl_uniter_base \
     --workdir=runs/uniter --set=corpus=corpora/cc --set=vocabulary=bert/vocab.txt \
     --set=initial.bert=models/bert_base
-  python -m experiments.pretrain --config=experiments/configs/ctrl_lxmert.py --toy \
+  python -m experiments.pretrain --config=ctrl_lxmert --toy \
     --workdir=/tmp/toy --set=corpus=corpora/world --set=vocabulary=world/vocab.txt
 """
 
@@ -25,7 +25,10 @@ from absl import flags
 from xabl.support import binary
 
 _CONFIG = flags.DEFINE_string(
-    "config", None, "Python file that defines `config`.", required=True
+    "config",
+    None,
+    "Name of a published run, or a Python file that defines `config`.",
+    required=True,
 )
 _WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 _SET = flags.DEFINE_multi_string(
@@ -52,7 +55,6 @@ _HOST = flags.DEFINE_integer("host", None, "Which of them this is, from 0.")
 
 def main() -> None:
     from xabl.pretraining import launch
-    from xabl.pretraining.preemption import START_AGAIN
 
     hosts = None
     if _COORDINATOR.value is not None:
@@ -60,18 +62,14 @@ def main() -> None:
             coordinator=_COORDINATOR.value, count=_HOSTS.value, this=_HOST.value
         )
     finished = launch.run(
-        launch.Command(
-            config=Path(_CONFIG.value),
-            workdir=Path(_WORKDIR.value),
-            overrides=tuple(_SET.value),
-            is_toy=_TOY.value,
-            num_devices=_DEVICES.value,
-            num_workers=_WORKERS.value,
-            hosts=hosts,
-        )
+        launch.resolve(_CONFIG.value, _SET.value, is_toy=_TOY.value),
+        Path(_WORKDIR.value),
+        num_devices=_DEVICES.value,
+        num_workers=_WORKERS.value,
+        hosts=hosts,
     )
     if not finished:
-        sys.exit(START_AGAIN)
+        sys.exit(launch.START_AGAIN)
 
 
 if __name__ == "__main__":

@@ -19,11 +19,11 @@ from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+from xabl.pretraining.corpus.writer import build_corpus
 from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
+from xabl.pretraining.small_models import small_uniter, small_vilbert
 from xabl.pretraining.train import pretrain
-from xabl.synthetic.small_models import small_uniter, small_vilbert
 from xabl.synthetic.world.files import ENTITIES, REGION_FILES, make_world
 from xabl.synthetic.world.settings import WorldSettings
 
@@ -146,14 +146,14 @@ def make_small_world(trial: Trial, root: Path) -> None:
         folders.world.parent.mkdir(parents=True, exist_ok=True)
         make_world(folders.world, trial.world.settings, pictures=trial.world.pictures)
     if not (folders.corpus / _TRAIN).exists():
-        request = CorpusRequest(
-            source=folders.regions,
-            captions=folders.entities,
-            output=folders.corpus,
-            split=_TRAIN,
+        said = build_corpus(
+            folders.regions,
+            folders.entities,
+            folders.corpus,
+            _TRAIN,
             image_ids=folders.entities / "train.txt",
         )
-        print(build_corpus(request), flush=True)
+        print(said, flush=True)
 
 
 def run_trial(trial: Trial, root: Path) -> None:

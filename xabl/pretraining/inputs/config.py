@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from xabl.errors import UserError
+from xabl.errors import UserError, check_choice, check_range
 
 NO_OVERLAP = 2.0  # an overlap threshold nothing exceeds ("none" in the study)
 
@@ -58,9 +58,11 @@ class InputConfig:
     ablations: tuple[TrainingAblation, ...] = ()
 
     def __post_init__(self) -> None:
-        _choice("objective", self.objective, (0, 1, 2))
-        _choice("overlap_measure", self.overlap_measure, ("iou", "iot"))
-        _choice("overlap_masking", self.overlap_masking, ("published", "zero_features"))
+        check_choice("objective", self.objective, (0, 1, 2))
+        check_choice("overlap_measure", self.overlap_measure, ("iou", "iot"))
+        check_choice(
+            "overlap_masking", self.overlap_masking, ("published", "zero_features")
+        )
         if self.max_words < 3:
             raise UserError(
                 f"max_words is {self.max_words}: [CLS], one word piece and [SEP] need 3"
@@ -70,19 +72,9 @@ class InputConfig:
                 f"overlap_threshold is {self.overlap_threshold}: expected 0 ... 1, or "
                 f"{NO_OVERLAP} for none"
             )
-        _probability("word_rate", self.word_rate)
-        _probability("region_rate", self.region_rate)
+        check_range("word_rate", self.word_rate, 0, 1)
+        check_range("region_rate", self.region_rate, 0, 1)
         for ablation in self.ablations:
-            _choice("ablations: modality", ablation.modality, ("words", "regions"))
-            _probability("ablations: probability", ablation.probability)
-            _probability("ablations: share", ablation.share)
-
-
-def _choice(name: str, value: object, allowed: tuple) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is {value!r}, expected one of {allowed}")
-
-
-def _probability(name: str, value: float) -> None:
-    if not 0 <= value <= 1:
-        raise UserError(f"{name} is {value}, expected a probability 0 ... 1")
+            check_choice("ablations: modality", ablation.modality, ("words", "regions"))
+            check_range("ablations: probability", ablation.probability, 0, 1)
+            check_range("ablations: share", ablation.share, 0, 1)

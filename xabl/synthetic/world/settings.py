@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from xabl.errors import UserError
+from xabl.errors import check_choice, check_range
 from xabl.synthetic.world.vocabulary import MOST_CLASSES_PER_TYPE
 
 NUM_REGIONS = 36  # an image, as the published models expect
@@ -49,17 +49,19 @@ class WorldSettings:
     classes_per_type: int = MOST_CLASSES_PER_TYPE
 
     def __post_init__(self) -> None:
-        _choice("label_noise", self.label_noise, LABEL_NOISES)
-        _choice("surviving_leaks", self.surviving_leaks, SURVIVING_LEAKS)
+        check_choice("label_noise", self.label_noise, LABEL_NOISES)
+        check_choice("surviving_leaks", self.surviving_leaks, SURVIVING_LEAKS)
         if not isinstance(self.region_overlap, int):
-            _choice("region_overlap", self.region_overlap, (*REGION_OVERLAPS, "1 to 5"))
-        _range("region_overlap", self.views_per_box, 1, 5)
-        _range("seed", self.seed, 0, 2**32 - 1)
-        _range("vision_to_language", self.vision_to_language, 0, 1)
-        _range("feature_size", self.feature_size, 16, 2**14)
-        _range("classes_per_type", self.classes_per_type, 2, MOST_CLASSES_PER_TYPE)
+            check_choice(
+                "region_overlap", self.region_overlap, (*REGION_OVERLAPS, "1 to 5")
+            )
+        check_range("region_overlap", self.views_per_box, 1, 5)
+        check_range("seed", self.seed, 0, 2**32 - 1)
+        check_range("vision_to_language", self.vision_to_language, 0, 1)
+        check_range("feature_size", self.feature_size, 16, 2**14)
+        check_range("classes_per_type", self.classes_per_type, 2, MOST_CLASSES_PER_TYPE)
         for split, images in self.images_of_split.items():
-            _range(f"{split}_images", images, 1, 10**6)
+            check_range(f"{split}_images", images, 1, 10**6)
 
     @property
     def images_of_split(self) -> dict[str, int]:
@@ -86,13 +88,3 @@ class WorldSettings:
     def context(self) -> bool:
         """Whether the scene tells which classes to expect."""
         return self.surviving_leaks in ("context", "both")
-
-
-def _choice(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is {value!r}, expected one of {', '.join(allowed)}")
-
-
-def _range(name: str, value: int | float, lowest: int, highest: int) -> None:
-    if not lowest <= value <= highest:
-        raise UserError(f"{name} is {value}, expected {lowest} to {highest}")
