@@ -52,7 +52,7 @@ def test_all_hypotheses_have_their_run():
 def test_every_run_states_what_to_expect_and_its_command(name):
     module = importlib.import_module(f"{configs.__name__}.{name}")
     assert "\nExpected" in module.__doc__ or "Expected in" in module.__doc__
-    assert f"experiments.pretrain --config={name} " in module.__doc__
+    assert f"xabl pretrain --config={name} " in module.__doc__
     assert configuration.load(name).name.replace("-", "_") == name
 
 

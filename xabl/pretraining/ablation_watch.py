@@ -23,7 +23,7 @@ _THRESHOLDS = (0.5,)
 class AblationWatch:
     """A few phrases and all conditions but the thresholds other than 0.5.
 
-    What is scored is what `experiments.ablate` scores with `--limit`, in float32.
+    What is scored is what `xabl ablate` scores with `--limit`, in float32.
     """
 
     def __init__(self, config: PretrainingConfig):

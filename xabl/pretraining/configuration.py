@@ -78,7 +78,7 @@ class AblationDuringTraining:
 class PretrainingConfig:
     """One run. Defaults are the controlled models' (Bugliarello et al., TACL 2021).
 
-    corpus: folder written by experiments.build_corpus.
+    corpus: folder written by xabl corpus.
     train_split, valid_split: its splits; without a `valid_split` nothing is validated.
     vocabulary: the word pieces (vocab.txt).
     epochs, steps: length; `steps` overrides where it is given.

@@ -5,7 +5,7 @@ finished is kept. A folder of trials holds:
 
     worlds/<name>/world, worlds/<name>/corpus: shared by the trials on it;
     runs/<trial>: pretraining;
-    results/<trial>: what experiments.ablate writes.
+    results/<trial>: what xabl ablate writes.
 """
 
 import dataclasses

@@ -13,7 +13,7 @@ ablated.
 
 Command:
 
-  python -m experiments.pretrain --config=ctrl_vl_bert_base \
+  xabl pretrain --config=ctrl_vl_bert_base \
       --workdir=runs/ctrl_vl_bert_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt \
       --set=seed=89

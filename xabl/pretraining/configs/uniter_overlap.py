@@ -20,7 +20,7 @@ As published, the threshold changes [IMG] alone, and overlapping regions stay vi
 
 Command, for the row before the last:
 
-  python -m experiments.pretrain --config=uniter_overlap \
+  xabl pretrain --config=uniter_overlap \
       --set=inputs.overlap_threshold=0.6 --set=inputs.overlap_measure=iot \
       --workdir=runs/uniter_overlap_iot_06 --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt \

@@ -8,7 +8,7 @@ parameter count is 239,023,229.
 
 Command:
 
-  python -m experiments.pretrain --config=vilbert_base \
+  xabl pretrain --config=vilbert_base \
       --workdir=runs/vilbert_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

@@ -9,7 +9,7 @@ ablated.
 
 Command:
 
-  python -m experiments.pretrain --config=vilbert_rnd_vl \
+  xabl pretrain --config=vilbert_rnd_vl \
       --workdir=runs/vilbert_rnd_vl --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

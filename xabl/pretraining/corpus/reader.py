@@ -48,7 +48,7 @@ class Corpus:
     """
 
     def __init__(self, directory: Path | str, split: str, cache_bytes: int = 2**30):
-        """Opens a corpus that `experiments.build_corpus` has written.
+        """Opens a corpus that `xabl corpus` has written.
 
         Raises:
             UserError: there is no such corpus or split, or a part of it is missing.
@@ -69,7 +69,7 @@ class Corpus:
         except (OSError, ValueError, RuntimeError, pyarrow.ArrowException) as error:
             raise UserError(
                 f"{folder}: a part of the corpus is missing or damaged ({error}); "
-                "build it again with experiments.build_corpus"
+                "build it again with xabl corpus"
             ) from error
         self.metadata = dict(builder.info.metadata or {})
         self._features = builder.info.features
@@ -79,7 +79,7 @@ class Corpus:
             raise UserError(
                 f"{folder}: a part of the corpus is missing: metadata.json and the "
                 "records do not agree on the number of images; build it again with "
-                "experiments.build_corpus"
+                "xabl corpus"
             )
 
     def __len__(self) -> int:
@@ -132,7 +132,7 @@ class Corpus:
         except Exception as error:  # the reader does not document what it raises
             raise UserError(
                 f"{self.directory / self.split}: image number {record} cannot be read "
-                f"({error}); build the corpus again with experiments.build_corpus"
+                f"({error}); build the corpus again with xabl corpus"
             ) from error
         names = (field.name for field in dataclasses.fields(CorpusImage))
         values = {name: fields.get(name) for name in names}
@@ -157,7 +157,4 @@ def _not_there(directory: Path, split: str) -> str:
     splits = sorted(path.parent.name for path in directory.glob("*/dataset_info.json"))
     if splits:
         return f"{directory} has no split {split!r}; it has {', '.join(splits)}"
-    return (
-        f"{directory} is no corpus; build one with python -m experiments.build_corpus "
-        f"--output={directory}"
-    )
+    return f"{directory} is no corpus; build one with xabl corpus --output={directory}"

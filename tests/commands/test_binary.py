@@ -14,7 +14,7 @@ from xabl.support.binary import EXTRA_OF
 MISSING = """
 import runpy, sys
 sys.modules[sys.argv.pop(1)] = None  # as if it were not installed
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+runpy.run_module("xabl", run_name="__main__", alter_sys=True)
 """
 
 FAILING = """
@@ -37,19 +37,19 @@ def python(code, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("package", "binary", "arguments", "cure"),
+    ("package", "command", "arguments", "cure"),
     [
-        ("pandas", "figures", ["--results=x", "--output=y"], ".[analysis]"),
-        ("optax", "pretrain", ["--config=x", "--workdir=y"], ".[pretraining]"),
-        ("lmdb", "import_regions", ["--source=x", "--image_ids=y", "--output=z"], "."),
+        ("pandas", "figures", ["--results=x", "--output=y"], "xabl[analysis]"),
+        ("optax", "pretrain", ["--config=x", "--workdir=y"], "xabl[pretraining]"),
+        ("lmdb", "import", ["--source=x", "--image_ids=y", "--output=z"], "xabl"),
     ],
 )
-def test_a_missing_package_is_one_line_with_the_cure(package, binary, arguments, cure):
-    done = python(MISSING, package, f"experiments.{binary}", *arguments)
+def test_a_missing_package_is_one_line_with_the_cure(package, command, arguments, cure):
+    done = python(MISSING, package, command, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"error: the package {package} is not installed; install what this needs "
-        f"with: pip install -e '{cure}'\n"
+        f"with: pip install '{cure}'\n"
     )
 
 
