@@ -11,7 +11,7 @@ from xabl.data.regions.image_regions import (
     DETECTOR_CLASSES,
     ImageRegions,
 )
-from xabl.synthetic.world import boxes
+from xabl.synthetic.world import placement
 from xabl.synthetic.world.confusion import CATEGORIES, detected_categories
 from xabl.synthetic.world.settings import NUM_REGIONS, WorldSettings
 from xabl.synthetic.world.vocabulary import COLOURS, SCENES, ObjectClass, object_classes
@@ -115,7 +115,7 @@ class World:
     def image(self, number: int) -> WorldImage:
         """The content of an image and the places of its regions."""
         rng = self.random(Stream.CONTENT, number)
-        size = boxes.IMAGE_SIZES[rng.integers(len(boxes.IMAGE_SIZES))]
+        size = placement.IMAGE_SIZES[rng.integers(len(placement.IMAGE_SIZES))]
         scene = int(rng.integers(len(SCENES)))
         kinds = self._draw_kinds(rng, scene)
         objects = self._draw_objects(rng, kinds, size, first_chain=100 * (number + 1))
@@ -203,7 +203,7 @@ class World:
         for index in range(len(kinds)):
             is_pair = rng.random() < _PAIR_RATE
             counts[index] += is_pair and counts.sum() < _MOST_BOXES
-        places = boxes.draw_object_boxes(rng, int(counts.sum()), size)
+        places = placement.draw_object_boxes(rng, int(counts.sum()), size)
         places = np.split(places, np.cumsum(counts)[:-1])
         objects = []
         for index, kind in enumerate(kinds):
@@ -234,14 +234,14 @@ class World:
             others = np.delete(all_boxes, index, axis=0)
             place = (all_boxes[index], others, size)
             for share, draw, count in (
-                (1.0, boxes.draw_views, self.settings.views_per_box),
-                (_PART_SHARE, boxes.draw_parts, self.settings.parts_per_box),
+                (1.0, placement.draw_views, self.settings.views_per_box),
+                (_PART_SHARE, placement.draw_parts, self.settings.parts_per_box),
             ):
                 placed.append(draw(rng, count, *place))
                 shown += [owner] * count
                 shares += [share] * count
         rest = NUM_REGIONS - len(shown)
-        placed.append(boxes.draw_background(rng, rest, all_boxes, size))
+        placed.append(placement.draw_background(rng, rest, all_boxes, size))
         order = rng.permutation(NUM_REGIONS)
         return (
             np.vstack(placed)[order],
