@@ -26,10 +26,10 @@ from xabl.pretraining.optimiser import OptimiserConfig
 class InitialValues:
     """Where the parameters come from before the first update.
 
-    scheme: of the parameters that come from nowhere else: "published" (what the
-        reference did, N(0, 1) tables included) or "uniform" (BERT's rule everywhere).
+    scheme: random values of the parameters without another source: "published" (as in
+        the reference, N(0, 1) tables included) or "uniform" (BERT's rule everywhere).
     bert: model directory of a text-only BERT, for the text side.
-    model: model directory with any of the parameters; excludes `bert`.
+    model: model directory with any of the parameters; not together with `bert`.
     feed_forward: "matching", or "published": how the released code loaded `model`, its
         feed-forward sublayers shuffled (see `initial_values`).
     """
@@ -46,8 +46,7 @@ class InitialValues:
         )
         if self.bert is not None and self.model is not None:
             raise UserError(
-                "initial.bert and initial.model are both given; parameters start from "
-                "one of them"
+                "initial.bert and initial.model are both given; give one of them"
             )
 
 
@@ -78,21 +77,29 @@ class AblationDuringTraining:
 class PretrainingConfig:
     """One run. Defaults are the controlled models' (Bugliarello et al., TACL 2021).
 
-    corpus: folder written by xabl corpus.
-    train_split, valid_split: its splits; without a `valid_split` nothing is validated.
+    name: of the run, in reports.
+    model: its architecture.
+    inputs: how examples are masked.
+    optimiser: learning rate and arithmetic.
+    initial: where parameters start.
+    ablation: what is scored under ablation while training; nothing by default.
+    corpus: folder that `xabl corpus` wrote.
+    train_split: split of the corpus to train on.
+    valid_split: split to validate on after each epoch; None validates nothing.
     vocabulary: the word pieces (vocab.txt).
-    epochs, steps: length; `steps` overrides where it is given.
-    batch_size: examples an update, over all devices and hosts.
-    accumulation: parts a device computes its share of the batch in, to save memory.
-    frozen: regular expressions; parameters whose path matches one stay as they are.
+    epochs: length of the run, without `steps`.
+    steps: length of the run in updates; None: `epochs`.
+    batch_size: examples of an update, over all devices and hosts.
+    accumulation: parts in which a device computes its share of a batch, to save memory.
+    seed: of initial values, order, masks and dropout.
+    frozen: regular expressions; parameters whose path matches one are not updated.
     compute: "float32", or "bfloat16" (parameters and losses stay float32).
-    precision: of float32 matrix products, "default" is the device's fastest.
-    rematerialise: compute hidden states twice to store fewer.
-    checkpoint_every: updates between checkpoints, besides one after every epoch.
-    keep_last: checkpoints kept, besides those of the epochs.
-    keep_epochs: whether the epochs' checkpoints are kept.
+    precision: of float32 matrix products; "default" is the device's fastest.
+    rematerialise: computes hidden states twice, to store fewer.
+    checkpoint_every: updates between checkpoints; there is one after every epoch, too.
+    keep_last: number of newest checkpoints to keep.
+    keep_epochs: keeps the checkpoint and the model of every epoch.
     report_every: updates between reports of the losses.
-    ablation: what is scored under ablation while training, nothing by default.
     """
 
     name: str
@@ -258,7 +265,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
         return str(value)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    # True is an int to Python, but never a number to the reader of a command.
+    # To Python True is an int, to the reader of a command it is not a number.
     fits = [k for k in allowed if isinstance(k, type) and isinstance(value, k)]
     if not fits or (isinstance(value, bool) and bool not in allowed):
         raise UserError(f"{name} is {value!r}, which is not of type {kind}")

@@ -9,15 +9,15 @@ NO_OVERLAP = 2.0  # an overlap threshold nothing exceeds ("none" in the study)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingAblation:
-    """An ablation condition applied while training, to some of the examples.
+    """Ablation of words or regions while training, in some of the examples.
 
-    As in evaluation (Frank et al. 2021): an ablated word piece becomes [MASK]; an
-    ablated region's features become the corpus's average feature vector, its location
-    stays and [IMG] is computed from the result. Targets stay targets.
+    As in evaluation (Frank et al. 2021), an ablated word piece becomes [MASK], and an
+    ablated region's features become the corpus's average feature vector; its location
+    stays, and [IMG] is computed from the result. Targets stay targets.
 
     modality: "words" or "regions".
-    probability: share of the examples the condition applies to.
-    share: chance of each piece or region of such an example; 1.0 ablates them all.
+    probability: of an example to be ablated.
+    share: probability of each piece or region of such an example; 1.0 ablates all.
     """
 
     modality: str
@@ -29,18 +29,19 @@ class TrainingAblation:
 class InputConfig:
     """How captions and regions become training examples.
 
-    objective: 0 every loss on every pair; 1 (published) pairs whose caption was
-        replaced give the matching loss alone; 2 no replacement and no matching loss.
-        A text-only model and `vision_only` never replace captions.
+    objective: 0: every loss on every pair. 1 (published): pairs with a replaced caption
+        have the matching loss alone. 2: no replaced captions, no matching loss; always
+        so for a text-only model and with `vision_only`.
     vision_only: one padded position in place of the words, region losses alone.
-    max_words: word pieces of a caption, [CLS] and [SEP] counted; the rest is cut.
-    word_rate, region_rate: probability of each piece and region to be a target.
+    max_words: word pieces of a caption with [CLS] and [SEP]; the rest is cut.
+    word_rate: probability of a word piece to be a target.
+    region_rate: probability of a region to be a target.
     overlap_threshold: see `overlap_masking`; 2.0 is the study's "none".
     overlap_measure: of a target i and another region j: "iou" (intersection over
         union) or "iot" (intersection over the area of j).
-    overlap_masking: what happens to regions that a target overlaps by more than the
-        threshold. "published": they keep their features and only leave the divisor of
-        [IMG], which does not remove the visual leak. "zero_features": they are zeroed.
+    overlap_masking: of regions that a target overlaps by more than the threshold.
+        "published": they keep their features and only leave the divisor of [IMG],
+        which does not remove the visual leak. "zero_features": they are zeroed.
     ablations: applied in this order, each decided independently.
 
     Raises:

@@ -58,7 +58,7 @@ def make_world(
         phrase_nouns_<split>.json: the nouns of every example, in order;
         truth.json: which object a region shows, where a phrase's words come from;
         world.json: the settings;
-        pictures/<id>.png, if asked for.
+        pictures/<id>.png, with `pictures`.
 
     Args:
         regions_form: a key of `REGION_FILES`.
@@ -213,11 +213,12 @@ def image_numbers(settings: WorldSettings) -> dict[str, range]:
 def truth_of_image(
     world: World, image: WorldImage, captions: tuple[WorldCaption, ...]
 ) -> dict[str, object]:
-    """What a region shows and where words come from, as it stands in truth.json.
+    """What regions show and where words come from, as truth.json has it.
 
-    region_objects: index into `objects`, -1 for background; region_shares: how much of
-    the object (1 nearly whole, less in part). A phrase's `object` is the one its chain
-    refers to, `follows_image` whether its words were chosen by looking at it.
+    region_objects: index into `objects`, -1 for background.
+    region_shares: share of the object that a region shows (1: nearly whole).
+    captions: of each phrase, `object` is the one of its chain, and `follows_image`
+        whether the words were chosen by looking at it.
     """
     return {
         "scene": SCENES[image.scene].noun,

@@ -1,4 +1,4 @@
-"""What kind of synthetic world to make: its size, and the truths it is to hold."""
+"""Settings of a synthetic world: its size, and what is true in it."""
 
 import dataclasses
 
@@ -14,24 +14,24 @@ _PARTS = 2
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorldSettings:
-    """Everything a world follows from; equal settings give equal bytes.
+    """Everything that determines a world; equal settings give equal bytes.
 
-    seed: another seed, other images, captions and class prototypes.
+    seed: of images, captions and class prototypes.
     train_images, val_images, test_images: splits share classes, not images.
-    vision_to_language: probability that a phrase's words follow from what the image
-        shows, against being drawn independently of the image.
-    label_noise: "gold": the detector names every object rightly; "silver": it is wrong
-        about as many objects of each category, and confuses them with the same
-        categories, as the published detector. The two worlds differ in nothing else.
-    region_overlap: "low", "high", or how many regions (1 ... 5) show each object
-        nearly whole. They all overlap the object's box by far more than the masking
-        threshold, so that they are masked together at test, but only one by one in
-        pretraining; and each adds to the mean of the image, [IMG], which is not masked.
-    surviving_leaks: what tells an object's class without words even when all regions
-        that overlap it by more than half are masked. "parts": two regions an object
-        that show a part of it; "context": classes that go with the scene.
-    feature_size: 2048 as published, less to train small models quickly.
-    classes_per_type: classes in each of the eight phrase types (2 or 3).
+    vision_to_language: probability that a phrase's words follow from the image; the
+        others are drawn independently of it.
+    label_noise: "gold": the detector names every object correctly; "silver": it
+        mislabels objects at the published detector's rates, by category. The two
+        worlds differ in nothing else.
+    region_overlap: "low", "high", or the number of regions (1 ... 5) that show each
+        object nearly whole. They overlap the object's box by far more than the masking
+        threshold: the ablation masks them together, published pretraining one by one.
+        Each also adds to [IMG], which is not masked.
+    surviving_leaks: what tells an object's class without words when all regions that
+        overlap it by more than half are masked. "parts": two regions for each object
+        that show a part of it; "context": classes that fit the scene.
+    feature_size: 2048 as published; less to train small models quickly.
+    classes_per_type: classes of each of the eight phrase types (2 or 3).
 
     Raises:
         UserError: a value out of range, on construction.
