@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from xabl.models.config import IntMap, ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
+from xabl.models.config_json import IntMap
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 
 _SUBLAYER_LISTS = (
@@ -35,7 +36,7 @@ def toy(
         feature_size: of the corpus at hand.
     """
     sizes = dict(vocab_size=vocab_size, v_feature_size=feature_size)
-    if config.model.image_embeddings is RegionEmbedding.VL_BERT:
+    if config.model.image_embeddings.coordinate_waves:
         sizes["v_coordinate_embeddings_dim"] = feature_size // 8
     model = dataclasses.replace(small_model(config.model), **sizes)
     return dataclasses.replace(
