@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.presets import PRESETS
 from xabl.pretraining.initial_values import random_values
@@ -33,7 +33,7 @@ def model(name: str = "ctrl_uniter_base", **changes) -> ModelConfig:
         32,
     )
     config = shrunk(PRESETS[name])
-    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    is_vl_bert = config.image_embeddings.coordinate_waves
     return dataclasses.replace(
         config,
         vocab_size=VOCABULARY,

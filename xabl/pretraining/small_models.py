@@ -6,7 +6,7 @@ in a minute or two.
 
 import dataclasses
 
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 
@@ -30,7 +30,7 @@ def toy(
         feature_size: of the corpus at hand.
     """
     sizes = dict(vocab_size=vocab_size, v_feature_size=feature_size)
-    if config.model.image_embeddings is RegionEmbedding.VL_BERT:
+    if config.model.image_embeddings.coordinate_waves:
         sizes["v_coordinate_embeddings_dim"] = feature_size // 8
     model = dataclasses.replace(shrunk(config.model), **sizes)
     return dataclasses.replace(
