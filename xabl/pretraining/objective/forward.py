@@ -23,11 +23,13 @@ from xabl.support.arithmetic import needed_equations
 class Objective:
     """What is computed for a batch.
 
-    weights: the kinds of losses (`losses.loss_weights`).
-    word_rate, region_rate: expected shares of words and regions that are targets, for
-        how many positions the heads are compiled.
-    rematerialise: keep only the hidden states between sublayers for the backward pass
-        and compute the rest again: memory for time.
+    model: with its precision.
+    weights: of the kinds of losses (`losses.loss_weights`).
+    word_rate: expected share of words that are targets; with `region_rate`, it sets the
+        number of positions that the heads are compiled for.
+    region_rate: expected share of regions that are targets.
+    rematerialise: keeps only the hidden states between sublayers for the backward pass,
+        and computes the rest again: less memory, more time.
     """
 
     model: VisionLanguageBert
