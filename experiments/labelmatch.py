@@ -56,7 +56,7 @@ def main() -> None:
     if _RESULTS.value is not None:
         if _OUTPUT.value is None:
             raise UserError("--results needs --output, the folder for the tables")
-        from xabl.analysis.labelmatch_tables import write_tables
+        from xabl.analysis.labelmatch import write_tables
 
         print(write_tables(_RESULTS.value, Path(_OUTPUT.value)), end="")
         return
@@ -64,7 +64,7 @@ def main() -> None:
         raise UserError("--gold_labels needs --class_names, e.g. objects_vocab.txt")
     if (_NOUNS.value is None) == (_TAGGER.value is None):
         raise UserError("give either --nouns or --tagger")
-    from xabl.analysis.gold_labels import make_gold_labels
+    from xabl.analysis.labelmatch import make_gold_labels
 
     text = make_gold_labels(
         class_names=Path(_CLASS_NAMES.value),
