@@ -121,6 +121,7 @@ def main() -> None:
     from xabl.ablation.examples import VlBertPositions
     from xabl.ablation.inputs import InputFiles
     from xabl.results.conditions import Direction
+    from xabl.support.compilation_cache import use_compilation_cache
 
     files = InputFiles(
         model=Path(FLAGS.model),
@@ -157,7 +158,7 @@ def main() -> None:
         return
     if options.output is None:
         raise UserError("--output: give the results directory to write")
-    run.use_compilation_cache()
+    use_compilation_cache()
     run.run(options)
 
 

@@ -55,7 +55,7 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
+    from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
 
     print(
         build_corpus(

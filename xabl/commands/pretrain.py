@@ -56,16 +56,16 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    from xabl.pretraining import command
+    from xabl.pretraining import launch
     from xabl.pretraining.preemption import START_AGAIN
 
     hosts = None
     if FLAGS.coordinator is not None:
-        hosts = command.Hosts(
+        hosts = launch.Hosts(
             coordinator=FLAGS.coordinator, count=FLAGS.hosts, this=FLAGS.host
         )
-    finished = command.run(
-        command.Command(
+    finished = launch.run(
+        launch.Command(
             config=Path(FLAGS.config),
             workdir=Path(FLAGS.workdir),
             overrides=tuple(FLAGS.set),

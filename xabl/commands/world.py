@@ -69,8 +69,8 @@ def define_flags() -> None:
 def main() -> None:
     from tqdm import tqdm
 
-    from xabl.synthetic.make_world import make_world
-    from xabl.synthetic.settings import WorldSettings
+    from xabl.synthetic.world.files import make_world
+    from xabl.synthetic.world.settings import WorldSettings
 
     overlap = FLAGS.region_overlap
     tenth = max(1, FLAGS.images // 10)
