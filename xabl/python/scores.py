@@ -1,6 +1,5 @@
 """The ablation of a whole split from Python."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
