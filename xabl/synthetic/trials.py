@@ -177,7 +177,7 @@ def run_trial(trial: Trial, root: Path) -> None:
     """
     folders = TrialFolders(root=root, trial=trial)
     if not pretrain(_pretraining(folders), folders.run):
-        raise UserError(f"{trial.name}: asked to stop; the same command goes on")
+        raise UserError(f"{trial.name}: asked to stop; the same command continues")
     ablation_run.run(
         ablation_run.RunOptions(
             files=InputFiles(

@@ -157,7 +157,8 @@ def build_corpus(
         captions: of the images; see `read_captioned_images`.
         output: folder of the corpus; the split becomes a folder in it.
         split: its name.
-        image_ids: file with the ids of the images to take, one a line; None takes all.
+        image_ids: file with the ids of the images to take, one on each line; None takes
+            all.
         limit: number of images to take, the first of the source; None takes all.
         num_boxes: boxes of every record.
         skip_bad_rows: leaves out images that are missing or bad, and counts them.

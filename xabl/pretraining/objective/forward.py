@@ -115,8 +115,8 @@ def _encode(
     if not dropout:
         return _run(objective, parameters, *inputs, None)
 
-    # One key an example, not one a batch: then neither the number of devices nor the
-    # number of parts a batch is computed in changes what is dropped.
+    # A key for each example: the number of devices and of accumulated parts does not
+    # change what is dropped.
     def one(key: Array, text, regions):
         single = jax.tree.map(lambda x: x[None], (text, regions))
         result = _run(objective, parameters, *single, key)
