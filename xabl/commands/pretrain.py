@@ -61,7 +61,7 @@ def define_flags() -> None:
 def main() -> None:
     from xabl.pretraining import launch
 
-    finished = launch.run(
+    finished = launch.start(
         launch.resolve(FLAGS.config, FLAGS.set, is_toy=FLAGS.toy),
         Path(FLAGS.workdir),
         num_devices=FLAGS.devices,

@@ -45,7 +45,7 @@ def resolve(
     return configuration.overridden(small, overrides)
 
 
-def run(
+def start(
     config: PretrainingConfig,
     workdir: Path,
     *,
