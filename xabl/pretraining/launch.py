@@ -78,7 +78,7 @@ def start(
 
 
 def _connect(coordinator: str, num_hosts: int | None, host: int | None) -> None:
-    """Waits for all hosts, before anything else is asked of JAX."""
+    """Waits for all hosts; before any other use of JAX."""
     is_auto = coordinator == "auto"
     if not is_auto and (num_hosts is None or host is None):
         raise UserError(

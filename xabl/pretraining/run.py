@@ -157,7 +157,7 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
 
 
 def initial_values(config: PretrainingConfig) -> Initial:
-    """The parameters the run starts from.
+    """The parameters that the run starts from.
 
     Raises:
         UserError: a model directory to start from is missing or does not fit.

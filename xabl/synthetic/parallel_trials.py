@@ -111,7 +111,7 @@ def _run(
 
 def _jobs_left(jobs: Sequence[_Job], root: Path, processes: int) -> Iterator[int]:
     """Runs the jobs; yields every few seconds how many are not finished."""
-    # A forked process would inherit JAX's threads in any state.
+    # A forked process would inherit JAX's threads, in whatever state.
     spawn = multiprocessing.get_context("spawn")
     waiting = list(jobs)
     free_cores = _shares_of_cores(min(processes, len(jobs)))

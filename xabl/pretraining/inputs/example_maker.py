@@ -202,7 +202,7 @@ class ExampleMaker:
         boxes: Float32[np.ndarray, "batch boxes 4"],
         box_rows: slice,
     ) -> Float32[np.ndarray, "batch regions locations"]:
-        """Relative places of the boxes; [IMG] is the whole image."""
+        """Relative locations of the boxes; that of [IMG] is the whole image."""
         num_locs = self._model.num_locs
         widths = np.array([image.img_w for image in images])
         heights = np.array([image.img_h for image in images])
@@ -217,14 +217,14 @@ class ExampleMaker:
         images: list[CorpusImage],
         target_boxes: Int32[np.ndarray, "batch targets"],
     ) -> dict[str, np.ndarray]:
-        """What the model's visual targets need of each slot's region."""
+        """The labels of the target regions, as the model's visual targets need them."""
         numbers = (target_boxes >= 0).sum(axis=1)
         fields = {}
         for name, field in LABEL_FIELDS.items():
             if name not in self._labels:
                 continue
             like = getattr(images[0], name)
-            # Zeros that are never written to take no memory.
+            # np.zeros takes no memory where nothing is written.
             values = np.zeros((*target_boxes.shape, *like.shape[1:]), like.dtype)
             for example, image in enumerate(images):
                 targets = target_boxes[example, : numbers[example]]
@@ -234,10 +234,10 @@ class ExampleMaker:
 
 
 def _check_regions(corpus: Corpus, model: ModelConfig) -> None:
-    """Whether the corpus has what the model reads and predicts.
+    """Checks that the corpus has what the model reads and predicts.
 
     Raises:
-        UserError: it has not.
+        UserError: it does not.
     """
     name = f"{corpus.directory / corpus.split}"
     if corpus.feature_size != model.v_feature_size:
