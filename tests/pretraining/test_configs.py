@@ -8,8 +8,8 @@ import pytest
 
 from tests.helpers import binaries, tiny_runs
 from xabl.pretraining import configuration, launch
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.train import pretrain
+from xabl.support.devices import Devices
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

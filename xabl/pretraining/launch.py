@@ -9,10 +9,10 @@ from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.toy import toy
 from xabl.pretraining.train import pretrain
 from xabl.support.compilation_cache import use_compilation_cache
+from xabl.support.devices import Devices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,6 @@ from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.pretraining.checkpoints import Checkpoints
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.inputs.pipeline import validation_batches
 from xabl.pretraining.objective import forward
 from xabl.pretraining.preemption import Preemption
@@ -37,6 +36,7 @@ from xabl.pretraining.reports import Reports, Scale
 from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.support.atomic import new_file
+from xabl.support.devices import Devices
 
 # Fields that change how a run is watched and kept, not what it learns.
 _FREE_FIELDS = {
@@ -122,7 +122,7 @@ class _Loop:
         )
         stop = False
         while step < run.total_steps and not stop:
-            batch = run.devices.shard(next(run.training), config.accumulation)
+            batch = run.devices.spread(next(run.training), config.accumulation)
             state, metrics = update(state, batch)
             step += 1
             self._reports.add(step, metrics)
@@ -207,7 +207,7 @@ class _Loop:
         batches = validation_batches(run.validation, run.share, config.seed)
         under_way = []
         for batch in batches:
-            placed = run.devices.shard(batch, config.accumulation)
+            placed = run.devices.spread(batch, config.accumulation)
             under_way.append(self._evaluate(state, placed))
             if len(under_way) > 2:
                 _add(sums, counts, under_way.pop(0))
