@@ -13,7 +13,7 @@ from xabl.pretraining.initial_values import random_values
 from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.objective import forward, losses
-from xabl.pretraining.toy import small_model
+from xabl.pretraining.small_models import shrunk
 
 VOCABULARY, FEATURES = 40, 16
 WORDS, REGIONS = 10, 6
@@ -32,7 +32,7 @@ def model(name: str = "ctrl_uniter_base", **changes) -> ModelConfig:
         ),
         32,
     )
-    config = small_model(PRESETS[name])
+    config = shrunk(PRESETS[name])
     is_vl_bert = config.image_embeddings.coordinate_waves
     return dataclasses.replace(
         config,

@@ -26,8 +26,7 @@ from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.inputs.example_maker import ExampleMaker
 from xabl.pretraining.inputs.pipeline import Share, TrainingBatches
 from xabl.pretraining.objective import forward, losses
-from xabl.pretraining.optimiser import is_decayed, optimiser
-from xabl.pretraining.schedule import warmup_linear
+from xabl.pretraining.optimiser import is_decayed, optimiser, warmup_linear
 from xabl.pretraining.train_step import TrainState
 from xabl.support import arithmetic
 from xabl.support.devices import Devices
