@@ -10,10 +10,10 @@ from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
 from xabl.support.compilation_cache import use_compilation_cache
+from xabl.support.devices import Devices
 
 # EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
 # same command continues. Schedulers can restart a job that ends with it.

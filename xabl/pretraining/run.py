@@ -16,7 +16,6 @@ from xabl.models.model import VisionLanguageBert, parameter_shapes
 from xabl.pretraining.ablation_watch import AblationWatch
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.initial_values import (
     Initial,
     random_values,
@@ -30,6 +29,7 @@ from xabl.pretraining.objective import forward, losses
 from xabl.pretraining.optimiser import is_decayed, optimiser, warmup_linear
 from xabl.pretraining.train_step import TrainState
 from xabl.support import arithmetic
+from xabl.support.devices import Devices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -151,7 +151,7 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
         total_steps=total_steps,
         flops=_flops(objective, shapes, trained, part)
         * config.accumulation
-        * devices.count,
+        * len(devices),
         watch=None if config.ablation.every is None else AblationWatch(config),
     )
 
@@ -186,7 +186,7 @@ def _part_shapes(
     examples: ExampleMaker, config: PretrainingConfig, devices: Devices
 ) -> PretrainingBatch:
     """Shapes of the part of a batch that one device computes at a time."""
-    size = config.batch_size // (devices.count * config.accumulation)
+    size = config.batch_size // (len(devices) * config.accumulation)
     one = examples.batch(config.seed, 0, np.zeros(1, np.int64))
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), one

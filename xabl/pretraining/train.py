@@ -11,12 +11,12 @@ from jax.experimental import multihost_utils
 from xabl.errors import UserError
 from xabl.pretraining.checkpoints import Checkpoints
 from xabl.pretraining.configuration import PretrainingConfig
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.inputs.pipeline import validation_batches
 from xabl.pretraining.reports import Reports
 from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.pretraining.workdir import claim, export, write_json
+from xabl.support.devices import Devices
 
 
 def pretrain(
@@ -88,7 +88,7 @@ class _Loop:
         )
         stop = False
         while step < run.total_steps and not stop:
-            batch = run.devices.shard(next(run.training), config.accumulation)
+            batch = run.devices.spread(next(run.training), config.accumulation)
             state, metrics = update(state, batch)
             step += 1
             self._reports.add(step, metrics)
@@ -171,7 +171,7 @@ class _Loop:
         batches = validation_batches(run.validation, run.share, config.seed)
         under_way = []
         for batch in batches:
-            placed = run.devices.shard(batch, config.accumulation)
+            placed = run.devices.spread(batch, config.accumulation)
             under_way.append(self._evaluate(state, placed))
             if len(under_way) > 2:
                 _add(sums, counts, under_way.pop(0))
