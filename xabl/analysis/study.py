@@ -120,7 +120,7 @@ class Study:
 
     def metrics(self) -> tuple[str, ...]:
         """Losses that any run has scores of, as columns of scores.parquet."""
-        found = {key[2] for run in self.runs for key in run.arrays}
+        found = frozenset().union(*(run.columns for run in self.runs))
         return tuple(metric for metric in LOSSES if metric in found)
 
     def fact(

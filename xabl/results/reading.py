@@ -70,6 +70,11 @@ class Run:
         """The label, with the seed where there is one."""
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Losses and facts that there are values of."""
+        return frozenset(column for _, _, column in self.arrays)
+
     def conditions(self, direction: str) -> tuple[str, ...]:
         """Conditions scored, in the order of the file."""
         return tuple(c for d, c in self.excluded if d == direction)

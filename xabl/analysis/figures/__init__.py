@@ -30,12 +30,15 @@ def write_figures(
     results: Paths,
     output: Path,
     *,
-    numbers: Sequence[int] = tuple(FIGURES),
+    numbers: Sequence[int] | None = None,
     tables: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> str:
     """Draws what the results allow and says what was drawn, what not, and why.
+
+    Args:
+        numbers: of `FIGURES`; all by default.
 
     Writes figure_<number>_<name>.{pdf,svg,png,tsv}, figures.md (captions, what is not
     drawn) and, with `tables`, tables/<name>.{csv,parquet,tex}.
@@ -43,6 +46,7 @@ def write_figures(
     Raises:
         UserError: results that cannot be read or compared; no such figure.
     """
+    numbers = FIGURES if numbers is None else numbers
     unknown = sorted(set(numbers) - set(FIGURES))
     if unknown:
         raise UserError(
