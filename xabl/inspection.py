@@ -237,7 +237,7 @@ def _inspect_results(path: Path) -> Inspection:
             "losses": ", ".join(
                 loss.title for loss in LOSSES.values() if loss.column in run.columns
             ),
-            "excluded": str(sum(sum(n.values()) for n in run.excluded.values())),
+            "excluded": f"{sum(map(np.count_nonzero, run.excluded.values()))} rows",
         }
     return Inspection(
         path=path, kind="results of an ablation", facts=facts, problems=problems

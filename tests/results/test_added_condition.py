@@ -126,6 +126,7 @@ def test_the_report_says_it_in_words(study):
 @pytest.mark.slow
 def test_the_browser_shows_what_it_hides(study):
     counts = pq.read_table(study / "results" / "scores.parquet").to_pandas()
+    counts = counts[counts["direction"] == "vis4lang"]
     counts = counts.set_index(["condition", "example"])["ablated_regions"]
     with chromium() as page:
         open_report(page, report_of(study))

@@ -354,14 +354,14 @@ def _gaps(study: Study) -> list[str]:
 
 def _gaps_of(run: Run) -> list[str]:
     notes = [
-        f"{count} scores of {LOSSES[name].title} under {condition} are not finite "
-        f"(first: example {first}); no mean is given there"
-        for (_, condition, name), (count, first) in run.not_finite.items()
+        f"{len(places)} scores of {LOSSES[name].title} under {condition} are not "
+        f"finite (first: example {run.example_ids[places[0]]}); no mean is given there"
+        for (_, condition, name), places in run.not_finite.items()
         if name in LOSSES
     ]
     counts: dict[str, list[int]] = {}
-    for reasons in run.excluded.values():
-        for reason, count in reasons.items():
+    for key in run.excluded:
+        for reason, count in run.excluded_counts(*key).items():
             counts.setdefault(reason, []).append(count)
     return (
         notes

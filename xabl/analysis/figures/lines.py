@@ -1,6 +1,7 @@
 """Figures 1 and 3-8: losses by how much was ablated, one line a model."""
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn, NotDrawn
-from xabl.analysis.labelmatch.tables import subsets
+from xabl.analysis.labelmatch.tables import LABELMATCH, subsets
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
@@ -92,26 +93,38 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     )
 
 
-def initialisation(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 4: models whose layers were initialised otherwise."""
-    return _variants(
-        study,
-        bootstrap,
-        "Initialisation",
-        selection.INITIALISATION,
-        selection.INITIALISATION_SEEDS,
-    )
+def variants(
+    study: Study,
+    bootstrap: ImageBootstrap,
+    *,
+    what: str,
+    labels: re.Pattern[str],
+    seeds: Mapping[str, int],
+) -> Drawn:
+    """Figures 4 and 5: variants of some models, each beside its baseline.
+
+    Args:
+        what: sets the variants apart, in words.
+        labels: which labels are variants'.
+        seeds: the baselines' seeds.
+    """
+    chosen, baselines = selection.with_baselines(study, labels, dict(seeds))
+    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
+    return _drawn(panels, chosen, f"{what}; baseline: {_and(baselines)}. {_BARS}")
 
 
-def training_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 5: models pretrained with another overlap threshold."""
-    return _variants(
-        study,
-        bootstrap,
-        "Overlap threshold in pretraining",
-        selection.THRESHOLD,
-        selection.THRESHOLD_SEEDS,
-    )
+initialisation = functools.partial(
+    variants,
+    what="Initialisation",
+    labels=selection.INITIALISATION,
+    seeds=selection.INITIALISATION_SEEDS,
+)
+training_threshold = functools.partial(
+    variants,
+    what="Overlap threshold in pretraining",
+    labels=selection.THRESHOLD,
+    seeds=selection.THRESHOLD_SEEDS,
+)
 
 
 def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -146,17 +159,8 @@ def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     )
 
 
-def labelmatch(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 7: MRC-KL and cross-entropy to the gold class on LabelMatch."""
-    return _labelmatch(study, bootstrap, "LabelMatch")
-
-
-def labelmatch_agree(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 8: as figure 7, where the detector's top class is the gold one."""
-    return _labelmatch(study, bootstrap, "LabelMatch-agree")
-
-
-def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
+def labelmatch(study: Study, bootstrap: ImageBootstrap, *, subset: str) -> Drawn:
+    """Figures 7 and 8: MRC-KL and cross-entropy to the gold class on a subset."""
     try:
         use = subsets(study)[subset]
     except UserError as error:
@@ -173,7 +177,7 @@ def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
         raise NotDrawn(f"no scores of {_or(_LABELMATCH)}")
     what = (
         "examples whose noun is a detector class"
-        if subset == "LabelMatch"
+        if subset == LABELMATCH
         else "LabelMatch examples on which the detector's top class is the gold one"
     )
     return _drawn(
@@ -182,18 +186,6 @@ def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
         f"{subset}: {use.sum():,} {what} (baseline: None). Left: divergence from the "
         f"detector's distribution; right: cross-entropy to the gold class. {_BARS}",
     )
-
-
-def _variants(
-    study: Study,
-    bootstrap: ImageBootstrap,
-    what: str,
-    variant: re.Pattern[str],
-    seeds: Mapping[str, int],
-) -> Drawn:
-    chosen, baselines = selection.with_baselines(study, variant, dict(seeds))
-    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
-    return _drawn(panels, chosen, f"{what}; baseline: {_and(baselines)}. {_BARS}")
 
 
 def _panels(
