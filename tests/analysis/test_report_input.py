@@ -253,7 +253,7 @@ def test_binary(tmp_path):
     assert "14 of 14 examples to browse" in done.stdout
     assert Page(output).index["runs"][0]["title"] == "UNITER, seed 73"
     for flags, message in (
-        ((), "--results and --output are needed"),
+        ((), "give --results, --output"),
         ((f"--results={tmp_path / 'no'}", "--output=x.html"), "no such results"),
         ((f"--results={directory}", f"--output={output}"), "--overwrite"),
     ):

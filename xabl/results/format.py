@@ -78,7 +78,7 @@ def _text(name: str, meaning: str, needed: bool = False) -> Column:
 
 def _int(name: str, size: int, meaning: str, low: int = 0, **rest: Any) -> Column:
     kind = {8: pa.int8(), 16: pa.int16(), 32: pa.int32()}[size]
-    return Column(name=name, type=kind, meaning=meaning, low=low, **rest)
+    return Column(name=name, type=kind, meaning=meaning, low=float(low), **rest)
 
 
 def _probability(name: str, meaning: str, needed: bool = False) -> Column:
