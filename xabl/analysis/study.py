@@ -11,7 +11,13 @@ import pyarrow.compute as pc
 from jaxtyping import Shaped
 
 from xabl.errors import UserError
-from xabl.results.conditions import BASELINE, Direction, in_order, main_conditions
+from xabl.results.conditions import (
+    BASELINE,
+    Condition,
+    Direction,
+    in_order,
+    main_conditions,
+)
 from xabl.results.format import MANIFEST, SCORES, UNFINISHED
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.published import PUBLISHED
@@ -118,6 +124,16 @@ class Study:
         """The published main conditions, and other main ones that any run has."""
         return main_conditions(direction, self.conditions(direction))
 
+    def ways(self) -> tuple[str, ...]:
+        """What becomes of what is ablated, for each way of removing that was run."""
+        found = [
+            Condition.parse(direction, name).way_meaning
+            for direction in Direction
+            for name in self.conditions(direction)
+            if name != BASELINE
+        ]
+        return tuple(dict.fromkeys(found))
+
     def metrics(self) -> tuple[str, ...]:
         """Losses that any run has scores of, as columns of scores.parquet."""
         found = frozenset().union(*(run.columns for run in self.runs))
@@ -222,7 +238,7 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
         ]
         if not finished:
             raise UserError(
-                f"{path}: no results of experiments.ablate in it (expected "
+                f"{path}: no results of xabl ablate in it (expected "
                 f"{' and '.join(parts)}, in it or one level below)"
             )
         found += finished
@@ -248,14 +264,14 @@ def _check_comparable(first: Run, run: Run) -> None:
             raise UserError(
                 f"{first.directory} and {run.directory} cannot be compared: {words} "
                 f"{here!r} against {there!r}; analyse them apart, or run "
-                "experiments.ablate again on the same data"
+                "xabl ablate again on the same data"
             )
     if not np.array_equal(first.example_ids, run.example_ids) or any(
         not np.array_equal(first.texts[key], run.texts[key]) for key in first.texts
     ):
         raise UserError(
             f"{first.directory} and {run.directory} do not score the same examples; "
-            "run experiments.ablate again on the same data"
+            "run xabl ablate again on the same data"
         )
 
 
@@ -269,13 +285,13 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
                 raise UserError(
                     f"the label {run.label!r} stands for {other.name} in "
                     f"{other.directory} and for {run.name} in {run.directory}; run "
-                    "experiments.ablate with different --label"
+                    "xabl ablate with different --label"
                 )
             if other.seed == run.seed:
                 raise UserError(
                     f"{other.directory} and {run.directory} both hold {run.title}; "
                     "give one of them, or set --label or --model_seed when running "
-                    "experiments.ablate"
+                    "xabl ablate"
                 )
         others.append(run)
     known = [row.model for row in PUBLISHED.values()]

@@ -197,7 +197,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise UserError(f"{directory}: no such results directory")
     if not path.is_file():
         raise UserError(
-            f"{directory}: no {MANIFEST}; give a directory that experiments.ablate "
+            f"{directory}: no {MANIFEST}; give a directory that xabl ablate "
             "has finished writing"
         )
     try:
@@ -205,13 +205,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         version = manifest["format"]
         manifest["model"]["label"], manifest["model"]["name"], manifest["data"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a manifest of experiments.ablate ({error!r})"
-        ) from error
+        raise UserError(f"{path}: not a manifest of xabl ablate ({error!r})") from error
     if version != VERSION:
         raise UserError(
             f"{path}: format {version}, but this version reads format {VERSION}; "
-            "run experiments.ablate again"
+            "run xabl ablate again"
         )
     return manifest
 

@@ -36,7 +36,10 @@ def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     chosen = selection.main_models(study)
     panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
     text, others = selection.text_baseline(chosen)
-    caption = "Loss when the other modality is ablated (baseline: None). " + _BARS
+    caption = (
+        "Loss when the other modality is ablated (baseline: None): "
+        f"{'; '.join(study.ways())}. {_BARS}"
+    )
     if text is not None and panels[0].title == Direction.VIS4LANG.words.title:
         value = _mean(text.cell(_WORDS, BASELINE).bits)
         panels[0] = dataclasses.replace(

@@ -38,8 +38,8 @@ def gold_and_silver(
     silver = study.fact("silver_class", Direction.LANG4VIS, BASELINE)
     if gold is None or silver is None:
         raise UserError(
-            "no gold labels in these results; make them with experiments.labelmatch "
-            "and run experiments.ablate with --gold_labels"
+            "no gold labels in these results; make them with xabl labelmatch "
+            "and run xabl ablate with --gold_labels"
         )
     return gold, silver
 
