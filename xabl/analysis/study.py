@@ -64,13 +64,6 @@ class Model:
         mean = bits[0] if len(bits) == 1 else np.mean(bits, axis=0, dtype=np.float32)
         return Cell(bits=mean, gap=None)
 
-    def fact(
-        self, column: str, direction: str, condition: str
-    ) -> Shaped[np.ndarray, " examples"] | None:
-        """A fact about the inputs, from the first run that has it."""
-        found = (run.fact(column, direction, condition) for run in self.runs)
-        return next((values for values in found if values is not None), None)
-
     def text_only(self) -> bool:
         """Whether no run ablates anything: a language model's baseline."""
         return all(
@@ -142,8 +135,8 @@ class Study:
     def fact(
         self, column: str, direction: str, condition: str
     ) -> Shaped[np.ndarray, " examples"] | None:
-        """A fact about the inputs, from the first model that has it."""
-        found = (model.fact(column, direction, condition) for model in self.models)
+        """A fact about the inputs, from the first run that has it."""
+        found = (run.fact(column, direction, condition) for run in self.runs)
         return next((values for values in found if values is not None), None)
 
     def missing_seeds(self) -> dict[str, tuple[int, ...]]:
@@ -299,16 +292,11 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
     def rank(label: str) -> int:
         return known.index(label) if label in known else len(known)
 
+    def by_seed(run: Run) -> tuple[bool, int]:
+        return run.seed is not None, run.seed or 0
+
     return tuple(
-        Model(
-            label=label,
-            runs=tuple(
-                sorted(
-                    by_label[label],
-                    key=lambda run: (run.seed is not None, run.seed or 0),
-                )
-            ),
-        )
+        Model(label=label, runs=tuple(sorted(by_label[label], key=by_seed)))
         for label in sorted(by_label, key=rank)
     )
 
@@ -379,12 +367,8 @@ def _gaps_of(run: Run) -> list[str]:
     for key in run.excluded:
         for reason, count in run.excluded_counts(*key).items():
             counts.setdefault(reason, []).append(count)
-    return (
-        notes
-        + list(run.problems)
-        + [
-            f"up to {max(numbers)} examples excluded ({reason}) in {len(numbers)} "
-            "conditions"
-            for reason, numbers in counts.items()
-        ]
-    )
+    excluded = [
+        f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
+        for reason, found in counts.items()
+    ]
+    return [*notes, *run.problems, *excluded]

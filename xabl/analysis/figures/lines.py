@@ -28,7 +28,7 @@ _BARS = (
     "Bars: 95% intervals of the difference to None (images resampled, paired), drawn "
     "around the mean."
 )
-_WIDTH = 3.5
+_WIDTH, _POSITION_WIDTH = 3.5, 1.15
 
 
 def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -240,12 +240,20 @@ def _panel(
     bands: bool = False,
 ) -> Panel:
     direction = LOSSES[metric].direction
+    known = [Condition.parse(direction, name) for name in conditions]
     return Panel(
         title=direction.words.title,
         xlabel=f"Ablated {direction.words.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
-        positions=tuple(Condition.parse(direction, c).axis_name for c in conditions),
+        positions=tuple(
+            condition.axis_name.replace(" (", "\n(") for condition in known
+        ),
+        starts=tuple(
+            place
+            for place in range(1, len(known))
+            if known[place].way != known[place - 1].way
+        ),
         series=series,
         bands=bands,
     )
@@ -267,8 +275,9 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]
     if several and not any(panel.bands for panel in panels):
         caption += f" Means over seeds ({', '.join(several)})."
+    width = max(_WIDTH, *(_POSITION_WIDTH * len(panel.positions) for panel in panels))
     return Drawn(
-        figure=draw(panels, lines, _WIDTH), table=table(panels), caption=caption
+        figure=draw(panels, lines, width), table=table(panels), caption=caption
     )
 
 

@@ -16,7 +16,6 @@ from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
     Examples,
     examples_block,
-    phrase_types,
     read_examples,
     regions_block,
 )
@@ -173,7 +172,7 @@ def _index(
             for direction in Direction
         },
         "baseline": BASELINE,
-        "types": phrase_types(study),
+        "types": [name for name, _ in effects.by_phrase_type(study)],
         "classes": classes,
         "blocks": {block.name: block.header for block in blocks},
         "loss_steps": score_blocks.LOSS_STEPS,
