@@ -237,14 +237,14 @@ class Condition:
     @property
     def published_name(self) -> str:
         """The Mask column of the published tables: None, 0.5, Phrase, All."""
-        if self.threshold is None:
-            return self.axis_name
-        return f"{self.threshold}{self._way_in_brackets}"
+        name = self._selection.title if self.threshold is None else str(self.threshold)
+        return f"{name} ({self._way.short})" if self.way else name
 
     @property
     def axis_name(self) -> str:
-        """On the axis of a figure: None, Object, Phrase, All."""
-        return self._selection.title + self._way_in_brackets
+        """On the axis of a figure, in one or two lines: None, Object, Phrase, All."""
+        title = self._selection.title
+        return f"{title}\n({self._way.short})" if self.way else title
 
     @property
     def menu_name(self) -> str:
@@ -314,10 +314,6 @@ class Condition:
     @property
     def _way(self) -> Way:
         return WAYS[self.direction][self._way_name]
-
-    @property
-    def _way_in_brackets(self) -> str:
-        return f" ({self._way.short})" if self.way else ""
 
 
 def in_order(direction: str, names: Iterable[str]) -> tuple[str, ...]:

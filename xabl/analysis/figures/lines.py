@@ -5,7 +5,6 @@ import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -64,20 +63,7 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     if not chosen.models:
         raise NotDrawn("no model has results of more than one seed")
     spread = comparisons.seeds(chosen)
-    panels = []
-    for metric in PUBLISHED_MAIN:
-        conditions = chosen.main_conditions(LOSSES[metric].direction)
-        series = []
-        for model in chosen.models:
-            rows = _by_condition(spread, model.label, metric)
-            if BASELINE in rows and rows[BASELINE]["seeds"] > 0:
-                y, low, high = (
-                    tuple(rows[c][key] if c in rows else math.nan for c in conditions)
-                    for key in ("mean", "low", "high")
-                )
-                series.append(Series(label=model.label, y=y, low=low, high=high))
-        if series:
-            panels.append(_panel(metric, conditions, tuple(series), bands=True))
+    panels = _panels_of(chosen, spread, PUBLISHED_MAIN, bands=True)
     if not panels:
         raise NotDrawn(f"no scores of {_or(PUBLISHED_MAIN)}")
     counts = "; ".join(
@@ -202,34 +188,37 @@ def _panels(
     groups = (("all", use),)
     means = effects.means(study, bootstrap, groups=groups, metrics=metrics)
     changes = effects.differences(study, bootstrap, groups=groups, metrics=metrics)
+    keys = ["model", "metric", "condition"]
+    changes = changes[[*keys, "difference", "low", "high"]]
+    table = means[[*keys, "mean"]].merge(changes, how="left", on=keys)
+    for end in ("low", "high"):
+        table[end] = table["mean"] + (table[end] - table["difference"])
+    seeing = tuple(model for model in study.models if not model.text_only())
+    panels = _panels_of(dataclasses.replace(study, models=seeing), table, metrics)
+    if not panels and not or_none:
+        raise NotDrawn(
+            f"no model that sees both modalities has scores of {_or(metrics)}"
+        )
+    return panels
+
+
+def _panels_of(
+    study: Study, rows: pd.DataFrame, metrics: Sequence[str], bands: bool = False
+) -> list[Panel]:
+    """A panel for each metric; rows: model, metric, condition, mean, low, high."""
     panels = []
     for metric in metrics:
         conditions = study.main_conditions(LOSSES[metric].direction)
         series = []
         for model in study.models:
-            levels = _by_condition(means, model.label, metric)
-            change = _by_condition(changes, model.label, metric)
-            if model.text_only() or BASELINE not in levels:
-                continue
-            y = tuple(levels.get(c, {}).get("mean", math.nan) for c in conditions)
-            if math.isnan(y[0]):
-                continue
-            ends = []
-            for end in ("low", "high"):
-                shifts = (
-                    change[c][end] - change[c]["difference"]
-                    if c in change
-                    else math.nan
-                    for c in conditions
-                )
-                ends.append(tuple(v + s for v, s in zip(y, shifts, strict=True)))
-            series.append(Series(label=model.label, y=y, low=ends[0], high=ends[1]))
+            own = rows[(rows["model"] == model.label) & (rows["metric"] == metric)]
+            own = own.set_index("condition").reindex(conditions)
+            ends = (own[name].tolist() for name in ("mean", "low", "high"))
+            y, low, high = map(tuple, ends)
+            if not math.isnan(y[conditions.index(BASELINE)]):
+                series.append(Series(label=model.label, y=y, low=low, high=high))
         if series:
-            panels.append(_panel(metric, conditions, tuple(series)))
-    if not panels and not or_none:
-        raise NotDrawn(
-            f"no model that sees both modalities has scores of {_or(metrics)}"
-        )
+            panels.append(_panel(metric, conditions, tuple(series), bands))
     return panels
 
 
@@ -246,9 +235,7 @@ def _panel(
         xlabel=f"Ablated {direction.words.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
-        positions=tuple(
-            condition.axis_name.replace(" (", "\n(") for condition in known
-        ),
+        positions=tuple(condition.axis_name for condition in known),
         starts=tuple(
             place
             for place in range(1, len(known))
@@ -279,15 +266,6 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
     return Drawn(
         figure=draw(panels, lines, width), table=table(panels), caption=caption
     )
-
-
-def _by_condition(
-    frame: pd.DataFrame, label: str, metric: str
-) -> dict[str, dict[str, Any]]:
-    if frame.empty:
-        return {}
-    rows = frame[(frame["model"] == label) & (frame["metric"] == metric)]
-    return {row["condition"]: row for row in rows.to_dict("records")}
 
 
 def _mean(bits: np.ndarray | None) -> float:
