@@ -61,7 +61,6 @@ _IGNORED_FIELDS = frozenset(
     {
         "bert_model",
         "clf_hidden_size",
-        "do_lower_case",
         "fixed_layers",
         "max_boxes",
         "model",
@@ -94,6 +93,7 @@ class ModelConfig:
     name: str
     # Text stream
     vocab_size: int = 30522
+    do_lower_case: bool = True  # of captions, before they are cut into word pieces
     hidden_size: int = 768
     num_attention_heads: int = 12
     intermediate_size: int = 3072
@@ -138,6 +138,9 @@ class ModelConfig:
     fusion_act: str = "relu"
     itm_dim: int = 2
     image_head_ln: bool = True
+    # Ours, no field of the reference's. Models it trains without a visual target keep
+    # the head's transform, which nothing reads; those of others have no head at all.
+    region_head: bool = True
     visual_target_weights: tuple[tuple[str, float], ...] = (("0", 1.0),)
     # Numerics
     layer_norm_eps: float = 1e-12
@@ -179,6 +182,11 @@ class ModelConfig:
     def visual_targets(self) -> tuple[str, ...]:
         """Objectives of the region head, in the configuration's order."""
         return tuple(t for t, weight in self.visual_target_weights if weight > 0)
+
+    @property
+    def has_region_head(self) -> bool:
+        """Whether there is at least the transform of the region head."""
+        return self.region_head and not self.text_only
 
     @property
     def has_image_row(self) -> bool:

@@ -13,9 +13,9 @@ from xabl.models.config import (
 
 def config_problems(config: ModelConfig) -> Iterator[str]:
     """Yields what is wrong, one line each; nothing for a model that can be built."""
-    sizes = [key for key, value in vars(config).items() if isinstance(value, int)]
+    sizes = [key for key, value in vars(config).items() if type(value) is int]
     for key in sizes:
-        if key != "image_head_ln" and getattr(config, key) < 1:
+        if getattr(config, key) < 1:
             yield f"{key} is {getattr(config, key)}, it must be at least 1"
             return  # what follows divides by them
     attention, feed_forward = config.attention_sublayers, config.ff_sublayers
@@ -119,6 +119,8 @@ def _head_problems(config: ModelConfig) -> Iterator[str]:
     for target in config.visual_targets:
         if target not in VISUAL_TARGET_SIZES:
             yield f'visual target "{target}" is not one of 0 ... 6'
+    if config.visual_targets and not config.region_head:
+        yield "visual targets need a region head"
     for key in ("hidden_act", "v_hidden_act", "fusion_act"):
         if getattr(config, key) not in ACTIVATIONS:
             yield f"{key} is {getattr(config, key)!r}, expected one of {ACTIVATIONS}"

@@ -28,7 +28,7 @@ def naive_input(config: ModelConfig, lengths: Lengths) -> int:
     for number in range(config.num_sublayers):
         total += _sublayer(config, number, lengths, words=True, regions=True)[0]
     total += lengths.words * _mlm_head(config)
-    if not config.text_only:
+    if config.has_region_head:
         transform = 2 * config.v_hidden_size**2
         decoders = sum(
             2 * config.v_hidden_size * VISUAL_TARGET_SIZES[target]
