@@ -11,10 +11,5 @@ needed and nothing in the file is executed.
 from checkpoints_conversion import command
 from xabl.support import binary
 
-
-def main() -> None:
-    command.run_conversion("bert", default_config="bert_base")
-
-
 if __name__ == "__main__":
-    binary.run(main)
+    binary.run(command.run_conversion)

@@ -10,10 +10,5 @@ PyTorch is not needed and nothing in the file is executed.
 from checkpoints_conversion import command
 from xabl.support import binary
 
-
-def main() -> None:
-    command.run_conversion("lxmert", default_config="lxmert")
-
-
 if __name__ == "__main__":
-    binary.run(main)
+    binary.run(command.run_conversion)

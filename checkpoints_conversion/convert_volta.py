@@ -10,10 +10,5 @@ needed and nothing in the file is executed.
 from checkpoints_conversion import command
 from xabl.support import binary
 
-
-def main() -> None:
-    command.run_conversion("volta", default_config=None)
-
-
 if __name__ == "__main__":
-    binary.run(main)
+    binary.run(command.run_conversion)
