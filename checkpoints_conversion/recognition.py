@@ -175,8 +175,8 @@ def recognise_kind(file: TensorFile, settings: Mapping[str, Any]) -> str:
     if kind is None:
         raise UserError(
             f"{file.path}: {_unknown(names, settings)}; what can be converted is "
-            "VOLTA, the original LXMERT, and transformers' LXMERT, VisualBERT and BERT, "
-            "each as pretrained"
+            "VOLTA, the original LXMERT, and transformers' LXMERT, VisualBERT and "
+            "BERT, each as pretrained"
         )
     if not any(name.startswith("cls.predictions.") for name in names):
         called, whole = _CALLED[kind]

@@ -3,31 +3,32 @@
 import dataclasses
 import hashlib
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
+from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Evaluation, Options, Request, score
 from xabl.ablation.engine.explain import explain
 from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
-from xabl.ablation.engine.unfinished import NotKept
+from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.plan import Plan
+from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
 from xabl.models import model_directory
-from xabl.results import manifest
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
 from xabl.results.published import published_row
 from xabl.results.summary import summarise, summary_text, summary_tsv
-from xabl.results.tables import examples_table, predictions_table, scores_table
+from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.progress import Progress
 
@@ -76,9 +77,10 @@ def run(options: RunOptions) -> None:
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
+    kept = KeptScores(results.unfinished)
     devices = LocalDevices(options.devices)
     inputs, params = _read(options, devices)
-    identity = _identity(options, inputs, manifest.params_sha256(params))
+    identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
@@ -87,22 +89,29 @@ def run(options: RunOptions) -> None:
     evaluation = Evaluation(_request(options, inputs, params, devices), devices)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
-    scores = _scores(evaluation, results, identity, resume=options.resume)
+    scores = _scores(evaluation, kept, identity, resume=options.resume)
     clock.phase_ends("score")
     label = options.label or inputs.config.name
-    rows = summarise(scores)
     tables = {
-        "scores": scores_table(scores, inputs.word_pieces),
-        "examples": examples_table(inputs.plan.examples),
+        SCORES.name: scores_table(scores, inputs.word_pieces),
+        EXAMPLES.name: examples_table(inputs.plan.examples),
     }
     if options.evaluation.top:
-        tables["predictions"] = predictions_table(scores, inputs.word_pieces)
+        predictions = predictions_table(scores, inputs.word_pieces)
+        tables[PREDICTIONS.name] = predictions
+    rows = summarise(tables[SCORES.name])
     clock.phase_ends("write")
-    results.write(
-        tables,
-        summary_tsv(label, rows),
-        _manifest(options, inputs, devices, identity, clock),
-    )
+    try:
+        results.write(
+            tables,
+            summary_tsv(label, rows),
+            _manifest(options, inputs, devices, identity, clock),
+        )
+    except UserError as error:
+        raise UserError(
+            f"{error}; the scores are kept: run again with --resume"
+        ) from error
+    kept.discard()
     published = published_row(
         inputs.config.name,
         split=options.files.split,
@@ -138,12 +147,12 @@ def _request(
 
 def _scores(
     evaluation: Evaluation,
-    results: ResultsDirectory,
+    kept: KeptScores,
     identity: Mapping[str, Any],
     *,
     resume: bool,
 ) -> AblationScores:
-    kept, found, plan = results.kept, None, evaluation.plan
+    found, plan = None, evaluation.plan
     if resume and kept.exist:
         found = kept.load(identity, plan)
     else:
@@ -199,49 +208,48 @@ def _manifest(
     identity: Mapping[str, Any],
     clock: "_Clock",
 ) -> dict[str, Any]:
-    plan, config = inputs.plan, inputs.config
-    directions = [d.value for d in Direction if plan.columns(d)]
-    thresholds = [c.threshold for c in plan.conditions if c.threshold is not None]
-    return {
-        "format": manifest.FORMAT,
-        "model": {
-            "label": options.label or config.name,
-            "name": config.name,
-            "seed": options.model_seed,
-            "directory_name": Path(options.files.model).absolute().name,
+    plan, config, files = inputs.plan, inputs.config, options.files
+    return manifest(
+        label=options.label or config.name,
+        name=config.name,
+        seed=options.model_seed,
+        model={
+            "directory_name": Path(files.model).absolute().name,
             "config": config.to_dict(),
             "params_sha256": identity["params_sha256"],
         },
-        "data": {
-            "split": options.files.split,
+        data={
+            "split": files.split,
             **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
             "examples_total": inputs.examples_total,
-            "limit": options.files.limit,
+            "limit": files.limit,
         },
-        "flags": dict(options.flags),
-        "directions": directions,
-        "thresholds": thresholds,
-        "scored": plan.num_scored,
-        "distinct": len(plan.mlm) + len(plan.mrc),
-        "excluded": manifest.excluded_counts(plan),
-        "skipped": inputs.skipped,
-        "versions": manifest.versions(),
-        "device": devices.description,
-        "precision": options.evaluation.precision.value,
-        "git_commit": manifest.git_commit(),
-        "started": clock.started,
-        "seconds": clock.total,
-        "seconds_by_phase": clock.phases,
-        "identity": dict(identity),
+        conditions=plan.conditions,
+        rest={
+            "flags": dict(options.flags),
+            "scored": plan.num_scored,
+            "distinct": len(plan.mlm) + len(plan.mrc),
+            "excluded": _excluded_counts(plan),
+            "skipped": inputs.skipped,
+            "versions": provenance.versions(),
+            "device": devices.description,
+            "precision": options.evaluation.precision.value,
+            "git_commit": provenance.git_commit(),
+            "started": clock.started,
+            "seconds": clock.total,
+            "seconds_by_phase": clock.phases,
+            "identity": dict(identity),
+        },
+    )
+
+
+def _excluded_counts(plan: Plan) -> dict[str, int]:
+    """By reason, examples that are excluded under some condition."""
+    counts = {
+        reason: int((plan.excluded == number).any(axis=1).sum())
+        for number, reason in enumerate(plan.reasons)
     }
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, for the next run."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = str(Path(home) / "xabl" / "compiled")
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _say(line: str) -> None:
@@ -252,7 +260,7 @@ class _Clock:
     """When a run started, and seconds by phase."""
 
     def __init__(self):
-        self.started = manifest.now()
+        self.started = provenance.now()
         self.phases: dict[str, float] = {}
         self._begin = self._last = time.perf_counter()
 
