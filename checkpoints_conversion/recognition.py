@@ -66,18 +66,14 @@ _CALLED = {
 }
 _LAYER = r"bert\.encoder\.layer\.(\d+)\..*"
 
-# Fields of ours that transformers' config.json tells and no tensor shows.
-_TOLD = {
-    "num_attention_heads": ("num_attention_heads", "v_num_attention_heads"),
-    "hidden_act": ("hidden_act", "v_hidden_act"),
-    "hidden_dropout_prob": ("hidden_dropout_prob", "v_hidden_dropout_prob"),
-    "attention_probs_dropout_prob": (
-        "attention_probs_dropout_prob",
-        "v_attention_probs_dropout_prob",
-    ),
-    "initializer_range": ("initializer_range",),
-    "layer_norm_eps": ("layer_norm_eps",),
+# What transformers' config.json tells and no tensor shows: of both streams, of one.
+_TOLD_OF_BOTH = {
+    "num_attention_heads",
+    "hidden_act",
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
 }
+_TOLD = _TOLD_OF_BOTH | {"initializer_range", "layer_norm_eps"}
 # With another value something else would be computed.
 _ONLY = {
     "position_embedding_type": "absolute",
@@ -140,14 +136,19 @@ def recognise(
             raise not_this_model(file, found.config, problems, f"as {source} says")
         return found
     _check_settings(file, settings)
-    candidates = []
+    candidates, errors = [], []
     for template in _templates(kind, file):
-        config = _of_its_sizes(template, file, kind, settings)
+        try:
+            config = _of_its_sizes(template, file, kind, settings)
+        except UserError as error:  # not the sizes of a model with these sublayers
+            errors.append(error)
+            continue
         problems = misfits(file, config, KINDS[kind](config))
-        candidates.append(
-            (len(problems), _distance(config, template), config, template)
-        )
-    *_, config, template = min(candidates, key=lambda candidate: candidate[:2])
+        distance = len(problems), _distance(config, template)
+        candidates.append((distance, config, template))
+    if not candidates:
+        raise errors[0]
+    _, config, template = min(candidates, key=lambda candidate: candidate[0])
     found = Recognised(
         kind=kind,
         config=_named(config),
@@ -284,9 +285,10 @@ def _of_its_sizes(
             )
     if "num_attention_heads" not in settings:
         seen |= _heads(file, template, seen)
-    for key, fields in _TOLD.items():
-        if key in settings:
-            seen |= dict.fromkeys(fields, settings[key])
+    for key in _TOLD & settings.keys():
+        seen[key] = settings[key]
+        if key in _TOLD_OF_BOTH and not template.text_only:
+            seen[f"v_{key}"] = settings[key]
     try:
         return dataclasses.replace(template, **seen)
     except UserError as error:

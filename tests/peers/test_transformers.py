@@ -80,7 +80,7 @@ def peer(request):
             elif parameter.dim() == 1:
                 scale, centre = 0.05, 0.0
             else:
-                scale, centre = 1.5 * parameter.shape[1] ** -0.5, 0.0
+                scale, centre = 1.25 * parameter.shape[1] ** -0.5, 0.0
             parameter.copy_(centre + scale * torch.randn_like(parameter))
     model.eval()
     inputs = _inputs(config)
