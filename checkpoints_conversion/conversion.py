@@ -67,6 +67,7 @@ def convert_file(
     found, vocabulary = _with_vocabulary(found, tokenizer, vocabulary)
     converted = convert(file, found.config, found.names)
     report = converted.report | {
+        "what": found.what,
         "assumed": list(found.assumed),
         "vocabulary": None if vocabulary is None else Path(vocabulary).name,
     }
@@ -85,7 +86,11 @@ def _recognised(file: TensorFile, config: str | None) -> Recognised:
     settings = settings_beside(file.path)
     if config is None:
         return recognise(file, settings)
-    given = Recognised(kind=recognise_kind(file, settings), config=load_config(config))
+    given = Recognised(
+        kind=recognise_kind(file, settings),
+        config=load_config(config),
+        what="as --config says",
+    )
     if problems := misfits(file, given.config, given.names):
         try:
             found = recognise(file, settings)
@@ -103,12 +108,22 @@ def _with_vocabulary(
     """The model as its captions are prepared, and the vocabulary to keep with it."""
     vocabulary = vocabulary or tokenizer.vocabulary
     config, assumed = found.config, found.assumed
-    if tokenizer.lower_case is not None:
-        config = dataclasses.replace(config, do_lower_case=tokenizer.lower_case)
-    elif vocabulary is not None and model_directory.is_cased(vocabulary):
-        if config.do_lower_case:
+    lower_case = tokenizer.lower_case
+    if lower_case is None:
+        lower_case = config.do_lower_case
+        if lower_case and vocabulary and model_directory.is_cased(vocabulary):
+            lower_case = False
             assumed += ("captions keep their capitals, since the vocabulary has some",)
-        config = dataclasses.replace(config, do_lower_case=False)
+    if lower_case and not config.do_lower_case:
+        raise UserError(
+            f"model {config.name!r} reads captions with their capitals, but the "
+            "tokenizer beside the checkpoint lower-cases them; correct the one that is "
+            "wrong (do_lower_case)"
+        )
+    if config.do_lower_case and not lower_case:
+        config = dataclasses.replace(
+            config, do_lower_case=False, name=f"{config.name}-cased"
+        )
     if vocabulary is None:
         assumed += ("no vocabulary is beside it: scoring will need --vocab",)
     else:
@@ -208,6 +223,7 @@ def summary(report: Mapping[str, Any]) -> str:
     lines = [
         f"{source['file']}: {report['kind']}, {source['layout']}, "
         f"sha256 {source['sha256']}",
+        *([f"what it is: {report['what']}"] if "what" in report else []),
         f"{report['parameters']:,} parameters of {report['configuration']} from "
         f"{tensors['used']} tensors; copies of shared tensors merged: "
         f"{tensors['merged']}; ignored: {tensors['ignored']}",

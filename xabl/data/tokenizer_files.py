@@ -3,6 +3,7 @@
 vocab.txt               the pieces, one a line
 tokenizer.json          the pieces too, and how captions are prepared
 tokenizer_config.json   how captions are prepared
+config.json             in checkpoints of the reference, whether they are lower-cased
 """
 
 import dataclasses
@@ -66,8 +67,9 @@ def find_tokenizer(folder: Path) -> TokenizerFiles:
 def _normalizers(folder: Path) -> dict[Path, dict[str, Any]]:
     """By file, in the words of tokenizer_config.json."""
     found = {}
-    if (path := folder / "tokenizer_config.json").is_file():
-        found[path] = read_json(path)
+    for name in ("tokenizer_config.json", "config.json"):
+        if (path := folder / name).is_file():
+            found[path] = read_json(path)
     if (path := folder / VOCABULARY_JSON).is_file():
         normalizer = read_json(path).get("normalizer")
         if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
