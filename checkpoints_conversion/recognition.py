@@ -215,7 +215,7 @@ def _named(config: ModelConfig) -> ModelConfig:
     for published in _PUBLISHED:
         if dataclasses.replace(config, name=published.name) == published:
             return published
-    name = "bert" if config.text_only else config.image_embeddings.value
+    name = "bert" if config.text_only else config.image_embeddings.name
     return dataclasses.replace(config, name=f"{name}-adapted")
 
 

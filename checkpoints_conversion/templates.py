@@ -166,7 +166,7 @@ def _heads_seen(template: ModelConfig, names: set[str | None]) -> dict[str, Any]
     pattern = re.compile(rf"{re.escape(region_head)}decoder_dict\.(\w+)\.weight")
     targets = [match[1] for name in names if name and (match := pattern.match(name))]
     weights = dict(template.visual_target_weights)
-    if set(targets) != set(template.visual_targets):
+    if set(targets) != {name for name, weight in weights.items() if weight > 0}:
         weights = {target: weights.get(target, 1.0) for target in sorted(targets)}
     poolers = tuple(
         f"{module}.weight" in names

@@ -23,7 +23,6 @@ from tests.helpers.transformers_checkpoints import (
     write_hollow,
     write_settings,
 )
-from xabl.ablation.engine.scorer import scored_objective
 from xabl.data.checkpoints.opening import open_checkpoint
 from xabl.data.checkpoints.tensors import Tensor, TensorFile
 from xabl.errors import UserError
@@ -190,7 +189,7 @@ def test_transformers_visualbert(tmp_path, tied):
         params["mlm_head/bias"], state["cls.predictions.decoder.bias"]
     )
     with pytest.raises(UserError, match="without a visual target.*no lang4vis"):
-        scored_objective(config)
+        config.scored_target()
 
 
 @pytest.mark.parametrize("features", [512, 1024, 2048])

@@ -52,20 +52,17 @@ def define_flags() -> None:
 
 
 def main() -> None:
-    from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+    from xabl.pretraining.corpus.writer import build_corpus
 
-    print(
-        build_corpus(
-            CorpusRequest(
-                source=Path(FLAGS.source),
-                captions=Path(FLAGS.captions) if FLAGS.captions else None,
-                output=Path(FLAGS.output),
-                split=FLAGS.split,
-                image_ids=Path(FLAGS.image_ids) if FLAGS.image_ids else None,
-                limit=FLAGS.limit,
-                num_boxes=FLAGS.boxes,
-                skip_bad_rows=FLAGS.skip_bad_rows,
-                overwrite=FLAGS.overwrite,
-            )
-        )
+    said = build_corpus(
+        Path(FLAGS.source),
+        Path(FLAGS.captions) if FLAGS.captions else None,
+        Path(FLAGS.output),
+        FLAGS.split,
+        image_ids=Path(FLAGS.image_ids) if FLAGS.image_ids else None,
+        limit=FLAGS.limit,
+        num_boxes=FLAGS.boxes,
+        skip_bad_rows=FLAGS.skip_bad_rows,
+        overwrite=FLAGS.overwrite,
     )
+    print(said)

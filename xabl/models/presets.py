@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError
-from xabl.models.config import (
-    Fusion,
-    GlobalImage,
-    IntMap,
-    ModelConfig,
-    RegionEmbedding,
-)
+from xabl.models import region_embedding
+from xabl.models.config import Fusion, GlobalImage, ModelConfig
+from xabl.models.config_json import IntMap
 
 
 def _enumerated(sublayers: tuple[int, ...]) -> IntMap:
@@ -82,7 +78,7 @@ def _alternating(layers: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 _BERT = ModelConfig(
     name="bert_base",
-    image_embeddings=RegionEmbedding.NONE,
+    image_embeddings=region_embedding.NONE,
     **bert_layers(12),
     fusion_method=Fusion.NONE,
     visual_target_weights=(),
@@ -91,7 +87,7 @@ _BERT = ModelConfig(
 # One stream: every sublayer sees words and regions, with the same weights for both.
 _UNITER = ModelConfig(
     name="ctrl_uniter_base",
-    image_embeddings=RegionEmbedding.UNITER,
+    image_embeddings=region_embedding.UNITER,
     add_global_imgfeat=GlobalImage.FIRST,
     **one_stream_layers(12),
     pooler_size=1024,
@@ -106,12 +102,12 @@ _UNITER_NOVIZ = dataclasses.replace(
 _VISUALBERT = dataclasses.replace(
     _UNITER,
     name="ctrl_visualbert_base",
-    image_embeddings=RegionEmbedding.VISUALBERT,
+    image_embeddings=region_embedding.VISUALBERT,
 )
 _VL_BERT = dataclasses.replace(
     _UNITER,
     name="ctrl_vl-bert_base",
-    image_embeddings=RegionEmbedding.VL_BERT,
+    image_embeddings=region_embedding.VL_BERT,
     v_coordinate_embeddings_dim=256,
     type_vocab_size=3,
     image_head_ln=False,
@@ -131,7 +127,7 @@ _VILBERT_REGION_SELF = tuple(range(14, 36, 4))
 _VILBERT_TEXT_SELF = tuple(range(0, 12, 2)) + _VILBERT_REGION_SELF
 _VILBERT = ModelConfig(
     name="ctrl_vilbert_base",
-    image_embeddings=RegionEmbedding.VILBERT,
+    image_embeddings=region_embedding.VILBERT,
     add_global_imgfeat=GlobalImage.FIRST,
     tt_attn_sublayers=_VILBERT_TEXT_SELF,
     tv_attn_sublayers=_VILBERT_CO,
@@ -157,7 +153,7 @@ _VILBERT_ORIGINAL = dataclasses.replace(
 # Two streams: nine text and five region layers, then five blocks.
 _LXMERT = ModelConfig(
     name="ctrl_lxmert",
-    image_embeddings=RegionEmbedding.LXMERT,
+    image_embeddings=region_embedding.LXMERT,
     add_global_imgfeat=GlobalImage.FIRST,
     **lxmert_layers(words=9, regions=5, cross=5),
     pooler_size=1024,

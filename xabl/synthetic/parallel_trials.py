@@ -1,4 +1,8 @@
-"""Many trials side by side, each in a process of its own, with one line of progress."""
+"""Trials in parallel, each in its own process, with one line of progress.
+
+Not `concurrent.futures`: its pools cannot end their processes, nor tell which of them
+was killed.
+"""
 
 import dataclasses
 import multiprocessing
@@ -19,13 +23,18 @@ _SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path]:
-    """Makes the worlds, then runs what is not finished; gives the results directories.
+    """Makes the worlds, then runs the trials that are not finished.
 
-    What the processes print goes to logs/ in `root`. Interrupted, what was finished is
-    kept, and the same call goes on from each training's last checkpoint.
+    The processes write to logs/ in `root`. After an interruption, the same call
+    continues from each training's last checkpoint.
 
     Args:
-        processes: how many trials run at the same time.
+        trials: what to run; one that starts from another's model waits for it.
+        root: folder of all trials.
+        processes: number of trials at the same time.
+
+    Returns:
+        The results directories, in the order of the trials.
 
     Raises:
         UserError: a trial failed (the message has the last line of its log); `root`
@@ -36,7 +45,7 @@ def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path
         (root / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{root}: cannot be written to ({error})") from error
-    # On a GPU the processes share its memory.
+    # Processes on one GPU share its memory.
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     folders = [TrialFolders(root=root, trial=trial) for trial in trials]
     todo = [folder for folder in folders if not folder.results.exists()]
@@ -61,7 +70,12 @@ def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Job:
-    """What one process does; its log is called `name`."""
+    """What one process does.
+
+    name: of its log.
+    work: called with the trial and the root folder.
+    trial: what it works on.
+    """
 
     name: str
     work: Callable[[Trial, Path], None]
@@ -79,7 +93,16 @@ def _watch(
     total: int,
     done: Callable[[int], int],
 ) -> None:
-    """Runs the jobs; `done` tells the units done from the number of jobs left."""
+    """Runs the jobs and shows progress.
+
+    Args:
+        jobs: what to run.
+        root: folder of all trials.
+        processes: number of jobs at the same time.
+        unit: what is counted.
+        total: number of units.
+        done: units that are done, from the number of jobs left.
+    """
     shown = done(len(jobs))
     with Progress(total - shown, unit) as progress:
         for left in _jobs_left(jobs, root, processes):
@@ -89,8 +112,8 @@ def _watch(
 
 
 def _jobs_left(jobs: Sequence[_Job], root: Path, processes: int) -> Iterator[int]:
-    """Runs the jobs and tells every few seconds how many are not finished."""
-    # A forked process would inherit JAX's threads in whatever state they are.
+    """Runs the jobs; yields every few seconds how many are not finished."""
+    # A forked process would inherit JAX's threads in any state.
     spawn = multiprocessing.get_context("spawn")
     waiting = list(jobs)
     free_cores = _shares_of_cores(min(processes, len(jobs)))
@@ -123,9 +146,9 @@ def _jobs_left(jobs: Sequence[_Job], root: Path, processes: int) -> Iterator[int
 
 
 def _shares_of_cores(processes: int) -> list[list[int]]:
-    """The cores of each process, nothing where the system cannot tell.
+    """The cores of each process; empty where the system has no affinity.
 
-    XLA's threads of several processes on the same cores cost a third of the time.
+    XLA's threads of several processes on the same cores waste a third of the time.
     """
     if not hasattr(os, "sched_getaffinity"):
         return [[] for _ in range(processes)]
@@ -136,7 +159,7 @@ def _shares_of_cores(processes: int) -> list[list[int]]:
 
 
 def _work(job: _Job, root: Path, cores: list[int]) -> None:
-    """In the new process: output goes to the log; Ctrl-C is the parent's to handle."""
+    """Runs a job in the new process; the parent handles Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if cores:
         os.sched_setaffinity(0, cores)
@@ -166,7 +189,7 @@ def _updates_made(folders: Sequence[TrialFolders]) -> int:
 
 
 def _updates_of(folder: TrialFolders) -> int:
-    """Counted in what the training writes, whichever process made them."""
+    """Counted in metrics.jsonl, so that updates of earlier calls count too."""
     if folder.results.exists():
         return folder.trial.steps
     try:

@@ -1,4 +1,4 @@
-"""What the controls study says, in words that follow from its numbers."""
+"""The conclusions of the controls study, in words that follow from its numbers."""
 
 from collections.abc import Iterator
 

@@ -8,8 +8,7 @@ Expected: no row of its own; the second stage has one.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/uniter_rnd_v.py \
+  xabl pretrain --config=uniter_rnd_v \
       --workdir=runs/uniter_rnd_v --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

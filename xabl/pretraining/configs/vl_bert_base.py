@@ -9,8 +9,7 @@ parameter count is 114,490,747.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/vl_bert_base.py \
+  xabl pretrain --config=vl_bert_base \
       --workdir=runs/vl_bert_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

@@ -9,8 +9,7 @@ ablated.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/vilbert_rnd_vl.py \
+  xabl pretrain --config=vilbert_rnd_vl \
       --workdir=runs/vilbert_rnd_vl --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

@@ -13,8 +13,7 @@ ablated. (With the feed-forward sublayers shuffled.)
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/uniter_rnd_v_vl.py \
+  xabl pretrain --config=uniter_rnd_v_vl \
       --workdir=runs/uniter_rnd_v_vl --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

@@ -9,8 +9,7 @@ parameter count is 212,265,996.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/lxmert.py \
+  xabl pretrain --config=lxmert \
       --workdir=runs/lxmert --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

@@ -10,8 +10,7 @@ regions ablated; MRC-XE, confidence-weighted and so not comparable with other mo
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/ctrl_uniter_xent_base.py \
+  xabl pretrain --config=ctrl_uniter_xent_base \
       --workdir=runs/ctrl_uniter_xent_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt \
       --set=seed=42

@@ -10,8 +10,7 @@ ablated. The N(0, 1) position and token-type tables of UNITER's published start
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/uniter_rnd_vl.py \
+  xabl pretrain --config=uniter_rnd_vl \
       --workdir=runs/uniter_rnd_vl --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

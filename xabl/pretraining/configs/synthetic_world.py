@@ -1,12 +1,12 @@
 r"""A small single-stream model on a synthetic world: minutes on a laptop, no download.
 
-Three layers of width 96 from random values. World and corpus are made like this:
+Three layers of width 64 from random values. To make the world and its corpus:
 
-  python -m experiments.make_world --output=/tmp/world --images=1200 --feature_size=128
-  python -m experiments.build_corpus --source=/tmp/world/regions.h5 \
+  xabl world --output=/tmp/world --images=1200 --feature_size=128
+  xabl corpus --source=/tmp/world/regions.h5 \
       --captions=/tmp/world/flickr30k_entities --output=/tmp/world/corpus \
       --split=train --image_ids=/tmp/world/flickr30k_entities/train.txt
-  python -m experiments.build_corpus --source=/tmp/world/regions.h5 \
+  xabl corpus --source=/tmp/world/regions.h5 \
       --captions=/tmp/world/flickr30k_entities --output=/tmp/world/corpus \
       --split=valid --image_ids=/tmp/world/flickr30k_entities/val.txt
 
@@ -15,7 +15,7 @@ word pieces (5.5 nats) to about 1.2.
 
 Command:
 
-  python -m experiments.pretrain --config=experiments/configs/synthetic_world.py \
+  xabl pretrain --config=synthetic_world \
       --workdir=/tmp/world/run --set=corpus=/tmp/world/corpus \
       --set=vocabulary=/tmp/world/vocab.txt
 
@@ -25,7 +25,7 @@ A world of other sizes needs model.vocab_size and model.v_feature_size to be set
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.optimiser import OptimiserConfig
-from xabl.synthetic.small_models import small_uniter
+from xabl.pretraining.small_models import small_uniter
 
 config = PretrainingConfig(
     name="synthetic_world",

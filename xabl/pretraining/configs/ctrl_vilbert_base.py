@@ -13,8 +13,7 @@ ablated.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/ctrl_vilbert_base.py \
+  xabl pretrain --config=ctrl_vilbert_base \
       --workdir=runs/ctrl_vilbert_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt \
       --set=seed=33

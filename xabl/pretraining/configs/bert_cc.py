@@ -9,8 +9,7 @@ Expected: MLM 5.394 bits after 5 of its 10 epochs (validation); BERT without it 
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/bert_cc.py \
+  xabl pretrain --config=bert_cc \
       --workdir=runs/bert_cc --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """

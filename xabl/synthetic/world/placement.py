@@ -1,7 +1,7 @@
-"""Boxes of objects and of detected regions.
+"""Where objects are, and where a detector finds regions.
 
-The sizes are chosen so that the default world has, for a phrase, about as many regions
-above each overlap threshold as the published regions have for the published phrases.
+Sizes are chosen so that in the default world a phrase has about as many regions above
+each overlap threshold as in the published data.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ from xabl.data.boxes import iot, iou
 
 IMAGE_SIZES = ((500, 375), (500, 333), (375, 500), (500, 400))  # width, height
 
-_CANDIDATES = 128  # drawn at once; most draws need only these
+_CANDIDATES = 128  # drawn at once, mostly enough
 _OBJECT_SIDES = (0.25, 0.66)  # shares of the image's sides
-# Objects keep apart, so that masking one does not mask another.
+# Objects are apart, so that masking one does not mask another.
 _GREATEST_OBJECT_IOT = 0.25
 _VIEW_JITTER = 0.12  # of the box's sides
 _LEAST_VIEW_IOU = 0.6
@@ -24,9 +24,9 @@ _GREATEST_FOREIGN_IOT = 0.4
 _LEAST_BACKGROUND_SIDE = 0.08
 _BACKGROUND_SIDES = (0.85, 1.6)
 _GREATEST_BACKGROUND_IOU = 0.45
-# Detected regions seldom cut through a thing.
-_CUT = (0.08, 0.55)  # share of an object that such a region has
-_CUT_RATE = 0.4  # how many of these there are all the same
+# Detected regions seldom cut through an object.
+_CUT = (0.08, 0.55)  # share of an object in such a region
+_CUT_RATE = 0.4  # share of such regions that are kept
 
 
 def draw_object_boxes(
@@ -47,7 +47,7 @@ def draw_object_boxes(
             chosen = np.vstack([chosen, fits[:1]])
         else:
             return chosen
-        scale *= 0.95  # no room left: all of them a little smaller
+        scale *= 0.95  # no room: all objects a little smaller
 
 
 def draw_views(
@@ -57,7 +57,7 @@ def draw_views(
     others: Float[np.ndarray, "objects 4"],
     size: tuple[int, int],
 ) -> Float64[np.ndarray, "regions 4"]:
-    """Regions that show the object in a box nearly whole, and no other object so."""
+    """Regions that show the object in a box nearly whole, and no other object."""
     sides = np.tile(box[2:] - box[:2], 2)
 
     def candidates() -> np.ndarray:
@@ -76,7 +76,7 @@ def draw_parts(
     others: Float[np.ndarray, "objects 4"],
     size: tuple[int, int],
 ) -> Float64[np.ndarray, "regions 4"]:
-    """Regions that show a part of the object in a box, well below half of the box."""
+    """Regions that show a part of the object in a box, well below half of it."""
     sides = box[2:] - box[:2]
 
     def candidates() -> np.ndarray:
@@ -112,12 +112,12 @@ def draw_background(
 
 
 def _spares(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which boxes leave all other objects' boxes alone."""
+    """Which boxes hardly overlap other objects' boxes."""
     return (iot(boxes, others) < _GREATEST_FOREIGN_IOT).all(axis=1)
 
 
 def _first(count: int, candidates) -> np.ndarray:
-    """The first `count` boxes of as many draws as it takes."""
+    """The first `count` boxes of repeated draws."""
     found = np.empty((0, 4))
     while len(found) < count:
         found = np.vstack([found, candidates()])

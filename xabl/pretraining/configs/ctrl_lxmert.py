@@ -13,8 +13,7 @@ ablated. One of the published seeds (42) stands apart with a KL of 0.79.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/ctrl_lxmert.py \
+  xabl pretrain --config=ctrl_lxmert \
       --workdir=runs/ctrl_lxmert --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt \
       --set=seed=0

@@ -13,8 +13,7 @@ ablated.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/ctrl_vl_bert_base.py \
+  xabl pretrain --config=ctrl_vl_bert_base \
       --workdir=runs/ctrl_vl_bert_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt \
       --set=seed=89

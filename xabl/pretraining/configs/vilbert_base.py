@@ -8,8 +8,7 @@ parameter count is 239,023,229.
 
 Command:
 
-  python -m experiments.pretrain \
-      --config=experiments/configs/vilbert_base.py \
+  xabl pretrain --config=vilbert_base \
       --workdir=runs/vilbert_base --set=corpus=corpora/cc \
       --set=vocabulary=models/bert_base/vocab.txt
 """
