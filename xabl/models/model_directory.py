@@ -101,7 +101,7 @@ def load_config(directory: Path | str) -> ModelConfig:
         what = "is not a model directory" if directory.exists() else "does not exist"
         raise UserError(
             f"{directory}: {what}; a model directory is what "
-            "checkpoints_conversion.convert_volta and experiments.pretrain write"
+            "xabl convert and xabl pretrain write"
         )
     fields = _read_json(directory / _CONFIG)
     return ModelConfig.from_dict(fields, source=str(directory / _CONFIG))
