@@ -246,7 +246,7 @@ def _inspect_results(path: Path) -> Inspection:
 
 
 def _inspect_checkpoint(path: Path) -> Inspection:
-    from checkpoints_conversion.conversion import open_checkpoint
+    from xabl.data.checkpoints.opening import open_checkpoint
 
     file = open_checkpoint(path)
     shapes = [tensor.shape for tensor in file.tensors.values()]

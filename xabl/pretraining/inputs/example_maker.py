@@ -43,7 +43,12 @@ class ExampleMaker:
         )
         self._pieces = None
         if not inputs.vision_only:
-            self._pieces = CaptionPieces(corpus.captions, vocabulary, inputs.max_words)
+            self._pieces = CaptionPieces(
+                corpus.captions,
+                vocabulary,
+                inputs.max_words,
+                lower_case=model.do_lower_case,
+            )
             if self._pieces.word_pieces.size > model.vocab_size:
                 raise UserError(
                     f"{vocabulary} has {self._pieces.word_pieces.size} word pieces, "
