@@ -1,12 +1,13 @@
 """One ablation from files to a results directory: what `experiments.ablate` does."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from xabl.models import model_directory
 from xabl.results import manifest
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
+from xabl.results.manifest import file_sha256
 from xabl.results.published import published_row
 from xabl.results.summary import summarise, summary_text, summary_tsv
 from xabl.results.tables import examples_table, predictions_table, scores_table
@@ -40,6 +42,8 @@ class RunOptions:
     label: what the model is called in tables; its configuration's name by default.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
+    study_key: what a study knows this run by.
+    on_progress: is told how many inputs are scored, of how many.
     """
 
     files: InputFiles
@@ -51,6 +55,8 @@ class RunOptions:
     model_seed: int | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    study_key: str | None = None
+    on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
 def explain_run(options: RunOptions) -> None:
@@ -59,35 +65,44 @@ def explain_run(options: RunOptions) -> None:
     Raises:
         UserError: bad input.
     """
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
-    print(explain(Evaluation(_request(options, inputs, params, devices), devices)))
+    series = Series(is_single=True)
+    inputs, params = series.read(options)
+    print(explain(series.evaluation(options, inputs, params)))
 
 
-def run(options: RunOptions) -> None:
+def run(options: RunOptions, series: "Series | None" = None) -> None:
     """Evaluates one model and writes the results directory.
 
     Interrupted, what was scored is kept beside `output` for `resume`.
 
+    Args:
+        series: runs of this process that this one may share data and programs with.
+
     Raises:
-        UserError: bad input, or results that cannot be written.
+        UserError: bad input, or results that cannot be written; another run is
+            writing there.
     """
-    clock = _Clock()
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
+    with results.lock():
+        _run(options, results, series or Series(is_single=True))
+
+
+def _run(options: RunOptions, results: ResultsDirectory, series: "Series") -> None:
+    clock = _Clock()
+    inputs, params = series.read(options)
     identity = _identity(options, inputs, manifest.params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
         _say(f"{results.path}: finished already, nothing to resume")
         return
-    evaluation = Evaluation(_request(options, inputs, params, devices), devices)
+    evaluation = series.evaluation(options, inputs, params)
     # The devices have what they need of the regions: room for what comes now.
+    del params
     inputs = dataclasses.replace(inputs, store=None)
-    scores = _scores(evaluation, results, identity, resume=options.resume)
+    scores = _scores(evaluation, results, identity, options)
     clock.phase_ends("score")
     label = options.label or inputs.config.name
     rows = summarise(scores)
@@ -101,7 +116,7 @@ def run(options: RunOptions) -> None:
     results.write(
         tables,
         summary_tsv(label, rows),
-        _manifest(options, inputs, devices, identity, clock),
+        _manifest(options, inputs, evaluation.devices, identity, clock),
     )
     published = published_row(
         inputs.config.name,
@@ -112,45 +127,21 @@ def run(options: RunOptions) -> None:
     print(f"wrote {results.path}")
 
 
-def _read(options: RunOptions, devices: LocalDevices) -> tuple[Inputs, Params]:
-    """All files. The parameters first: reading them takes memory that regions need."""
-    model = options.files.model
-    _, params = model_directory.load(model, sharding=devices.replicated)
-    return_freed()
-    inputs = read_inputs(options.files, _say)
-    return_freed()  # what planning took
-    return inputs, params
-
-
-def _request(
-    options: RunOptions, inputs: Inputs, params: Params, devices: LocalDevices
-) -> Request:
-    return Request(
-        config=inputs.config,
-        params=params,
-        plan=inputs.plan,
-        store=inputs.store,
-        options=dataclasses.replace(
-            options.evaluation, few_programs=devices.are_the_host
-        ),
-    )
-
-
 def _scores(
     evaluation: Evaluation,
     results: ResultsDirectory,
     identity: Mapping[str, Any],
-    *,
-    resume: bool,
+    options: RunOptions,
 ) -> AblationScores:
     kept, found, plan = results.kept, None, evaluation.plan
-    if resume and kept.exist:
+    if options.resume and kept.exist:
         found = kept.load(identity, plan)
     else:
-        if resume:
+        if options.resume:
             _say("nothing to resume: starting from the first example")
         kept.begin(identity)
-    left = len(plan.mlm) + len(plan.mrc) - (found.num_scored if found else 0)
+    total = len(plan.mlm) + len(plan.mrc)
+    left = total - (found.num_scored if found else 0)
     with Progress(left, "inputs") as progress:
 
         def on_scores(
@@ -158,6 +149,7 @@ def _scores(
         ) -> None:
             kept.add(direction, pairs, values)
             progress.update(len(pairs))
+            options.on_progress(total - left + progress.done, total)
 
         try:
             return score(evaluation, found=found, on_scores=on_scores)
@@ -189,6 +181,7 @@ def _identity(
         "precision": evaluation.precision.value,
         "save_predictions": evaluation.top,
         "skipped": inputs.skipped,
+        **({} if options.study_key is None else {"study_key": options.study_key}),
     }
 
 
@@ -234,6 +227,95 @@ def _manifest(
         "seconds_by_phase": clock.phases,
         "identity": dict(identity),
     }
+
+
+class Series:
+    """Runs of one process after each other, which share what they can.
+
+    While models have one configuration and are asked the same, files are read and
+    programs compiled once.
+    """
+
+    def __init__(self, *, is_single: bool = False):
+        """Begins with nothing to share.
+
+        Args:
+            is_single: there will be one run only: memory is spared where it can be.
+        """
+        self._is_single = is_single
+        self._inputs: tuple[Any, Inputs] | None = None
+        self._evaluation: tuple[Any, Evaluation] | None = None
+        self._ahead: tuple[Path, Params] | None = None
+
+    @functools.cached_property
+    def _all_devices(self) -> LocalDevices:
+        return LocalDevices()
+
+    def _devices(self, options: RunOptions) -> LocalDevices:
+        if options.devices is None:
+            return self._all_devices
+        return LocalDevices(options.devices)
+
+    def load_ahead(self, model: Path) -> None:
+        """Reads the parameters of a later run; in another thread, if you like."""
+        _, params = model_directory.load(model, sharding=self._all_devices.replicated)
+        self._ahead = (model, params)
+
+    def read(self, options: RunOptions) -> tuple[Inputs, Params]:
+        """All files. Parameters first: reading them takes memory that regions need."""
+        model, devices = options.files.model, self._devices(options)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] == model and options.devices is None:
+            params = ahead[1]
+        else:
+            _, params = model_directory.load(model, sharding=devices.replicated)
+        return_freed()
+        same = self._same_inputs(options)
+        if self._inputs is None or self._inputs[0] != same:
+            self._inputs = self._evaluation = None
+            self._inputs = same, read_inputs(options.files, _say)
+        inputs = self._inputs[1]
+        if self._is_single:
+            self._inputs = None
+        return_freed()  # what planning took
+        return inputs, params
+
+    def evaluation(
+        self, options: RunOptions, inputs: Inputs, params: Params
+    ) -> Evaluation:
+        """The model placed on the devices, with the programs of the one before."""
+        devices = self._devices(options)
+        same = (self._inputs and self._inputs[0], options.evaluation, options.devices)
+        if self._evaluation is not None and self._evaluation[0] == same:
+            self._evaluation[1].take(params, inputs.store)
+            return self._evaluation[1]
+        self._evaluation = None
+        few = self._is_single and devices.are_the_host
+        evaluation = Evaluation(
+            Request(
+                config=inputs.config,
+                params=params,
+                plan=inputs.plan,
+                store=inputs.store,
+                options=dataclasses.replace(options.evaluation, few_programs=few),
+            ),
+            devices,
+        )
+        if not self._is_single:
+            evaluation.keep_programs()
+            self._evaluation = same, evaluation
+        return evaluation
+
+    def _same_inputs(self, options: RunOptions) -> Any:
+        """Equal for runs that read the same but for the parameters."""
+        files = options.files
+        own = model_directory.vocabulary_path(files.model)
+        vocabulary = files.vocabulary or own
+        return (
+            dataclasses.replace(files, model=None),
+            model_directory.load_config(files.model),
+            vocabulary and file_sha256(vocabulary),
+        )
 
 
 def use_compilation_cache() -> None:

@@ -39,7 +39,7 @@ from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.support.atomic import new_file
 
 # Fields that change how a run is watched and kept, not what it learns.
-_FREE_FIELDS = {
+FREE_FIELDS = {
     "ablation",
     "checkpoint_every",
     "keep_last",
@@ -263,7 +263,7 @@ def _claim(workdir: Path, config: PretrainingConfig) -> None:
         lines = [
             line
             for line in differences(there, resolved)
-            if re.match(r"\w+", line)[0] not in _FREE_FIELDS
+            if re.match(r"\w+", line)[0] not in FREE_FIELDS
         ]
         if lines:
             raise UserError(

@@ -7,9 +7,10 @@ summary.tsv          means in bits
 manifest.json        files, flags, versions, counts
 """
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from xabl.ablation.engine.unfinished import KeptScores, differences
 from xabl.errors import UserError
+from xabl.support import lease
 from xabl.support.atomic import new_directory
 
 _MANIFEST = "manifest.json"
@@ -46,6 +48,24 @@ class ResultsDirectory:
                 "continue it with --resume or start again with --overwrite"
             )
         self._check_writable()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """While the block runs nobody else writes there, on whatever machine.
+
+        Raises:
+            UserError: another run does; names it.
+        """
+        folder = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            held = lease.acquire(folder)
+        except lease.Held as error:
+            raise UserError(
+                f"{self.path}: another run is writing there ({error.holder}); wait "
+                "until it has ended, or choose another --output"
+            ) from error
+        with held:
+            yield
 
     @property
     def is_finished(self) -> bool:

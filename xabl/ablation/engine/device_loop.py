@@ -6,7 +6,6 @@ way.
 """
 
 import dataclasses
-import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
@@ -149,11 +148,30 @@ class Evaluation:
             store=store and projected_store(request.config, params, store, devices),
             labels=devices.replicate(label_table(request.plan)),
         )
+        self.programs: Programs | None = None
         free = free_bytes(devices)
         self.batch_size = options.batch_size or choose_batch_size(
             self.scorer, self.plan, devices, free
         )
         self.tables = choose_tables(self.scorer, self.plan, free)
+
+    def take(self, params: Params, store: RegionStore | None) -> None:
+        """Goes on with another checkpoint of the model; everything else stays.
+
+        Args:
+            store: the request's.
+        """
+        config, devices = self.scorer.config, self.devices
+        params = devices.replicate(params)
+        self.resident = Resident(
+            params=params,
+            store=store and projected_store(config, params, store, devices),
+            labels=self.resident.labels,
+        )
+
+    def keep_programs(self) -> None:
+        """Keeps what is compiled, for the checkpoints that `take` is given."""
+        self.programs = Programs(self.scorer, self.devices)
 
     @property
     def num_regions(self) -> int:
@@ -183,6 +201,7 @@ class Evaluation:
             programs: some or all compiled before; closed at the end.
         """
         tables = self.empty_tables(schedule.tables)
+        programs = programs or self.programs
         if programs is None:
             programs = Programs(self.scorer, self.devices, few=self.few_programs)
         last = {step.shape: step for step in schedule.steps}
@@ -208,7 +227,8 @@ class Evaluation:
             while under_way:
                 yield fetched(*under_way.popleft())
         finally:
-            programs.close()
+            if programs is not self.programs:
+                programs.close()
 
     def compile_ahead(
         self,
@@ -243,15 +263,12 @@ class Evaluation:
         rows = (devices, sizes.regions, self.num_regions)
         words = (devices, sizes.words, num_words, config.hidden_size)
 
-        @functools.partial(jax.jit, out_shardings=self.devices.sharded)
-        def empty() -> Tables:
-            return Tables(
-                words=jnp.zeros(words, dtype),
-                regions=jnp.zeros((*rows, config.v_hidden_size), dtype),
-                region_mask=jnp.zeros(rows, bool),
-            )
-
-        return empty()
+        sharded = self.devices.sharded
+        return Tables(
+            words=jnp.zeros(words, dtype, device=sharded),
+            regions=jnp.zeros((*rows, config.v_hidden_size), dtype, device=sharded),
+            region_mask=jnp.zeros(rows, bool, device=sharded),
+        )
 
     def shipped(self, step: TableStep | ScoreStep) -> tuple:
         """What a step sends to the devices; devices on the first axis."""
