@@ -4,13 +4,14 @@ The folder is all that workers have in common, so a job's state is what can be r
 there: its result, who has its lock, the failure that was noted.
 """
 
+import abc
 import dataclasses
 import enum
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from xabl.errors import UserError
 from xabl.support import lease
@@ -20,7 +21,7 @@ from xabl.support.atomic import new_file
 OnProgress = Callable[[int, int, str], None]
 
 
-class Job(Protocol):
+class Job(abc.ABC):
     """Something to be done once, in whichever process comes to it.
 
     name: of its lock, log and failure. after: names of jobs to be done before.
@@ -30,14 +31,16 @@ class Job(Protocol):
     """
 
     name: str
-    after: tuple[str, ...]
-    is_alone: bool
-    work: float
-    alike: str
+    after: tuple[str, ...] = ()
+    is_alone: bool = False
+    work: float = 1.0
+    alike: str = ""
 
+    @abc.abstractmethod
     def is_done(self) -> bool:
         """Whether its result is there; quick."""
 
+    @abc.abstractmethod
     def do(self, desk: dict[str, Any], on_progress: OnProgress) -> None:
         """Does what is missing of it.
 

@@ -14,7 +14,7 @@ _FILE = "runs.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Recorded:
+class Recorded(Job):
     """A job as its study noted it: it can be looked at, not done.
 
     finished: a file that says of which key the results beside it are.
@@ -32,9 +32,6 @@ class Recorded:
         return key_in(self.finished) == self.key
 
     def do(self, desk: dict[str, Any], on_progress: OnProgress) -> None:
-        raise NotImplementedError
-
-    def ahead(self, desk: dict[str, Any]) -> None:
         raise NotImplementedError
 
 

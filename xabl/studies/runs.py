@@ -12,7 +12,7 @@ from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.results.manifest import FORMAT
 from xabl.studies.contents import Contents, key_of
-from xabl.studies.jobs import OnProgress
+from xabl.studies.jobs import Job, OnProgress
 from xabl.studies.record import key_in
 from xabl.studies.sources import Checkpoint, Existing, Source, Training, with_key
 from xabl.studies.study_file import (
@@ -27,7 +27,7 @@ from xabl.studies.study_file import (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(Job):
     """One row of a study, a job for whichever worker comes to it.
 
     name: of its folders. label, seed, group: of the model, in tables.

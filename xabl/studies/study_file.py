@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -67,7 +67,7 @@ class Model(_Part):
     vocabulary: Path | None = None
 
     @pydantic.model_validator(mode="after")
-    def _is_one_thing(self) -> Self:
+    def _is_one_thing(self) -> "Model":
         if (self.model is None) == (self.checkpoint is None):
             raise ValueError("give either a model directory or a checkpoint")
         if self.checkpoint is not None and self.config is None:
@@ -127,7 +127,7 @@ class StudyFile(_Part):
     retries: Annotated[int, Field(ge=0)] = 3
 
     @pydantic.model_validator(mode="after")
-    def _has_runs(self) -> Self:
+    def _has_runs(self) -> "StudyFile":
         if not self.models and not self.pretrainings:
             raise ValueError("give models, pretrainings or both")
         return self
