@@ -20,11 +20,12 @@ from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, ScoreStep, TableShape
 from xabl.ablation.engine.scorer import Params, Precision
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.tables import examples_table, scores_table
 from xabl.models import model_directory
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, SCORES
 from xabl.results.summary import summarise, summary_tsv
-from xabl.results.tables import examples_table, scores_table
 from xabl.support.devices import LocalDevices
 
 # Of the matrix products, spread over the scoring.
@@ -191,11 +192,9 @@ def _spread(
 def _write(inputs: Inputs, scores: AblationScores) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results"
-        ResultsDirectory(path, overwrite=False, resume=False).write(
-            {
-                "scores": scores_table(scores, inputs.word_pieces),
-                "examples": examples_table(inputs.plan.examples),
-            },
-            summary_tsv(inputs.config.name, summarise(scores)),
+        table = scores_table(scores, inputs.word_pieces)
+        ResultsDirectory(path).write(
+            {SCORES.name: table, EXAMPLES.name: examples_table(inputs.plan.examples)},
+            summary_tsv(inputs.config.name, summarise(table)),
             {},
         )

@@ -14,9 +14,9 @@ from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, s
 from benchmarks.world import make_world
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
+from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
 from xabl.pretraining.devices import Devices
-from xabl.pretraining.setup import Run, initial_values, prepare
+from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import train_step
 from xabl.results.summary import aligned
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from checkpoints_conversion.source_names import SourceNames, canonical_name
+from checkpoints_conversion.source_names import KINDS, SourceNames, canonical_name
 from xabl.data.checkpoints.safetensors_files import open_safetensors
 from xabl.data.checkpoints.tensors import Tensor, TensorFile
 from xabl.data.checkpoints.torch_files import open_torch_file
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.presets import load_config
 from xabl.models.reference_names import ReferenceTensor, reference_names
 
 
@@ -23,6 +25,44 @@ class Converted:
 
     params: dict[str, Any]
     report: dict[str, Any]
+
+
+def convert_file(
+    checkpoint: Path | str,
+    output: Path | str,
+    *,
+    kind: str,
+    config: str,
+    vocabulary: Path | str | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Writes the model directory of a published file and gives a summary of it.
+
+    Args:
+        kind: one of `KINDS`.
+        config: a preset's name, or a JSON file.
+        vocabulary: vocab.txt, to be kept with the model.
+
+    Raises:
+        UserError: as `open_checkpoint` and `convert`; the vocabulary or the output
+            does not fit.
+    """
+    model_config = load_config(config)
+    model_directory.check_output(output, overwrite=overwrite)
+    if vocabulary is not None:
+        model_directory.check_vocabulary(vocabulary, model_config)
+    converted = convert(
+        open_checkpoint(checkpoint), model_config, KINDS[kind](model_config)
+    )
+    model_directory.save(
+        output,
+        model_config,
+        converted.params,
+        vocabulary=vocabulary,
+        report=converted.report,
+        overwrite=overwrite,
+    )
+    return summary(converted.report)
 
 
 def open_checkpoint(path: Path | str) -> TensorFile:

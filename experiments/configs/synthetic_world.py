@@ -23,7 +23,7 @@ A world of other sizes needs model.vocab_size and model.v_feature_size to be set
 """
 
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.synthetic.small_models import small_uniter
 

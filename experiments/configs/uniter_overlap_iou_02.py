@@ -23,7 +23,7 @@ Command:
 
 from xabl.models.presets import PRESETS
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.config import InputConfig
 
 config = PretrainingConfig(
     name="uniter_overlap_iou_02",

@@ -23,7 +23,7 @@ Command:
 
 from xabl.models.presets import PRESETS
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.input_config import NO_OVERLAP, InputConfig
+from xabl.pretraining.inputs.config import NO_OVERLAP, InputConfig
 
 config = PretrainingConfig(
     name="uniter_overlap_none",

@@ -17,7 +17,7 @@ Command:
 
 from xabl.models.presets import PRESETS
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.optimiser import OptimiserConfig
 
 config = PretrainingConfig(

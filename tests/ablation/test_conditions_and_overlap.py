@@ -29,20 +29,6 @@ def test_thresholds_that_are_none(thresholds):
         all_conditions(list(Direction), thresholds)
 
 
-def test_overlap_counts_pixels():
-    regions = np.array([[0.0, 0, 9, 9], [5, 0, 14, 9], [20, 20, 20, 20]])
-    phrase = np.array([[0.0, 0, 19, 9]])
-    np.testing.assert_array_equal(overlap.areas(regions), [100, 100, 1])
-    np.testing.assert_array_equal(
-        overlap.iot(regions, phrase)[:, 0], [100 / 200, 100 / 200, 0]
-    )
-    np.testing.assert_array_equal(
-        overlap.iou(regions, phrase)[:, 0], [100 / 200, 100 / 200, 0]
-    )
-    # Boxes that only touch share the pixels of the border.
-    assert overlap.intersections(regions[:1], np.array([[9.0, 9, 12, 12]])) == 1
-
-
 def test_coverage_takes_the_best_box_of_the_phrase():
     regions = np.array([[0.0, 0, 9, 9]])
     boxes = np.array([[0.0, 0, 99, 99], [0, 0, 9, 19]])

@@ -15,7 +15,6 @@ from xabl.ablation.engine.device_regions import ImageToken, host_store
 from xabl.ablation.engine.explain import explain, score_cost, table_cost
 from xabl.ablation.engine.memory import pair_bytes
 from xabl.ablation.engine.padding import ProgramLimits
-from xabl.ablation.engine.pair_scores import LOSSES
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.engine.scorer import Precision
@@ -25,6 +24,7 @@ from xabl.models.config import GlobalImage
 from xabl.models.model import parameter_shapes
 from xabl.models.presets import PRESETS
 from xabl.results.conditions import Direction, all_conditions
+from xabl.results.losses import LOSSES
 from xabl.support.devices import LocalDevices
 
 TOLERANCE = 5e-6  # nats
@@ -35,7 +35,7 @@ QUICK_FIRST = (
     "bert",
     *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("uniter", "vl-bert")),
 )
-LOSS_NAMES = tuple(name for names in LOSSES.values() for name in names)
+LOSS_NAMES = tuple(LOSSES)
 LOSS_NAMES = tuple(name for name in LOSS_NAMES if name != "mrc_xe_vg")
 
 

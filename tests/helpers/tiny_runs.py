@@ -10,10 +10,10 @@ import numpy as np
 from tests.helpers import tiny_corpus, tiny_training
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
-from xabl.pretraining import forward
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus_builder import write_corpus
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.corpus.writer import write_corpus
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.objective import forward
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.toy import small_model
 

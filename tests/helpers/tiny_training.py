@@ -9,10 +9,10 @@ import numpy as np
 from xabl.models.config import ModelConfig, RegionEmbedding
 from xabl.models.model import VisionLanguageBert
 from xabl.models.presets import PRESETS
-from xabl.pretraining import forward, losses
-from xabl.pretraining.batches import PretrainingBatch
 from xabl.pretraining.initial_values import random_values
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.objective import forward, losses
 from xabl.pretraining.toy import small_model
 
 VOCABULARY, FEATURES = 40, 16

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import binaries, tiny_runs
-from xabl.pretraining import command, configuration
+from xabl.pretraining import configuration, launch
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.train import pretrain
 
@@ -28,8 +28,8 @@ HYPOTHESES = {
 
 def _train(data, workdir: Path, config: str, *changes: str) -> list[dict]:
     """Three updates of the toy; its lines of metrics.jsonl."""
-    resolved = command.resolve(
-        command.Command(
+    resolved = launch.resolve(
+        launch.Command(
             config=CONFIGS / f"{config}.py",
             workdir=workdir,
             overrides=(

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from xabl.ablation.overlap import TARGET_THRESHOLD, coverage, iot, iou, target_region
-from xabl.synthetic.images import BACKGROUND, World
-from xabl.synthetic.settings import WorldSettings
+from xabl.ablation.overlap import TARGET_THRESHOLD, coverage, target_region
+from xabl.data.boxes import iot, iou
+from xabl.synthetic.world.images import BACKGROUND, World
+from xabl.synthetic.world.settings import WorldSettings
 
 # Share of ablated regions at IoT thresholds 0.9, 0.8, ..., 0.0: Frank et al. 2021.
 PUBLISHED_SHARES = (0.07, 0.09, 0.12, 0.15, 0.18, 0.22, 0.27, 0.33, 0.42, 0.63)

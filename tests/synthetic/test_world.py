@@ -12,17 +12,17 @@ from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.data.regions import open_regions
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
-from xabl.synthetic.captions import draw_captions
-from xabl.synthetic.confusion import (
+from xabl.synthetic.world.captions import draw_captions
+from xabl.synthetic.world.confusion import (
     CATEGORIES,
     GOLD_TOTALS,
     MISMATCHES,
     detected_categories,
 )
-from xabl.synthetic.images import BACKGROUND, World
-from xabl.synthetic.make_world import REGION_FILES, make_world
-from xabl.synthetic.settings import WorldSettings
-from xabl.synthetic.vocabulary import COLOURS, PHRASE_TYPES, object_classes
+from xabl.synthetic.world.files import REGION_FILES, make_world
+from xabl.synthetic.world.images import BACKGROUND, World
+from xabl.synthetic.world.settings import WorldSettings
+from xabl.synthetic.world.vocabulary import COLOURS, PHRASE_TYPES, object_classes
 
 SMALL = WorldSettings(
     train_images=12, val_images=6, test_images=2, feature_size=32, seed=3

@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation import overlap
 from xabl.ablation.examples import PhraseExample
+from xabl.data.boxes import iot, iou
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import MAX_LENGTH
 from xabl.models.config import GlobalImage, ModelConfig
@@ -104,7 +104,7 @@ class NaiveAblation:
     ) -> dict[str, np.ndarray]:
         image = self.regions.image(self.regions.image_ids.index(example.image_id))
         boxes = image.boxes.astype(np.float64)
-        covered = overlap.iot(boxes, example.boxes).max(axis=1)
+        covered = iot(boxes, example.boxes).max(axis=1)
         features = image.features.copy()
         target = -1
         if condition.direction is Direction.VIS4LANG:
@@ -118,7 +118,7 @@ class NaiveAblation:
             image_row = features.mean(axis=0)
             features[masked] = 0
             if masked.any():
-                shared = overlap.iou(boxes, example.boxes).max(axis=1)
+                shared = iou(boxes, example.boxes).max(axis=1)
                 target = int(np.where(masked, shared, -1).argmax())
         x1, y1, x2, y2 = image.boxes.T
         w, h = image.img_w, image.img_h

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from xabl.ablation.digests import entities_sha256, file_sha256
 from xabl.ablation.engine.device_regions import (
     RegionStore,
     average_features,
@@ -32,7 +33,6 @@ from xabl.results.conditions import (
     Level,
     all_conditions,
 )
-from xabl.results.manifest import entities_sha256, file_sha256
 
 Say = Callable[[str], None]
 

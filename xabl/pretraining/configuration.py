@@ -14,7 +14,7 @@ from typing import Any, get_args
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS, load_config
-from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from xabl.errors import UserError
-from xabl.pretraining.batches import PretrainingBatch
+from xabl.pretraining.inputs.batch import PretrainingBatch
 
 AXIS = "devices"
 

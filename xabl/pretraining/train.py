@@ -27,14 +27,14 @@ from jax.experimental import multihost_utils
 
 from xabl.errors import UserError
 from xabl.models import model_directory
-from xabl.pretraining import forward
 from xabl.pretraining.checkpoints import Checkpoints
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
 from xabl.pretraining.devices import Devices
-from xabl.pretraining.pipeline import validation_batches
+from xabl.pretraining.inputs.pipeline import validation_batches
+from xabl.pretraining.objective import forward
 from xabl.pretraining.preemption import Preemption
 from xabl.pretraining.reports import Reports, Scale
-from xabl.pretraining.setup import Run, initial_values, prepare
+from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.support.atomic import new_file
 

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt
 
-from xabl.pretraining import forward, losses
-from xabl.pretraining.batches import PretrainingBatch
 from xabl.pretraining.devices import AXIS, Devices
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.objective import forward, losses
 from xabl.types import pytree
 
 

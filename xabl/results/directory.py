@@ -1,11 +1,4 @@
-"""The directory an ablation writes: it appears when it is complete, or not at all.
-
-scores.parquet       a row per example and condition
-examples.parquet     a row per example
-predictions.parquet  most probable predictions, only on request
-summary.tsv          means in bits
-manifest.json        files, flags, versions, counts
-"""
+"""The directory of results: it appears when it is complete, or not at all."""
 
 import contextlib
 import json
@@ -17,18 +10,18 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xabl.ablation.engine.unfinished import KeptScores, differences
 from xabl.errors import UserError
+from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED
 from xabl.support import lease
 from xabl.support.atomic import new_directory
-
-_MANIFEST = "manifest.json"
 
 
 class ResultsDirectory:
     """Where results go, and where a run under way keeps its scores."""
 
-    def __init__(self, path: Path | str, *, overwrite: bool, resume: bool):
+    def __init__(
+        self, path: Path | str, *, overwrite: bool = False, resume: bool = False
+    ):
         """Looks whether results may and can be written there.
 
         Raises:
@@ -38,11 +31,10 @@ class ResultsDirectory:
         """
         self.path = Path(path).absolute()
         self.overwrite, self.resume = overwrite, resume
-        self.kept = KeptScores(self.path.with_name(f".{self.path.name}.unfinished"))
         if overwrite and resume:
             raise UserError("--overwrite and --resume: give one of them")
         self._check_path()
-        if self.kept.exist and not overwrite and not resume:
+        if self.unfinished.exists() and not overwrite and not resume:
             raise UserError(
                 f"{self.path}: an interrupted run's scores are kept beside it; "
                 "continue it with --resume or start again with --overwrite"
@@ -56,9 +48,8 @@ class ResultsDirectory:
         Raises:
             UserError: another run does; names it.
         """
-        folder = self.path.with_name(f".{self.path.name}.lock")
         try:
-            held = lease.acquire(folder)
+            held = lease.acquire(self.path.with_name(f".{self.path.name}.lock"))
         except lease.Held as error:
             raise UserError(
                 f"{self.path}: another run is writing there ({error.holder}); wait "
@@ -68,9 +59,14 @@ class ResultsDirectory:
             yield
 
     @property
+    def unfinished(self) -> Path:
+        """The folder beside it for the scores of a run under way."""
+        return self.path.with_name(f".{self.path.name}{UNFINISHED}")
+
+    @property
     def is_finished(self) -> bool:
         """Whether it holds results."""
-        return (self.path / _MANIFEST).is_file()
+        return (self.path / MANIFEST).is_file()
 
     def check_same(self, identity: Mapping[str, Any]) -> None:
         """Compares the finished results with the run that was to be continued.
@@ -78,7 +74,7 @@ class ResultsDirectory:
         Raises:
             UserError: they are of another run; names what differs.
         """
-        manifest = json.loads((self.path / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
         differing = differences(manifest.get("identity", {}), identity)
         if differing:
             raise UserError(
@@ -119,23 +115,32 @@ class ResultsDirectory:
         summary: str,
         manifest: Mapping[str, Any],
     ) -> None:
-        """Puts finished results in place, and takes the kept scores away.
+        """Puts finished results in place.
+
+        Args:
+            tables: by the name of their file.
 
         Raises:
-            UserError: the disk is full or the folder not writable any more; the kept
-                scores stay.
+            UserError: the disk is full or the folder not writable any more.
         """
-        try:
-            with new_directory(self.path, overwrite=True) as folder:
-                for name, table in tables.items():
-                    pq.write_table(
-                        table, folder / f"{name}.parquet", compression="zstd"
-                    )
-                (folder / "summary.tsv").write_text(summary, encoding="utf-8")
-                text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-                (folder / _MANIFEST).write_text(text, encoding="utf-8")
-        except UserError as error:
-            raise UserError(
-                f"{error}; the scores are kept: run again with --resume"
-            ) from error
-        self.kept.discard()
+        with new_directory(self.path, overwrite=True) as folder:
+            for name, table in tables.items():
+                pq.write_table(table, folder / name, compression="zstd")
+            (folder / SUMMARY).write_text(summary, encoding="utf-8")
+            text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+            (folder / MANIFEST).write_text(text, encoding="utf-8")
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """What sets two runs apart, in words; empty when nothing does."""
+    now = json.loads(json.dumps(now))
+    return "; ".join(
+        f"{key} was {_short(before.get(key))}, is {_short(now.get(key))}"
+        for key in sorted({*before, *now})
+        if before.get(key) != now.get(key)
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -3,21 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 
-from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.engine.pair_scores import LOSSES, AblationScores
-from xabl.results.conditions import Condition
-from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
+import numpy as np
+import pyarrow as pa
 
-# Column titles as in the published tables, in order; the last two only where scored.
-TITLES = {
-    "mlm": "MLM",
-    "mrc_kl": "MRC-KL",
-    "mrc_xe": "MRC-XE",
-    "mrc_xe_corrected": "MRC-XE-corrected",
-    "mrc_kl_aligned": "MRC-KL-aligned",
-    "mrc_xe_vg": "MRC-XE-VG",
-}
-_ALWAYS = ("mlm", "mrc_kl", "mrc_xe", "mrc_xe_corrected")
+from xabl.results.conditions import Condition
+from xabl.results.losses import LOSSES, columns_of, mean_bits
+from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,36 +24,57 @@ class SummaryRow:
     excluded: int
 
 
-def summarise(scores: AblationScores) -> tuple[SummaryRow, ...]:
-    """One row a condition."""
-    plan = scores.plan
+def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
+    """One row a condition of scores.parquet, in its order."""
     rows = []
-    for column, condition in enumerate(plan.conditions):
-        scored = int((plan.pair[:, column] != NOT_SCORED).sum())
+    for condition, part in by_condition(scores):
+        excluded = len(part) - part["excluded"].null_count
         rows.append(
             SummaryRow(
                 condition=condition,
                 bits={
-                    name: scores.mean_bits(name, condition)
-                    for name in LOSSES[condition.direction]
+                    column: _mean_bits(part[column])
+                    for column in columns_of(condition.direction)
                 },
-                scored=scored,
-                excluded=len(plan.examples) - scored,
+                scored=len(part) - excluded,
+                excluded=excluded,
             )
         )
     return tuple(rows)
 
 
+def by_condition(scores: pa.Table) -> list[tuple[Condition, pa.Table]]:
+    """The rows of each condition, in the order of the table.
+
+    Raises:
+        UserError: a condition that is not known.
+    """
+    names = zip(
+        scores["direction"].to_pylist(), scores["condition"].to_pylist(), strict=True
+    )
+    rows: dict[tuple[str, str], list[int]] = {}
+    for row, key in enumerate(names):
+        rows.setdefault(key, []).append(row)
+    return [(Condition.parse(*key), scores.take(found)) for key, found in rows.items()]
+
+
+def _mean_bits(column: pa.ChunkedArray) -> float | None:
+    """Of the finite losses in nats; None where there is none."""
+    values = column.to_numpy()
+    values = values[np.isfinite(values)]
+    return mean_bits(values) if len(values) else None
+
+
 def summary_tsv(label: str, rows: Sequence[SummaryRow]) -> str:
     """summary.tsv: the published columns, direction, counts; means in bits."""
-    names = [
+    names = [name for name, loss in LOSSES.items() if loss.in_summary]
+    names += [
         name
-        for name in TITLES
-        if name in _ALWAYS or any(row.bits.get(name) is not None for row in rows)
+        for name in LOSSES
+        if name not in names and any(row.bits.get(name) is not None for row in rows)
     ]
-    lines = [
-        ["Model", "Mask", "Direction", *(TITLES[n] for n in names), "n", "excluded"]
-    ]
+    titles = [LOSSES[name].title for name in names]
+    lines = [["Model", "Mask", "Direction", *titles, "n", "excluded"]]
     for row in rows:
         means = (row.bits.get(name) for name in names)
         lines.append(
@@ -89,7 +101,11 @@ def summary_text(
         for name, mean in row.bits.items():
             if mean is None:
                 continue
-            line = [row.condition.direction.value, row.condition.name, TITLES[name]]
+            line = [
+                row.condition.direction.value,
+                row.condition.name,
+                LOSSES[name].title,
+            ]
             line.append(f"{mean:.4f}")
             if published:
                 reference = published.bits.get((name, row.condition.name))

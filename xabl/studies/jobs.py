@@ -52,7 +52,8 @@ class Job(abc.ABC):
         """
 
     def ahead(self, desk: dict[str, Any]) -> None:
-        """Prepares in a thread, while an alike job is being done."""
+        """Prepares in a thread, while an alike job is being done; need not."""
+        del desk
 
 
 class MayPass(UserError):

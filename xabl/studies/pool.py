@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from xabl.ablation.run import use_compilation_cache
 from xabl.errors import UserError
 from xabl.pretraining.preemption import START_AGAIN
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board, State
 from xabl.studies.worker import Stopped, stop_with, work
+from xabl.support.compilation_cache import use_compilation_cache
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_STOP = 30.0

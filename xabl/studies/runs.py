@@ -8,9 +8,10 @@ from typing import Any
 from xabl.ablation import run as ablation_run
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.series import Series
 from xabl.errors import UserError
 from xabl.pretraining import configuration
-from xabl.results.manifest import FORMAT
+from xabl.results.format import MANIFEST, UNFINISHED, VERSION
 from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import Job, OnProgress
 from xabl.studies.record import key_in
@@ -102,22 +103,22 @@ class Run(Job):
                 study_key=self.key,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),
-            desk.setdefault("series", ablation_run.Series()),
+            desk.setdefault("series", Series()),
         )
 
     def ahead(self, desk: dict[str, Any]) -> None:
         """Reads the parameters while another run is being scored."""
         if self.problem is None and isinstance(self.source, Existing):
-            desk["series"].load_ahead(self.source.directory)
+            desk.setdefault("series", Series()).load_ahead(self.source.directory)
 
     @property
     def manifest(self) -> Path:
         """The file that says of which run the results are."""
-        return self.output / "manifest.json"
+        return self.output / MANIFEST
 
     @property
     def _unfinished(self) -> Path:
-        return self.output.with_name(f".{self.output.name}.unfinished") / "run.json"
+        return self.output.with_name(f".{self.output.name}{UNFINISHED}") / "run.json"
 
 
 def runs_of(study: StudyFile, lines: Lines, output: Path) -> list[Run]:
@@ -262,7 +263,7 @@ def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
         run,
         source=with_key(source, model),
         determines={
-            "format": FORMAT,
+            "format": VERSION,
             "label": run.label,
             "seed": run.seed,
             "model": model,

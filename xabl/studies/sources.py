@@ -14,14 +14,13 @@ from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
 from xabl.pretraining.configuration import PretrainingConfig, to_json
-from xabl.pretraining.corpus import CAPTIONS_FILE
+from xabl.pretraining.corpus.reader import CAPTIONS_FILE
 from xabl.pretraining.train import FREE_FIELDS, pretrain
 from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import OnProgress
 from xabl.studies.worker import Stopped
 
 _SECONDS_BETWEEN_LOOKS = 2.0
-_KEY = "study_key"  # in the report of a converted model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,29 +76,28 @@ class Checkpoint:
         """Converts, unless this very file has been."""
         if not self._is_converted:
             # Above this package, and needed by few studies.
-            from checkpoints_conversion import conversion, source_names
+            from checkpoints_conversion.conversion import convert_file
 
-            config = self.config()
-            file = conversion.open_checkpoint(self.file)
-            names = source_names.KINDS[self.kind](config)
-            converted = conversion.convert(file, config, names)
-            model_directory.save(
+            self._key_file.unlink(missing_ok=True)
+            summary = convert_file(
+                self.file,
                 self.output,
-                config,
-                converted.params,
+                kind=self.kind,
+                config=self.configuration,
                 vocabulary=self.vocabulary,
-                report={**converted.report, _KEY: self.key},
                 overwrite=True,
             )
-            print(conversion.summary(converted.report))
+            self._key_file.write_text(self.key, encoding="utf-8")
+            print(summary)
         return self.output
 
     @property
     def _is_converted(self) -> bool:
-        try:
-            return model_directory.load_report(self.output).get(_KEY) == self.key
-        except UserError:
-            return False  # not there, or not whole
+        return self.output.exists() and _text(self._key_file) == self.key
+
+    @property
+    def _key_file(self) -> Path:
+        return _key_file(self.output)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,7 +135,8 @@ class Training:
         }
 
     def todo(self) -> str:
-        if (self.workdir / "model").exists() and self._key_there() == self.key:
+        is_this = _text(_key_file(self.workdir)) == self.key
+        if is_this and (self.workdir / "model").exists():
             return ""
         try:
             updates = f"{self.num_updates():,} updates"
@@ -175,7 +174,7 @@ class Training:
 
     def _claim(self) -> None:
         """Puts the training of another configuration aside; days may be in it."""
-        there = self._key_there()
+        there = _text(_key_file(self.workdir))
         if self.workdir.exists() and there != self.key:
             aside = self.workdir.with_name(f"{self.workdir.name}.{there or 'before'}")
             if aside.exists():
@@ -186,17 +185,19 @@ class Training:
             self.workdir.rename(aside)
             print(f"{self.workdir} held another training, now {aside}")
         self.workdir.parent.mkdir(parents=True, exist_ok=True)
-        self._key_file.write_text(self.key, encoding="utf-8")
+        _key_file(self.workdir).write_text(self.key, encoding="utf-8")
 
-    @property
-    def _key_file(self) -> Path:
-        return self.workdir.with_name(f"{self.workdir.name}.key")
 
-    def _key_there(self) -> str | None:
-        try:
-            return self._key_file.read_text(encoding="utf-8")
-        except OSError:
-            return None
+def _key_file(folder: Path) -> Path:
+    """Beside a folder, the key of what was made there."""
+    return folder.with_name(f"{folder.name}.key")
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
 
 
 Source = Existing | Checkpoint | Training

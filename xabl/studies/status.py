@@ -5,11 +5,13 @@ import shutil
 import sys
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from xabl.results.summary import aligned
 from xabl.studies.events import read_events
 from xabl.studies.jobs import Board, Job, State
+from xabl.studies.record import read_record
 
 _BAR = 20
 # Of a training followed by its ablation, what the training is.
@@ -26,6 +28,15 @@ class _Row:
     state: State
     part: float
     note: str
+
+
+def show_status(folder: Path) -> str:
+    """How far the study of a folder is.
+
+    Raises:
+        UserError: none was begun there.
+    """
+    return screen(Board(folder, read_record(folder)))
 
 
 def screen(board: Board, height: int | None = None) -> str:

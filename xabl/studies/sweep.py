@@ -15,7 +15,7 @@ from xabl.studies.estimate import plan_text, with_work
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board
 from xabl.studies.pool import Pool, places
-from xabl.studies.record import Recorded, read_record, write_record
+from xabl.studies.record import Recorded, write_record
 from xabl.studies.runs import Run, identified, runs_of
 from xabl.studies.study_file import StudyFile, read_study
 from xabl.support import lease
@@ -66,11 +66,6 @@ def sweep(options: SweepOptions) -> bool:
         if not leads:
             return all(run.is_done() for run in runs)
         return _end(board, study, runs)
-
-
-def show_status(output: Path) -> str:
-    """How far the study of a folder is."""
-    return status.screen(Board(output, read_record(output)))
 
 
 def _read(options: SweepOptions) -> tuple[StudyFile, list[Run]]:

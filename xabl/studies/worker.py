@@ -36,7 +36,14 @@ def work(board: Board, on_job: Callable[[str | None], None] = lambda name: None)
     Raises:
         Stopped: asked to by SIGTERM; what was done of the job is kept.
     """
-    signal.signal(signal.SIGTERM, _stop)
+    before = signal.signal(signal.SIGTERM, _stop)
+    try:
+        return _work(board, on_job)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _work(board: Board, on_job: Callable[[str | None], None]) -> int:
     events = Events(board.folder)
     desk: dict[str, Any] = {}
     done, taken = 0, board.take()

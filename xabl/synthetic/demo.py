@@ -14,8 +14,8 @@ from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.support.atomic import new_file
 from xabl.synthetic.parallel_trials import run_trials
-from xabl.synthetic.settings import LABEL_NOISES
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders
+from xabl.synthetic.world.settings import LABEL_NOISES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

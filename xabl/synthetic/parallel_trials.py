@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from pathlib import Path
 
-from xabl.ablation.run import use_compilation_cache
 from xabl.errors import UserError
+from xabl.support.compilation_cache import use_compilation_cache
 from xabl.support.progress import Progress
 from xabl.synthetic.trials import Trial, TrialFolders, make_small_world, run_trial
 

@@ -19,13 +19,13 @@ from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
-from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.train import pretrain
-from xabl.synthetic.make_world import ENTITIES, REGION_FILES, make_world
-from xabl.synthetic.settings import WorldSettings
 from xabl.synthetic.small_models import small_uniter, small_vilbert
+from xabl.synthetic.world.files import ENTITIES, REGION_FILES, make_world
+from xabl.synthetic.world.settings import WorldSettings
 
 ARCHITECTURES: dict[str, Callable[[int, int], ModelConfig]] = {
     "UNITER": small_uniter,

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int
 
 from xabl.ablation.distinct_inputs import Fill
+from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
@@ -90,7 +91,9 @@ def host_store(
     present = np.arange(regions.boxes.shape[1]) < regions.num_boxes[:, None]
     return RegionStore(
         features=regions.features,
-        locations=relative_locations(regions, config.num_locs),
+        locations=relative_locations(
+            regions.boxes, regions.img_w, regions.img_h, config.num_locs
+        ),
         present=present,
         average=average,
     )
@@ -107,19 +110,6 @@ def check_feature_size(config: ModelConfig, size: int, source: str) -> None:
             f"{source}: {size} features a region, model {config.name} reads "
             f"{config.v_feature_size}; use regions of the detector it was trained with"
         )
-
-
-def relative_locations(
-    regions: StackedRegions, num_locs: int
-) -> Float32[np.ndarray, "images boxes locations"]:
-    """x1/W, y1/H, x2/W, y2/H and, for `num_locs` 5, the share of the image's area."""
-    width = regions.img_w[:, None].astype(np.float32)
-    height = regions.img_h[:, None].astype(np.float32)
-    x1, y1, x2, y2 = np.moveaxis(regions.boxes, -1, 0)
-    columns = [x1 / width, y1 / height, x2 / width, y2 / height]
-    if num_locs == 5:
-        columns.append((x2 - x1) * (y2 - y1) / (width * height))
-    return np.stack(columns, axis=-1).astype(np.float32)
 
 
 def average_features(

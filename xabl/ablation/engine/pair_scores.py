@@ -1,7 +1,6 @@
 """Scores of the distinct pairs, and of every example and condition they answer."""
 
 import dataclasses
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,23 +9,7 @@ from jaxtyping import Bool, Float32, Int, Shaped
 from xabl.ablation.plan import Plan
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction
-
-# Losses by direction, in the order of the published tables; what comes back of the
-# device may also hold predictions.
-LOSSES = {
-    Direction.VIS4LANG: ("mlm",),
-    Direction.LANG4VIS: (
-        "mrc_kl",
-        "mrc_kl_aligned",
-        "mrc_xe",
-        "mrc_xe_corrected",
-        "mrc_xe_vg",
-    ),
-}
-
-
-# Losses that every scored pair has, whatever the model and the regions.
-_ALWAYS = {Direction.VIS4LANG: ("mlm",), Direction.LANG4VIS: ("mrc_xe",)}
+from xabl.results.losses import LOSSES, always_scored, mean_bits
 
 PairScores = dict[str, Shaped[np.ndarray, "pairs ..."]]
 
@@ -52,11 +35,9 @@ class AblationScores:
 
     def loss(self, name: str) -> Float32[np.ndarray, "examples conditions"] | None:
         """One loss in nats, NaN where it does not apply; None if it was not scored."""
-        for direction, names in LOSSES.items():
-            if name in names:
-                scores = self.pairs.get(direction, {}).get(name)
-                return None if scores is None else self.plan.scatter(direction, scores)
-        raise KeyError(name)
+        direction = LOSSES[name].direction
+        scores = self.pairs.get(direction, {}).get(name)
+        return None if scores is None else self.plan.scatter(direction, scores)
 
     def mean_bits(self, name: str, condition: Condition) -> float | None:
         """The published measure: mean over scored examples, in bits.
@@ -68,9 +49,7 @@ class AblationScores:
             return None
         column = losses[:, self.plan.conditions.index(condition)]
         column = column[np.isfinite(column)]
-        return (
-            float(column.mean(dtype=np.float64) / math.log(2)) if len(column) else None
-        )
+        return mean_bits(column) if len(column) else None
 
 
 def num_pairs(plan: Plan, direction: Direction) -> int:
@@ -82,9 +61,9 @@ def scored_pairs(
     plan: Plan, scores: Mapping[str, np.ndarray], direction: Direction
 ) -> Bool[np.ndarray, " pairs"]:
     """Which pairs of a direction have their scores."""
-    for name in _ALWAYS[direction]:
-        if name in scores:
-            return ~np.isnan(scores[name])
+    name = always_scored(direction)
+    if name in scores:
+        return ~np.isnan(scores[name])
     return np.zeros(num_pairs(plan, direction), bool)
 
 
@@ -124,16 +103,16 @@ def check_finite(
     Raises:
         UserError: names the first example and condition with such a loss.
     """
-    for name in _ALWAYS[direction]:
-        bad = np.flatnonzero(~np.isfinite(values[name]))
-        if len(bad):
-            row, column = plan.example_of(direction, int(pairs[bad[0]]))
-            condition = plan.conditions[column]
-            raise UserError(
-                f"{plan.examples[row].name}, {direction} {condition.name}: {name} is "
-                f"{values[name][bad[0]]}; the parameters or this image's features hold "
-                "values no trained model gives (with --precision=bfloat16, try highest)"
-            )
+    name = always_scored(direction)
+    bad = np.flatnonzero(~np.isfinite(values[name]))
+    if len(bad):
+        row, column = plan.example_of(direction, int(pairs[bad[0]]))
+        condition = plan.conditions[column]
+        raise UserError(
+            f"{plan.examples[row].name}, {direction} {condition.name}: {name} is "
+            f"{values[name][bad[0]]}; the parameters or this image's features hold "
+            "values no trained model gives (with --precision=bfloat16, try highest)"
+        )
 
 
 def _by_target(direction: Direction, name: str) -> bool:

@@ -13,13 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation.engine.device_regions import ProjectedStore, RegionStore
+from xabl.data.boxes import WHOLE_IMAGE
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.support.devices import LocalDevices
 
 # Images projected together: features of so many are on a device at a time.
 _IMAGES = 64
-_WHOLE_IMAGE = (0.0, 0.0, 1.0, 1.0, 1.0)
 
 
 def projected_store(
@@ -32,7 +32,7 @@ def projected_store(
         store: on the host.
     """
     images, boxes, _ = store.features.shape
-    image_location = np.array(_WHOLE_IMAGE[: config.num_locs], np.float32)
+    image_location = np.array(WHOLE_IMAGE[: config.num_locs], np.float32)
     fill, once = _programs(config, devices)
     single = once(params, *devices.replicate((store.average, image_location)))
 

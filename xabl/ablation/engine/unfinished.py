@@ -14,6 +14,7 @@ from xabl.ablation.engine.pair_scores import AblationScores, put_scores
 from xabl.ablation.plan import Plan
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
+from xabl.results.directory import differences
 
 _RUN = "run.json"
 _SECONDS_BETWEEN_PARTS = 30.0
@@ -110,21 +111,6 @@ class KeptScores:
     def discard(self) -> None:
         """Removes the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """What sets two runs apart, in words; empty when nothing does."""
-    now = json.loads(json.dumps(now))
-    return "; ".join(
-        f"{key} was {_short(before.get(key))}, is {_short(now.get(key))}"
-        for key in sorted({*before, *now})
-        if before.get(key) != now.get(key)
-    )
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -2,8 +2,8 @@
 
 import dataclasses
 
-from xabl.synthetic.settings import LABEL_NOISES
 from xabl.synthetic.trials import ARCHITECTURES, SmallWorld, Trial
+from xabl.synthetic.world.settings import LABEL_NOISES
 
 VISION_TO_LANGUAGE = (0.0, 0.25, 0.5, 0.75, 1.0)
 # Updates until vision for language is learned well; ViLBERT's count for more.

@@ -1,0 +1,166 @@
+"""What an ablation found, as the tables of a results directory."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+from jaxtyping import Int, Shaped
+
+from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.examples import PhraseExample
+from xabl.data.word_pieces import WordPieces
+from xabl.results.conditions import Condition, Direction
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.losses import LOSSES
+
+
+def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
+    """scores.parquet: all examples under the first condition, then the next.
+
+    Losses are null where they do not apply or the example is excluded.
+    """
+    plan = scores.plan
+    same = _example_columns(plan.examples)
+    predicted = {d: _predicted(scores, d, word_pieces) for d in Direction}
+    losses = {name: scores.loss(name) for name in LOSSES}
+    parts = []
+    for column, condition in enumerate(plan.conditions):
+        pair = plan.pair[:, column]
+        values = same | _condition_columns(scores, column, condition)
+        values |= {
+            name: None if loss is None else _not_nan(loss[:, column])
+            for name, loss in losses.items()
+        }
+        values["predicted"] = pa.array(predicted[condition.direction][pair])
+        parts.append(SCORES.table(values, len(pair)))
+    return pa.concat_tables(parts)
+
+
+def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
+    """examples.parquet: what an example is, one row each; boxes as JSON."""
+    values = _example_columns(examples) | {
+        "sentence": [example.sentence for example in examples],
+        "first_word": [example.phrase.first_word for example in examples],
+        "num_words": [example.phrase.num_words for example in examples],
+        "boxes": [json.dumps(example.boxes.tolist()) for example in examples],
+        "img_w": [example.img_w for example in examples],
+        "img_h": [example.img_h for example in examples],
+    }
+    return EXAMPLES.table(values, len(examples))
+
+
+def predictions_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
+    """predictions.parquet: the most probable predictions of every target.
+
+    position: of the piece in the input, or the number of the region.
+    """
+    plan, parts = scores.plan, []
+    for column, condition in enumerate(plan.conditions):
+        found = scores.pairs[condition.direction]
+        if "top_classes" not in found:
+            continue
+        rows = np.flatnonzero(plan.pair[:, column] != NOT_SCORED)
+        pair = plan.pair[rows, column]
+        classes, probabilities = found["top_classes"], found["top_probabilities"]
+        if condition.direction is Direction.VIS4LANG:
+            which, target = _targets(plan.mlm.num_targets[pair])
+            rows, pair = rows[which], pair[which]
+            position = plan.mlm.positions[pair, target]
+            classes, probabilities = classes[pair, target], probabilities[pair, target]
+            names = word_pieces.tokens(classes.ravel().tolist())
+        else:
+            position = plan.mrc.target[pair]
+            classes, probabilities = classes[pair], probabilities[pair]
+            names = classes.ravel().astype(str)
+        count = classes.shape[1]
+        numbers = np.array([example.number for example in plan.examples])
+        values = {
+            "example": np.repeat(numbers[rows], count),
+            "direction": [condition.direction.value] * classes.size,
+            "condition": [condition.name] * classes.size,
+            "position": np.repeat(position, count),
+            "rank": np.tile(np.arange(1, count + 1), len(pair)),
+            "prediction": names,
+            "probability": probabilities.ravel(),
+        }
+        parts.append(PREDICTIONS.table(values, classes.size))
+    return pa.concat_tables(parts)
+
+
+def _example_columns(examples: tuple[PhraseExample, ...]) -> dict[str, list]:
+    return {
+        "example": [example.number for example in examples],
+        "image_id": [example.image_id for example in examples],
+        "caption": [example.caption for example in examples],
+        "chain": [example.phrase.chain for example in examples],
+        "phrase": [example.text for example in examples],
+        "phrase_type": [example.phrase.types[0] for example in examples],
+    }
+
+
+def _condition_columns(
+    scores: AblationScores, column: int, condition: Condition
+) -> dict[str, pa.Array | list]:
+    """What is known beside losses and predictions; most of it by direction."""
+    plan = scores.plan
+    reasons = np.array([*plan.reasons, None], object)
+    values = {
+        "direction": [condition.direction.value] * len(plan.examples),
+        "condition": [condition.name] * len(plan.examples),
+        "excluded": pa.array(reasons[plan.excluded[:, column]]),
+    }
+    if condition.direction is Direction.VIS4LANG:
+        ablated = plan.ablated_regions[:, column]
+        values["ablated_regions"] = pa.array(ablated, mask=ablated < 0)
+        values["target_pieces"] = [len(example.pieces) for example in plan.examples]
+        return values
+    none = plan.target < 0
+    targets = plan.targets
+    for name, known in (
+        ("target_region", targets.region),
+        ("silver_class", targets.silver),
+    ):
+        values[name] = pa.array(np.append(known, 0)[plan.target], mask=none)
+    found = scores.pairs[condition.direction]
+    pair = plan.pair[:, column]
+    gold = np.append(plan.mrc.gold, -1)[pair]
+    values["gold_class"] = pa.array(gold, mask=gold < 0)
+    if "gold_rank" in found:
+        rank = np.append(found["gold_rank"], 0)[pair]
+        values["gold_rank"] = pa.array(rank, mask=gold < 0)
+        values["gold_probability"] = _not_nan(
+            np.append(found["gold_probability"], np.nan)[pair]
+        )
+    return values
+
+
+def _predicted(
+    scores: AblationScores, direction: Direction, word_pieces: WordPieces
+) -> Shaped[np.ndarray, " _"]:
+    """The best prediction of each pair as text; the last entry, None, is of none."""
+    found = scores.pairs[direction].get("predicted")
+    if found is None:
+        return np.array([None], object)
+    if direction is Direction.LANG4VIS:
+        texts = found.astype(str).tolist()
+    else:
+        texts = [
+            " ".join(word_pieces.tokens(ids[:count].tolist()))
+            for ids, count in zip(found, scores.plan.mlm.num_targets, strict=True)
+        ]
+    return np.array([*texts, None], object)
+
+
+def _targets(
+    num_targets: Int[np.ndarray, " rows"],
+) -> tuple[Int[np.ndarray, " targets"], Int[np.ndarray, " targets"]]:
+    """Row and number within the row of every target."""
+    which = np.repeat(np.arange(len(num_targets)), num_targets)
+    first = np.repeat(np.cumsum(num_targets) - num_targets, num_targets)
+    return which, np.arange(len(which)) - first
+
+
+def _not_nan(values: Shaped[np.ndarray, " rows"]) -> pa.Array:
+    values = values.astype(np.float32)
+    return pa.array(values, mask=np.isnan(values))

@@ -1,0 +1,68 @@
+"""Ablation scores of a model that is still being trained.
+
+They show when a modality begins to be used: the gap between a loss without ablation
+and the same loss with all regions (or all words) ablated opens during training.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from xabl.ablation.engine.device_loop import Request, ablate
+from xabl.ablation.inputs import InputFiles, read_inputs
+from xabl.pretraining.configuration import PretrainingConfig
+from xabl.pretraining.objective import forward
+from xabl.results.losses import columns_of
+
+# The paper's main threshold; the curve over all of them is for the finished model.
+_THRESHOLDS = (0.5,)
+
+
+class AblationWatch:
+    """A few phrases and all conditions but the thresholds other than 0.5.
+
+    What is scored is what `experiments.ablate` scores with `--limit`, in float32.
+    """
+
+    def __init__(self, config: PretrainingConfig):
+        """Reads the files that `config.ablation` names.
+
+        Raises:
+            UserError: a file is missing, damaged, or not for this model.
+        """
+        wanted = config.ablation
+        self._inputs = read_inputs(
+            InputFiles(
+                entities=Path(wanted.entities),
+                split=wanted.split,
+                regions=None if config.model.text_only else Path(wanted.regions),
+                vocabulary=Path(config.vocabulary),
+                thresholds=_THRESHOLDS,
+                limit=wanted.examples,
+            ),
+            config=config.model,
+        )
+
+    def score(self, parameters: Mapping[str, jax.Array]) -> dict[str, float]:
+        """Means over the phrases in bits, by "loss/condition", e.g. "mlm/all".
+
+        Args:
+            parameters: by path, a whole copy on every device.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        params = forward.nest({k: np.asarray(v) for k, v in parameters.items()})
+        inputs = self._inputs
+        request = Request(
+            config=inputs.config, params=params, plan=inputs.plan, store=inputs.store
+        )
+        scores = ablate(request)
+        means = {
+            f"{loss}/{condition.name}": scores.mean_bits(loss, condition)
+            for condition in inputs.plan.conditions
+            for loss in columns_of(condition.direction)
+        }
+        return {name: bits for name, bits in means.items() if bits is not None}

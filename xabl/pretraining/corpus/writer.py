@@ -1,0 +1,317 @@
+"""Writes a pretraining corpus: a TFDS data set of captioned images.
+
+One record an image, with its regions and all of its captions, in ArrayRecord files
+that `as_data_source` reads without TensorFlow. Beside them `captions.parquet` lists
+every caption with its record, because a training example is one caption and its image,
+and because drawing a random caption must not cost the reading of a whole record.
+"""
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import tensorflow_datasets as tfds
+
+from xabl.data.regions.image_regions import DETECTOR_CLASSES, ImageRegions
+from xabl.errors import UserError
+from xabl.pretraining.corpus.sources import CaptionedImage
+from xabl.support.atomic import new_directory
+
+CAPTIONS_FILE = "captions.parquet"
+_SHARD_BYTES = 2**29
+_RECORDS_A_WRITE = 64  # TFDS writes its metadata anew after each write
+
+
+@dataclasses.dataclass(kw_only=True)
+class CorpusConfig(tfds.core.BuilderConfig):
+    """Sizes of the arrays in every record; images with fewer boxes are padded.
+
+    has_cls_prob, has_attributes: whether the detector's class distributions and its
+        attributes are stored.
+    """
+
+    feature_size: int = 2048
+    num_boxes: int = 36
+    has_cls_prob: bool = True
+    has_attributes: bool = True
+
+
+class CaptionedImages(tfds.core.GeneratorBasedBuilder):
+    """The builder; which images it writes is the caller's choice.
+
+    Its metadata counts images and captions, and holds the average feature vector (over
+    captions, of the mean over an image's boxes) that ablation puts in place of a
+    region's features.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def __init__(
+        self,
+        *,
+        images: Iterable[CaptionedImage],
+        split: str,
+        config: CorpusConfig,
+        data_dir: Path | str,
+    ):
+        self._images = images
+        self._split = split
+        self._table = _CaptionTable(config.feature_size)
+        super().__init__(config=config, data_dir=data_dir)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description="Image regions and captions, for pretraining.",
+            features=_record_features(self.builder_config),
+            metadata=tfds.core.MetadataDict(),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager) -> dict[str, Iterator]:
+        return {self._split: self._generate_examples()}
+
+    def _generate_examples(self) -> Iterator[tuple[int, dict]]:
+        for number, image in enumerate(self._images):
+            self._table.add(number, image)
+            yield number, _record(image, self.builder_config)
+
+    def _download_and_prepare(self, dl_manager, download_config) -> None:
+        """Writes the records as they come.
+
+        The inherited method gathers a split in memory, and after 1,000 MB needs
+        TensorFlow; Conceptual Captions has 800 times as much.
+        """
+        config = self.builder_config
+        columns = config.feature_size + DETECTOR_CLASSES * config.has_cls_prob
+        info = self._info()  # of the temporary folder, unlike self.info
+        writer = tfds.core.SequentialWriter(
+            info,
+            max_examples_per_shard=max(
+                1, _SHARD_BYTES // (4 * config.num_boxes * columns)
+            ),
+            file_format="array_record",
+        )
+        for split, records in self._split_generators(dl_manager).items():
+            writer.initialize_splits([split])
+            while group := list(itertools.islice(records, _RECORDS_A_WRITE)):
+                with _disk_errors():
+                    writer.add_examples({split: [example for _, example in group]})
+        with _disk_errors():
+            writer.close_all()
+        self.info.set_splits(info.splits)
+        self.info.metadata.update(self._table.summary())
+        self._table.write(Path(self.data_dir) / CAPTIONS_FILE)
+
+
+def write_corpus(
+    images: Iterable[CaptionedImage],
+    output: Path,
+    split: str,
+    *,
+    num_boxes: int = 36,
+    overwrite: bool = False,
+    skipped: dict[str, UserError] | None = None,
+) -> Path:
+    """Writes the corpus of a split, whole or not at all.
+
+    Args:
+        images: no image twice; read once, one in memory at a time.
+        output: folder of the corpus; the split becomes a folder in it.
+        num_boxes: boxes in every record; fewer are padded, more are an error.
+        overwrite: replaces the split if it is there already.
+        skipped: images that could not be read, by id; those that do not fit the first
+            image are added and left out. Its messages become part of the metadata.
+            None: the first image that does not fit raises.
+
+    Returns:
+        The split's folder, which `tfds.builder_from_directory` reads.
+
+    Raises:
+        UserError: the split exists, there are no images, an image does not fit, or the
+            disk is full.
+    """
+    if not re.fullmatch("[a-z][a-z0-9_]*", split):
+        raise UserError(
+            f"split {split!r}: expected small letters, digits and _, such as train"
+        )
+    with new_directory(output / split, overwrite) as temporary:
+        images = iter(images)
+        first = next(images, None)
+        if first is None:
+            raise UserError(
+                f"no images for {output / split}: regions and captions have none in "
+                "common that can be read"
+            )
+        config = CorpusConfig(
+            name="corpus",
+            feature_size=first.regions.features.shape[1],
+            num_boxes=num_boxes,
+            has_cls_prob=first.regions.cls_prob is not None,
+            has_attributes=first.regions.attrs_id is not None,
+        )
+        builder = CaptionedImages(
+            images=_fitting(itertools.chain([first], images), config, skipped),
+            split=split,
+            config=config,
+            data_dir=temporary / "tfds",
+        )
+        with contextlib.redirect_stdout(io.StringIO()):  # names the temporary folder
+            builder.download_and_prepare(
+                download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+                file_format="array_record",
+            )
+        if not builder.info.metadata["num_images"]:
+            raise UserError(f"{output / split}: no image has {num_boxes} boxes or less")
+        builder.info.metadata["skipped"] = {
+            image_id: str(error) for image_id, error in (skipped or {}).items()
+        }
+        builder.info.metadata.save_metadata(builder.data_dir)
+        # The folders TFDS nests below its data directory say nothing here.
+        for file in Path(builder.data_dir).iterdir():
+            file.rename(temporary / file.name)
+        shutil.rmtree(temporary / "tfds")
+    return output / split
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Gives what the ArrayRecord writer raises when a disk is full its usual type."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(str(error)) from error
+
+
+def _record_features(config: CorpusConfig) -> tfds.features.FeaturesDict:
+    """What TFDS stores of an image; names are those of `ImageRegions`."""
+
+    def per_box(number_type: type, *columns: int) -> tfds.features.Tensor:
+        return tfds.features.Tensor(
+            shape=(config.num_boxes, *columns),
+            dtype=number_type,
+            # Lists of numbers in protocol buffers take seven times as long.
+            encoding=tfds.features.Encoding.BYTES,
+        )
+
+    features = {
+        "image_id": tfds.features.Text(),
+        "captions": tfds.features.Sequence(tfds.features.Text()),
+        "img_w": np.int32,
+        "img_h": np.int32,
+        "num_boxes": np.int32,
+        "features": per_box(np.float32, config.feature_size),
+        "boxes": per_box(np.float32, 4),
+        "objects_id": per_box(np.int32),
+        "objects_conf": per_box(np.float32),
+    }
+    if config.has_cls_prob:
+        features["cls_prob"] = per_box(np.float32, DETECTOR_CLASSES)
+    if config.has_attributes:
+        features["attrs_id"] = per_box(np.int32)
+        features["attrs_conf"] = per_box(np.float32)
+    return tfds.features.FeaturesDict(features)
+
+
+def _record(image: CaptionedImage, config: CorpusConfig) -> dict[str, object]:
+    """One image as `_record_features` has it, padded with zeros."""
+    regions = image.regions
+    padding = config.num_boxes - regions.num_boxes
+    record: dict[str, object] = {
+        "image_id": regions.image_id,
+        "captions": list(image.captions),
+        "img_w": regions.img_w,
+        "img_h": regions.img_h,
+        "num_boxes": regions.num_boxes,
+    }
+    for name, feature in _record_features(config).items():
+        if name not in record:
+            array = getattr(regions, name)
+            widths = [(0, padding)] + [(0, 0)] * (array.ndim - 1)
+            record[name] = np.pad(array, widths).astype(feature.np_dtype)
+    return record
+
+
+def _fitting(
+    images: Iterable[CaptionedImage],
+    config: CorpusConfig,
+    skipped: dict[str, UserError] | None,
+) -> Iterator[CaptionedImage]:
+    """The images that have the sizes of the corpus."""
+    for image in images:
+        problem = _misfit(image.regions, config)
+        if problem is None:
+            yield image
+            continue
+        error = UserError(f"image {image.regions.image_id}: {problem}")
+        if skipped is None:
+            raise error
+        skipped[image.regions.image_id] = error
+
+
+def _misfit(regions: ImageRegions, config: CorpusConfig) -> str | None:
+    if regions.num_boxes > config.num_boxes:
+        return (
+            f"{regions.num_boxes} boxes, more than the corpus has room for; set "
+            f"--boxes={regions.num_boxes}, or leave the image out"
+        )
+    size = regions.features.shape[1]
+    if size != config.feature_size:
+        return (
+            f"{size} numbers a feature vector where the first image has "
+            f"{config.feature_size}; one corpus holds the output of one detector"
+        )
+    if (regions.cls_prob is not None) != config.has_cls_prob or (
+        regions.attrs_id is not None
+    ) != config.has_attributes:
+        return (
+            "unlike the first image in having class distributions or attributes; "
+            "extract its regions again, or leave it out"
+        )
+    return None
+
+
+class _CaptionTable:
+    """Every caption with its record, and sums over all of them."""
+
+    def __init__(self, feature_size: int):
+        self._records: list[int] = []
+        self._captions: list[str] = []
+        self._image_ids: list[str] = []
+        self._feature_sum = np.zeros(feature_size, np.float64)
+
+    def add(self, record: int, image: CaptionedImage) -> None:
+        mean = image.regions.features.mean(axis=0, dtype=np.float64)
+        self._feature_sum += len(image.captions) * mean
+        self._image_ids.append(image.regions.image_id)
+        self._captions += image.captions
+        self._records += [record] * len(image.captions)
+
+    def summary(self) -> dict[str, object]:
+        """What the data set's metadata says."""
+        average = self._feature_sum / max(1, len(self._captions))
+        return {
+            "num_images": len(self._image_ids),
+            "num_captions": len(self._captions),
+            "average_features": average.tolist(),
+        }
+
+    def write(self, path: Path) -> None:
+        ids = pyarrow.array(self._image_ids, pyarrow.string())
+        records = pyarrow.array(self._records, pyarrow.int32())
+        table = pyarrow.table(
+            {
+                "record": records,
+                "image_id": ids.take(records),
+                "caption": pyarrow.array(self._captions, pyarrow.string()),
+            }
+        )
+        pyarrow.parquet.write_table(table, path)
