@@ -27,6 +27,7 @@ from xabl.ablation.engine.pair_scores import (
 )
 from xabl.ablation.engine.programs import Programs, program_limits
 from xabl.ablation.engine.projection import projected_store
+from xabl.ablation.engine.remaining import remaining_steps
 from xabl.ablation.engine.schedule import (
     EMPTY,
     Schedule,
@@ -117,8 +118,9 @@ def score(
     """
     plan = evaluation.plan
     scores = {d: dict(found.pairs.get(d, {})) if found else {} for d in Direction}
-    schedule = evaluation.schedule(
-        done={d: scored_pairs(plan, scores[d], d) for d in Direction}
+    schedule = evaluation.schedule()
+    schedule.steps = remaining_steps(
+        schedule.steps, {d: scored_pairs(plan, scores[d], d) for d in Direction}
     )
     for direction, pairs, values in evaluation.run(schedule):
         check_finite(plan, direction, pairs, values)
