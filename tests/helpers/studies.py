@@ -8,10 +8,10 @@ import jax
 
 from tests.helpers import ablation, ablation_binaries, golden_world
 
-KINDS = ("bert", "uniter")
+BOTH = ("uniter", "two-stream")
 
 
-def write_models(folder: Path, seeds: Sequence[int], kinds=KINDS) -> list[str]:
+def write_models(folder: Path, seeds: Sequence[int], kinds=BOTH) -> list[str]:
     """Model directories that differ in their parameters; rows of a study file."""
     rows = []
     for kind in kinds:

@@ -75,11 +75,11 @@ def test_status_has_a_line_for_each_run(first, sweep):
     assert shown.status == 0
     lines = shown.out.splitlines()
     assert lines[0].startswith("3 runs: 2 done, 1 failed")
-    states = [line.split()[:2] for line in lines[3:]]
+    states = [tuple(line.split()[:2]) for line in lines[3:]]
     assert states == [
-        ["uniter-s0", "done"],
-        ["uniter-s1", "failed"],
-        ["uniter-s2", "done"],
+        ("uniter-s0", "done"),
+        ("uniter-s1", "failed"),
+        ("uniter-s2", "done"),
     ]
 
 
