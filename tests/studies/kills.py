@@ -9,7 +9,6 @@ done twice.
 """
 
 import dataclasses
-import json
 import random
 import signal
 import subprocess
@@ -173,7 +172,6 @@ def main(argv: list[str]) -> None:
     )
     minutes = (time.monotonic() - began) / 60
     print(f"{found}; tables as undisturbed; {minutes:.0f} minutes")
-    (folder / "found.json").write_text(json.dumps(dataclasses.asdict(found)))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,8 @@ class Run(Job):
     def todo(self) -> str:
         """What is to be done, in words."""
         if self.problem is not None:
-            return f"cannot be done: {self.problem}"
+            missing = self.problem.removeprefix(f"{self.where}: ").splitlines()[0]
+            return f"{self.source.todo()}ablate, once this is mended: {missing}"
         if self.is_done():
             return "nothing"
         began = key_in(self._unfinished) == self.key

@@ -17,6 +17,8 @@ from xabl.results.conditions import THRESHOLDS, Direction
 # Names of folders, and of models in tables.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 
+_EXAMPLES = Path(__file__).parent / "examples"
+
 
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
@@ -96,7 +98,8 @@ class Variant(_Part):
 class Pretrainings(_Part):
     """A grid of trainings, each followed by its ablation: variants times seeds.
 
-    config: a configuration file. overrides: for all of them.
+    config: a configuration file, or the name of one that comes with the package.
+    overrides: for all of them.
     """
 
     config: Path
@@ -176,6 +179,9 @@ class Lines:
 def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
     """Reads and checks a study file.
 
+    Args:
+        path: of a file, or the name of one of the studies that come with the package.
+
     Returns:
         The study, and the lines of its parts for whoever finds them not to work.
 
@@ -183,10 +189,17 @@ def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
         UserError: every problem of the file, each with its line.
     """
     path = Path(path)
+    shipped = _EXAMPLES / f"{path}.yaml"
+    if not path.exists() and shipped.is_file():
+        path = shipped
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--study={path}: cannot be read ({error})") from error
+        names = ", ".join(sorted(file.stem for file in _EXAMPLES.glob("*.yaml")))
+        raise UserError(
+            f"--study={path}: cannot be read ({error}); give a file, or one of the "
+            f"studies that come with xabl: {names}"
+        ) from error
     lines = Lines(path)
     content = _content(text, lines, path)
     try:
