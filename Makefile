@@ -19,7 +19,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	touch $@
 
 demo: $(VENV)/.installed
-	$(RUN) -m experiments.demo --output=demo
+	$(RUN) -m xabl demo --output=demo
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -14,7 +14,7 @@ from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, s
 from benchmarks.world import make_world
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+from xabl.pretraining.corpus.writer import build_corpus
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import train_step
@@ -96,13 +96,7 @@ def _configuration(question: Question, folder: Path) -> PretrainingConfig:
     images = -(-batches * question.batch_size // _CAPTIONS)
     say(f"building a corpus of {images} images")
     world = make_world(folder / "world", num_images=images)
-    request = CorpusRequest(
-        source=world.regions,
-        captions=world.entities,
-        output=folder / "corpus",
-        split=_SPLIT,
-    )
-    build_corpus(request)
+    build_corpus(world.regions, world.entities, folder / "corpus", _SPLIT)
     return PretrainingConfig(
         name="benchmark",
         model=question.model,

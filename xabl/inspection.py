@@ -200,7 +200,8 @@ def _inspect_model(path: Path) -> Inspection:
             "configuration": config.name,
             "parameters": str(sum(leaf.size for leaf in leaves)),
             "size": _bytes(size_of(path)),
-            "visual targets": ", ".join(config.visual_targets) or "none (text only)",
+            "visual targets": ", ".join(target.name for target in config.visual_targets)
+            or "none (text only)",
             "vocabulary": "kept here" if vocabulary else "not here: give --vocab",
             "origin": ", ".join(
                 f"{name} {value}"

@@ -12,8 +12,12 @@ import pytest
 from tests.helpers import tiny_training
 from xabl.errors import UserError
 from xabl.pretraining.devices import Devices
-from xabl.pretraining.optimiser import OptimiserConfig, is_decayed, optimiser
-from xabl.pretraining.schedule import warmup_linear
+from xabl.pretraining.optimiser import (
+    OptimiserConfig,
+    is_decayed,
+    optimiser,
+    warmup_linear,
+)
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 
 BATCH = 16

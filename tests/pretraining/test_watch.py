@@ -13,8 +13,8 @@ from xabl.errors import UserError
 from xabl.pretraining.configuration import AblationDuringTraining, PretrainingConfig
 from xabl.pretraining.devices import Devices
 from xabl.pretraining.optimiser import OptimiserConfig
+from xabl.pretraining.small_models import small_uniter
 from xabl.pretraining.train import pretrain
-from xabl.synthetic.small_models import small_uniter
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders, make_small_world
 
 EXAMPLES = 10

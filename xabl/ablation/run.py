@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
 from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
-from xabl.ablation.inputs import InputFiles, Inputs
+from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
@@ -24,8 +26,13 @@ from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
-from xabl.results.published import published_row
-from xabl.results.summary import summarise, summary_text, summary_tsv
+from xabl.results.published import PublishedRow, published_row
+from xabl.results.summary import (
+    SummaryRow,
+    summarise,
+    summary_text,
+    summary_tsv,
+)
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.progress import Progress
@@ -54,6 +61,39 @@ class RunOptions:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
     on_progress: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AblationResults:
+    """What one ablation found: what a results directory holds, before it is written.
+
+    tables: by the name of their file.
+    published: the published means of the same model and examples, if there are any.
+    """
+
+    label: str
+    tables: Mapping[str, pa.Table]
+    manifest: Mapping[str, Any]
+    published: PublishedRow | None
+
+    @property
+    def summary(self) -> tuple[SummaryRow, ...]:
+        """Means of every condition, in bits."""
+        return summarise(self.tables[SCORES.name])
+
+    @property
+    def text(self) -> str:
+        """The summary for people, beside what was published."""
+        return summary_text(self.summary, self.published)
+
+    def write(self, directory: ResultsDirectory) -> None:
+        """Writes all files.
+
+        Raises:
+            UserError: the directory cannot be written.
+        """
+        text = summary_tsv(self.label, self.summary)
+        directory.write(self.tables, text, self.manifest)
 
 
 def explain_run(options: RunOptions) -> None:
@@ -101,34 +141,43 @@ def _run(options: RunOptions, results: ResultsDirectory, series: Series) -> None
     inputs = dataclasses.replace(inputs, store=None)
     scores = _scores(evaluation, kept, identity, options)
     clock.phase_ends("score")
-    label = options.label or inputs.config.name
-    tables = {
-        SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples),
-    }
-    if options.evaluation.top:
-        predictions = predictions_table(scores, inputs.word_pieces)
-        tables[PREDICTIONS.name] = predictions
-    rows = summarise(tables[SCORES.name])
-    clock.phase_ends("write")
+    found = _results(options, inputs, series.devices, identity, scores, clock)
     try:
-        results.write(
-            tables,
-            summary_tsv(label, rows),
-            _manifest(options, inputs, series.devices, identity, clock),
-        )
+        found.write(results)
     except UserError as error:
         raise UserError(
             f"{error}; the scores are kept: run again with --resume"
         ) from error
     kept.discard()
-    published = published_row(
-        inputs.config.name,
-        split=options.files.split,
-        num_examples=len(inputs.plan.examples),
-    )
-    print(summary_text(rows, published))
+    print(found.text)
     print(f"wrote {results.path}")
+
+
+def evaluate(options: RunOptions, params: Params) -> AblationResults:
+    """What `run` would write, kept in memory; for a model that is loaded already.
+
+    Args:
+        options: without an output.
+        params: those of the model directory in `options`.
+
+    Raises:
+        UserError: bad input.
+    """
+    clock = _Clock()
+    series = Series(options.devices, is_single=True)
+    params = series.devices.replicate(params)
+    inputs = read_inputs(options.files, _say)
+    identity = _identity(options, inputs, params_sha256(params))
+    clock.phase_ends("load")
+    evaluation = series.evaluation(inputs, params, options.evaluation)
+    inputs = dataclasses.replace(inputs, store=None)
+    with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
+        scores = score(
+            evaluation,
+            on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
+        )
+    clock.phase_ends("score")
+    return _results(options, inputs, series.devices, identity, scores, clock)
 
 
 def _scores(
@@ -167,6 +216,34 @@ def _scores(
         finally:
             if kept.exist:
                 kept.flush()
+
+
+def _results(
+    options: RunOptions,
+    inputs: Inputs,
+    devices: LocalDevices,
+    identity: Mapping[str, Any],
+    scores: AblationScores,
+    clock: "_Clock",
+) -> AblationResults:
+    tables = {
+        SCORES.name: scores_table(scores, inputs.word_pieces),
+        EXAMPLES.name: examples_table(inputs.plan.examples),
+    }
+    if options.evaluation.top:
+        predictions = predictions_table(scores, inputs.word_pieces)
+        tables[PREDICTIONS.name] = predictions
+    clock.phase_ends("write")
+    return AblationResults(
+        label=options.label or inputs.config.name,
+        tables=tables,
+        manifest=_manifest(options, inputs, devices, identity, clock),
+        published=published_row(
+            inputs.config.name,
+            split=options.files.split,
+            num_examples=len(inputs.plan.examples),
+        ),
+    )
 
 
 def _identity(

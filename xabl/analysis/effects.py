@@ -13,9 +13,10 @@ import pandas as pd
 from jaxtyping import Bool
 
 from xabl.analysis.bootstrap import Draws, ImageBootstrap, paired
-from xabl.analysis.metrics import BASELINE, METRICS, threshold
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import evidence
+from xabl.results.conditions import BASELINE, Condition, Direction, Level
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN, columns_of, main_loss
 
 MOST_PIECES = 4  # phrases of that many target pieces or more are one group
 # A group of examples by name; None: all of them.
@@ -37,7 +38,7 @@ def by_phrase_type(study: Study) -> Groups:
 
 def by_target_pieces(study: Study) -> Groups:
     """Examples by the number of word pieces to predict; empty without vis4lang."""
-    pieces = study.fact("target_pieces", "vis4lang", BASELINE)
+    pieces = study.fact("target_pieces", Direction.VIS4LANG, BASELINE)
     if pieces is None:
         return []
     groups = [(str(count), pieces == count) for count in range(1, MOST_PIECES)]
@@ -144,12 +145,17 @@ def thresholds(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     Columns: those of `means`, threshold (NaN for none and all) and ablated_share (mean
     over examples of the share of an image's regions that the condition ablates).
     """
-    table = means(study, bootstrap, metrics=("mlm",))
+    table = means(study, bootstrap, metrics=columns_of(Direction.VIS4LANG))
     if table.empty:
         return table
-    table["threshold"] = [
-        math.nan if threshold(c) is None else threshold(c) for c in table["condition"]
-    ]
+    known = {
+        name: Condition.parse(Direction.VIS4LANG, name)
+        for name in table["condition"].unique()
+    }
+    in_published_way = [known[name].way is None for name in table["condition"]]
+    table = table[in_published_way].reset_index(drop=True)
+    found = [known[name].threshold for name in table["condition"]]
+    table["threshold"] = [math.nan if value is None else value for value in found]
     shares = {c: ablated_share(study, c) for c in table["condition"].unique()}
     table["ablated_share"] = [shares[c] for c in table["condition"]]
     return table
@@ -160,8 +166,10 @@ def ablated_share(study: Study, condition: str) -> float:
 
     NaN unless both it and `all` (which counts the regions) were run.
     """
-    ablated = study.fact("ablated_regions", "vis4lang", condition)
-    regions = study.fact("ablated_regions", "vis4lang", "all")
+    ablated, regions = (
+        study.fact("ablated_regions", Direction.VIS4LANG, name)
+        for name in (condition, Level.ALL.value)
+    )
     if ablated is None or regions is None:
         return 0.0 if condition == BASELINE and regions is not None else math.nan
     return float(np.nanmean(ablated / regions))
@@ -176,11 +184,14 @@ def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     metric used), mlm_relative, kl_relative, asymmetry, low, high, evidence, gap.
     """
     rows = []
+    words, regions = (columns_of(direction) for direction in Direction)
+    everything = Level.ALL.value
     for model in study.models:
-        kl = "mrc_kl_aligned"
-        if model.cell(kl, "all").bits is None:
-            kl = "mrc_kl"
-        wanted = [(m, c) for m in ("mlm", kl) for c in ("all", BASELINE)]
+        scored = [m for m in regions if model.cell(m, everything).bits is not None]
+        kl = main_loss(Direction.LANG4VIS, scored)
+        if kl is None or not LOSSES[kl].is_main:
+            kl = PUBLISHED_MAIN[1]
+        wanted = [(m, c) for m in (words[0], kl) for c in (everything, BASELINE)]
         gaps = [model.cell(m, c).gap for m, c in wanted]
         values = [_bits(study, model, m, c) for m, c in wanted]
         increase = []
@@ -233,9 +244,10 @@ def _cells(study: Study, metrics: Sequence[str] | None) -> list[tuple[Model, str
     cells = []
     for model in study.models:
         for metric in wanted:
-            conditions = study.conditions(METRICS[metric].direction)
+            conditions = study.conditions(LOSSES[metric].direction)
             if model.text_only():
-                conditions = (BASELINE,) if metric == "mlm" else ()
+                words = LOSSES[metric].direction is Direction.VIS4LANG
+                conditions = (BASELINE,) if words else ()
             cells += [(model, metric, condition) for condition in conditions]
     return cells
 
@@ -260,7 +272,7 @@ def _row(study: Study, model: Model, metric: str, condition: str) -> dict[str, o
     return {
         "model": model.label,
         "seeds": len(model.runs),
-        "direction": METRICS[metric].direction,
+        "direction": LOSSES[metric].direction.value,
         "metric": metric,
         "condition": condition,
     }

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from xabl.models.config import Fusion, ModelConfig, RegionEmbedding
-from xabl.models.embeddings import REGION_EMBEDDINGS, TextEmbeddings
+from xabl.models.config import Fusion, ModelConfig
+from xabl.models.embeddings import REGION_MODULES, TextEmbeddings
 from xabl.models.heads import ItmHead, MlmHead, Poolers, RegionHead
 from xabl.models.layers import Numerics
 from xabl.models.structs import (
@@ -37,7 +37,7 @@ class VisionLanguageBert(Numerics):
         config = self.config
         self.text_embeddings = self.part(TextEmbeddings)
         if not config.text_only:
-            kind = REGION_EMBEDDINGS[config.image_embeddings]
+            kind = REGION_MODULES[config.image_embeddings.name]
             self.region_embeddings = self.part(kind)
         self.sublayers = [
             self.part(
@@ -85,7 +85,7 @@ class VisionLanguageBert(Numerics):
             hidden=(embedded, *encoded),
             mlm_logits=self.mlm_logits(last.words),
             region_logits={
-                target: self.region_logits(last.regions, target)
+                target.name: self.region_logits(last.regions, target.name)
                 for target in self.config.visual_targets
             },
             itm_logits=self.itm_logits(pooled, deterministic) if matching else None,
@@ -101,7 +101,7 @@ class VisionLanguageBert(Numerics):
         """The input of sublayer 0."""
         if isinstance(regions, RegionInput):
             regions = self.region_embeddings.project(regions, deterministic)
-        if self.config.image_embeddings is RegionEmbedding.VL_BERT:
+        if self.config.image_embeddings.streams_meet:
             return self.region_embeddings(
                 text, regions, self.text_embeddings, deterministic
             )
@@ -115,13 +115,13 @@ class VisionLanguageBert(Numerics):
     def embed_words(
         self, text: TextInput, deterministic: bool = True
     ) -> Float[Array, "batch words hidden"]:
-        """Words alone; not for VL-BERT, whose words see a region."""
+        """Words alone; not where the streams meet in the embeddings."""
         return self.text_embeddings(text, deterministic=deterministic)
 
     def embed_regions(
         self, regions: ProjectedRegions, deterministic: bool = True
     ) -> Float[Array, "batch regions region_hidden"]:
-        """Regions alone; not for VL-BERT, whose regions are placed after the words."""
+        """Regions alone; not where the streams meet in the embeddings."""
         return self.region_embeddings(regions, self.text_embeddings, deterministic)
 
     def project_features(
@@ -183,7 +183,7 @@ class VisionLanguageBert(Numerics):
     def region_logits(
         self, states: Float[Array, "*positions region_hidden"], target: str
     ) -> Float[Array, "*positions classes"]:
-        """Predictions of one visual target at the given regions (float32)."""
+        """Predictions of a visual target, by name, at the given regions (float32)."""
         return self.region_head(states, target)
 
     def pool(

@@ -8,13 +8,9 @@ import dataclasses
 from pathlib import Path
 
 from xabl.errors import UserError
-from xabl.models.config import (
-    Fusion,
-    GlobalImage,
-    IntMap,
-    ModelConfig,
-    RegionEmbedding,
-)
+from xabl.models import region_embedding
+from xabl.models.config import Fusion, GlobalImage, ModelConfig
+from xabl.models.config_json import IntMap
 
 
 def _enumerated(sublayers: tuple[int, ...]) -> IntMap:
@@ -30,7 +26,7 @@ _EVEN, _ODD = tuple(range(0, 24, 2)), tuple(range(1, 24, 2))
 # Text-only BERT: twelve layers of one attention and one feed-forward sublayer each.
 _BERT = ModelConfig(
     name="bert_base",
-    image_embeddings=RegionEmbedding.NONE,
+    image_embeddings=region_embedding.NONE,
     tt_attn_sublayers=_EVEN,
     t_ff_sublayers=_ODD,
     bert_layer2attn_sublayer=_enumerated(_EVEN),
@@ -42,7 +38,7 @@ _BERT = ModelConfig(
 # One stream: every sublayer sees words and regions, with the same weights for both.
 _UNITER = ModelConfig(
     name="ctrl_uniter_base",
-    image_embeddings=RegionEmbedding.UNITER,
+    image_embeddings=region_embedding.UNITER,
     add_global_imgfeat=GlobalImage.FIRST,
     tt_attn_sublayers=_EVEN,
     tv_attn_sublayers=_EVEN,
@@ -66,12 +62,12 @@ _UNITER_NOVIZ = dataclasses.replace(
 _VISUALBERT = dataclasses.replace(
     _UNITER,
     name="ctrl_visualbert_base",
-    image_embeddings=RegionEmbedding.VISUALBERT,
+    image_embeddings=region_embedding.VISUALBERT,
 )
 _VL_BERT = dataclasses.replace(
     _UNITER,
     name="ctrl_vl-bert_base",
-    image_embeddings=RegionEmbedding.VL_BERT,
+    image_embeddings=region_embedding.VL_BERT,
     v_coordinate_embeddings_dim=256,
     type_vocab_size=3,
     image_head_ln=False,
@@ -91,7 +87,7 @@ _VILBERT_REGION_SELF = tuple(range(14, 36, 4))
 _VILBERT_TEXT_SELF = tuple(range(0, 12, 2)) + _VILBERT_REGION_SELF
 _VILBERT = ModelConfig(
     name="ctrl_vilbert_base",
-    image_embeddings=RegionEmbedding.VILBERT,
+    image_embeddings=region_embedding.VILBERT,
     add_global_imgfeat=GlobalImage.FIRST,
     tt_attn_sublayers=_VILBERT_TEXT_SELF,
     tv_attn_sublayers=_VILBERT_CO,
@@ -123,7 +119,7 @@ _LXMERT_TEXT_SELF = tuple(range(0, 18, 2)) + _LXMERT_SELF
 _LXMERT_TEXT_FF = tuple(range(1, 18, 2)) + _LXMERT_FF
 _LXMERT = ModelConfig(
     name="ctrl_lxmert",
-    image_embeddings=RegionEmbedding.LXMERT,
+    image_embeddings=region_embedding.LXMERT,
     add_global_imgfeat=GlobalImage.FIRST,
     tt_attn_sublayers=_LXMERT_TEXT_SELF,
     tv_attn_sublayers=_LXMERT_CROSS,

@@ -1,26 +1,34 @@
-"""What `experiments.pretrain` runs: configuration, hosts, devices, then training."""
+"""From a command line to a run: its configuration, its hosts, its devices."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
+from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.devices import Devices
-from xabl.pretraining.toy import toy
+from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
 from xabl.support.compilation_cache import use_compilation_cache
+
+# EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
+# same command continues. Schedulers can restart a job that ends with it.
+START_AGAIN = 75
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Hosts:
-    """Who takes part in a run on several hosts.
+    """The hosts of a run on several of them.
 
-    coordinator: address:port of host 0, or "auto" where the cluster tells (TPU pods,
-        Slurm, Open MPI). count, this: number of hosts, and which one this is.
+    coordinator: address:port of host 0; "auto" where the cluster knows it (TPU pods,
+        Slurm, Open MPI).
+    count: number of hosts; None with "auto".
+    this: number of this host, from 0; None with "auto".
     """
 
     coordinator: str
@@ -50,53 +58,46 @@ class Hosts:
             ) from error
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
-    """See the flags of `experiments.pretrain`."""
+def resolve(
+    name: Path | str, overrides: Sequence[str] = (), *, is_toy: bool = False
+) -> PretrainingConfig:
+    """The configuration of a run.
 
-    config: Path
-    workdir: Path
-    overrides: tuple[str, ...] = ()
-    is_toy: bool = False
-    num_devices: int | None = None
-    num_workers: int = 0
-    hosts: Hosts | None = None
-
-
-def run(command: Command) -> bool:
-    """Trains; True when the run is finished, False when it was asked to stop.
+    Args:
+        name: a published run, or a configuration file.
+        overrides: "field=value", applied last.
+        is_toy: replaces the run by `toy` of it, for the corpus and vocabulary that it
+            names after the overrides.
 
     Raises:
-        UserError: see `pretrain`.
+        UserError: see `configuration.load`; or the toy's data cannot be read.
     """
-    config = resolve(command)
-    use_compilation_cache()
-    if command.hosts is not None:
-        command.hosts.connect()
-    return pretrain(
-        config,
-        command.workdir,
-        devices=Devices.all(command.num_devices),
-        num_workers=command.num_workers,
-    )
-
-
-def resolve(command: Command) -> PretrainingConfig:
-    """The configuration: the file's, then --toy, then the overrides."""
-    config = configuration.load(command.config, command.overrides)
-    if not command.is_toy:
+    config = configuration.load(name, overrides)
+    if not is_toy:
         return config
-    corpus = Corpus(config.corpus, config.train_split)
-    try:
-        with open(config.vocabulary, "rb") as lines:
-            vocab_size = sum(1 for _ in lines)
-    except OSError as error:
-        raise UserError(f"vocabulary: {error}; set vocabulary=PATH") from error
-    config = toy(
-        configuration.load(command.config),
-        vocab_size=vocab_size,
-        feature_size=corpus.feature_size,
+    small = toy(
+        configuration.load(name),
+        vocab_size=len(read_vocabulary(Path(config.vocabulary))),
+        feature_size=Corpus(config.corpus, config.train_split).feature_size,
     )
-    for override in command.overrides:
-        config = configuration.overridden(config, override)
-    return config
+    return configuration.overridden(small, overrides)
+
+
+def run(
+    config: PretrainingConfig,
+    workdir: Path,
+    *,
+    num_devices: int | None = None,
+    num_workers: int = 0,
+    hosts: Hosts | None = None,
+) -> bool:
+    """Connects the hosts and trains; True when the run is finished.
+
+    Raises:
+        UserError: the hosts do not find each other; or see `pretrain`.
+    """
+    use_compilation_cache()
+    if hosts is not None:
+        hosts.connect()
+    devices = Devices.all(num_devices)
+    return pretrain(config, workdir, devices=devices, num_workers=num_workers)

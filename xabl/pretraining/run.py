@@ -11,7 +11,7 @@ import optax
 
 from xabl.errors import UserError
 from xabl.models import model_directory
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert, parameter_shapes
 from xabl.pretraining.ablation_watch import AblationWatch
 from xabl.pretraining.configuration import PretrainingConfig
@@ -27,8 +27,7 @@ from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.inputs.example_maker import ExampleMaker
 from xabl.pretraining.inputs.pipeline import Share, TrainingBatches
 from xabl.pretraining.objective import forward, losses
-from xabl.pretraining.optimiser import is_decayed, optimiser
-from xabl.pretraining.schedule import warmup_linear
+from xabl.pretraining.optimiser import is_decayed, optimiser, warmup_linear
 from xabl.pretraining.train_step import TrainState
 from xabl.support import arithmetic
 
@@ -236,7 +235,7 @@ def _not_frozen(in_loss: frozenset[str], patterns: tuple[str, ...]) -> frozenset
 def _check_positions(model: ModelConfig, max_words: int, num_boxes: int) -> None:
     """An index past the end of a table would silently read its last row."""
     needed = max_words
-    if model.image_embeddings is RegionEmbedding.VL_BERT:
+    if model.image_embeddings.positions_follow_words:
         needed += num_boxes + model.has_image_row
     if needed > model.max_position_embeddings:
         raise UserError(

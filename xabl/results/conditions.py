@@ -56,6 +56,7 @@ class DirectionWords:
 
     title: what it is called.
     ablated: what is removed.
+    predicts: words or class.
     task: what the model does.
     use: completes "the model uses ...".
     region_state: what the regions hidden from the model are called in a picture.
@@ -63,6 +64,7 @@ class DirectionWords:
 
     title: str
     ablated: str
+    predicts: str
     task: str
     use: str
     region_state: str
@@ -72,6 +74,7 @@ _DIRECTIONS = {
     Direction.VIS4LANG: DirectionWords(
         title="Vision for language",
         ablated="regions",
+        predicts="words",
         task="predict the words of the phrase",
         use="vision when it predicts words",
         region_state="ablated",
@@ -79,6 +82,7 @@ _DIRECTIONS = {
     Direction.LANG4VIS: DirectionWords(
         title="Language for vision",
         ablated="words",
+        predicts="class",
         task="predict the class of the target region",
         use="language when it predicts region classes",
         region_state="masked",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import Condition
 from xabl.results.losses import LOSSES, columns_of, mean_bits
 from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
@@ -49,13 +50,10 @@ def by_condition(scores: pa.Table) -> list[tuple[Condition, pa.Table]]:
     Raises:
         UserError: a condition that is not known.
     """
-    names = zip(
-        scores["direction"].to_pylist(), scores["condition"].to_pylist(), strict=True
-    )
-    rows: dict[tuple[str, str], list[int]] = {}
-    for row, key in enumerate(names):
-        rows.setdefault(key, []).append(row)
-    return [(Condition.parse(*key), scores.take(found)) for key, found in rows.items()]
+    return [
+        (Condition.parse(*key), scores.take(rows))
+        for key, rows in rows_by_condition(scores).items()
+    ]
 
 
 def _mean_bits(column: pa.ChunkedArray) -> float | None:

@@ -5,13 +5,12 @@ import functools
 from collections.abc import Iterable
 from pathlib import Path
 
-from xabl.ablation.engine import arithmetic
-from xabl.ablation.engine.arithmetic import Lengths
+from xabl.ablation.engine.explain import naive_operations
 from xabl.ablation.inputs import InputFiles, model_conditions
 from xabl.data.flickr30k_entities import mentions, read_split
-from xabl.data.word_pieces import MAX_LENGTH
 from xabl.errors import UserError
-from xabl.models.config import RegionEmbedding
+from xabl.models.config import ModelConfig
+from xabl.models.region_embedding import LXMERT, VILBERT
 from xabl.results.published import NUM_EXAMPLES
 from xabl.results.summary import aligned
 from xabl.studies.runs import Run
@@ -38,10 +37,7 @@ MACHINES = (Machine(name="2 cores", ablation=2.77e11, pretraining=1.69e11),)
 # How many times less arithmetic the ablation is than every input on its own, padded to
 # 38 pieces with all heads (benchmarks/README.md); a text-only model computes no less
 # than what captions are shorter than that.
-_SPARED = {
-    RegionEmbedding.VILBERT: 2.5,
-    RegionEmbedding.LXMERT: 3.3,
-}
+_SPARED = {VILBERT: 2.5, LXMERT: 3.3}
 _SPARED_ELSEWHERE = 2.0
 # An update over the naive input: three times, but for heads that see targets only.
 _UPDATE = 2.7
@@ -69,14 +65,7 @@ def estimate(run: Run) -> Estimate:
         UserError: not even the model's configuration is there.
     """
     config = run.source.config()
-    naive = arithmetic.naive_input(
-        config,
-        Lengths(
-            words=MAX_LENGTH,
-            regions=0 if config.text_only else _REGIONS + config.has_image_row,
-            targets=MAX_LENGTH,
-        ),
-    )
+    naive = _naive(config)
     conditions = model_conditions(config, run.files, lambda line: None)
     inputs = _num_examples(run.files) * len(conditions)
     spared = _SPARED.get(config.image_embeddings, _SPARED_ELSEWHERE)
@@ -122,6 +111,12 @@ def plan_text(runs: Iterable[Run]) -> str:
         f"{aligned(rows)}\n\n{', '.join(hours)}; arithmetic divided by what was "
         "measured with full-size models (small ones reach less)"
     )
+
+
+@functools.lru_cache
+def _naive(config: ModelConfig) -> float:
+    regions = 0 if config.text_only else _REGIONS + config.has_image_row
+    return naive_operations(config, regions)
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
 from xabl.errors import UserError
-from xabl.pretraining.preemption import START_AGAIN
+from xabl.pretraining.launch import START_AGAIN
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board, State
 from xabl.studies.worker import Stopped, stop_with, work

@@ -79,7 +79,7 @@ class Run(Job):
         """What is to be done, in words."""
         if self.problem is not None:
             missing = self.problem.removeprefix(f"{self.where}: ").splitlines()[0]
-            return f"{self.source.todo()}ablate, once this is mended: {missing}"
+            return f"{self.source.todo()}ablate; not possible yet: {missing}"
         if self.is_done():
             return "nothing"
         began = key_in(self._unfinished) == self.key

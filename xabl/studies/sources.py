@@ -15,7 +15,8 @@ from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
 from xabl.pretraining.configuration import PretrainingConfig, to_json
 from xabl.pretraining.corpus.reader import CAPTIONS_FILE
-from xabl.pretraining.train import FREE_FIELDS, pretrain
+from xabl.pretraining.train import pretrain
+from xabl.pretraining.workdir import FREE_FIELDS
 from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import OnProgress
 from xabl.studies.worker import Stopped

@@ -53,11 +53,11 @@ def sweep(options: SweepOptions) -> bool:
     study, runs = _read(options)
     folder = options.output
     retries = study.retries if options.retries is None else options.retries
-    board = Board(folder, [with_work(run) for run in runs], retries)
     if all(run.is_done() for run in runs) and outcome.is_current(folder, runs):
         _say(f"nothing to do: all {len(runs)} runs are done")
         _say("\n".join(str(folder / x) for x in (outcome.TABLE, outcome.REPORT)))
         return True
+    board = Board(folder, [with_work(run) for run in runs], retries)
     with _lead(options, board, study, runs) as leads:
         watch = status.Watch(board)
         for _ in _work(options, board):

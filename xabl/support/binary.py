@@ -60,7 +60,7 @@ def run(
     def parse(argv: Sequence[str]) -> list[str]:
         if define_flags is not None:
             define_flags()
-        if any(argument in _HELP for argument in argv[1:]):
+        if any(argument.partition("=")[0] in _HELP for argument in argv[1:]):
             module = sys.modules[main.__module__]
             defined = flags.FLAGS.get_flags_for_module(module)
             show(_help_text(argv[0], inspect.getdoc(module) or "", defined))

@@ -37,11 +37,6 @@ class Progress:
         elif time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._print_line()
 
-    @property
-    def done(self) -> int:
-        """How many are."""
-        return self._done
-
     def __enter__(self) -> "Progress":
         return self
 

@@ -1,4 +1,4 @@
-"""Many trials side by side, each in a process of its own, with one line of progress."""
+"""Trials in parallel, each in its own process, with one line of progress."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -14,13 +14,18 @@ from xabl.synthetic.trials import Trial, TrialFolders, make_small_world, run_tri
 
 
 def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path]:
-    """Makes the worlds, then runs what is not finished; gives the results directories.
+    """Makes the worlds, then runs the trials that are not finished.
 
-    What the processes print goes to logs/ in `root`. Interrupted, what was finished is
-    kept, and the same call goes on from each training's last checkpoint.
+    The processes write to logs/ in `root`. After an interruption, the same call
+    continues from each training's last checkpoint.
 
     Args:
-        processes: how many trials run at the same time.
+        trials: what to run; one that starts from another's model waits for it.
+        root: folder of all trials.
+        processes: number of trials at the same time.
+
+    Returns:
+        The results directories, in the order of the trials.
 
     Raises:
         UserError: trials failed, once all others have ended (the message has what the

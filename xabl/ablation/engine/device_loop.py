@@ -6,6 +6,7 @@ way.
 """
 
 import dataclasses
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
@@ -19,6 +20,7 @@ from xabl.ablation.engine.device_regions import (
     RegionStore,
 )
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
+from xabl.ablation.engine.operations import Operations
 from xabl.ablation.engine.pair_scores import (
     AblationScores,
     check_finite,
@@ -188,7 +190,7 @@ class Evaluation:
             self.plan,
             devices=len(self.devices),
             batch_size=self.batch_size,
-            limits=program_limits(self.scorer, self.devices),
+            limits=program_limits(self.scorer, self.devices, self.operations.word),
             tables=self.tables,
             by_length=not self.scorer.has_region_sublayers,
             done=done,
@@ -254,6 +256,24 @@ class Evaluation:
         if tables is None:
             return self.resident, *shipped
         return self.resident, tables, *shipped
+
+    @functools.cached_property
+    def operations(self) -> Operations:
+        """How much arithmetic the steps are."""
+
+        def of_one_device(step: TableStep | ScoreStep) -> tuple:
+            shipped = self.shipped(step)
+            if self.tables is not None:
+                tables = jax.eval_shape(
+                    lambda: self.empty_tables(TableSizes(words=1, regions=1))
+                )
+                shipped = (tables, *shipped)
+            return self.resident, *jax.tree.map(
+                lambda array: jax.ShapeDtypeStruct(array.shape[1:], array.dtype),
+                shipped,
+            )
+
+        return Operations(self.scorer, self.plan, of_one_device)
 
     def empty_tables(self, sizes: TableSizes | None) -> Tables | None:
         """Tables with nothing in them, on every device."""

@@ -15,17 +15,14 @@ from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn, NotDrawn
-from xabl.analysis.labelmatch import subsets
-from xabl.analysis.metrics import BASELINE, MAIN_CONDITIONS, METRICS
+from xabl.analysis.labelmatch.tables import subsets
 from xabl.analysis.study import Study
 from xabl.errors import UserError
+from xabl.results.conditions import BASELINE, Condition, Direction
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 
-_NAMES = {"none": "None", "object@0.5": "Object", "phrase": "Phrase", "all": "All"}
-_TITLES = {
-    "vis4lang": "Vision for language",
-    "lang4vis": "Language for vision",
-}
-_ABLATED = {"vis4lang": "Ablated regions", "lang4vis": "Ablated words"}
+_WORDS, _REGIONS = PUBLISHED_MAIN
+_LABELMATCH = (_REGIONS, "mrc_xe_vg")
 _BARS = (
     "Bars: 95% intervals of the difference to None (images resampled, paired), drawn "
     "around the mean."
@@ -36,18 +33,18 @@ _WIDTH = 3.5
 def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     """Figure 1: MLM and MRC-KL, main models, the text-only baseline dashed."""
     chosen = selection.main_models(study)
-    panels = _panels(chosen, bootstrap, ("mlm", "mrc_kl"))
+    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
     text, others = selection.text_baseline(chosen)
     caption = "Loss when the other modality is ablated (baseline: None). " + _BARS
-    if text is not None and panels[0].title == _TITLES["vis4lang"]:
-        value = _mean(text.cell("mlm", BASELINE).bits)
+    if text is not None and panels[0].title == Direction.VIS4LANG.words.title:
+        value = _mean(text.cell(_WORDS, BASELINE).bits)
         panels[0] = dataclasses.replace(
             panels[0], reference=(f"{text.label} (text only)", value)
         )
         caption += f" Dashed: {text.label}, which sees the caption alone."
         caption += "".join(
             f" Not drawn: {other.label}, "
-            f"{_mean(other.cell('mlm', BASELINE).bits):.3f} bits."
+            f"{_mean(other.cell(_WORDS, BASELINE).bits):.3f} bits."
             for other in others
         )
     return _drawn(panels, chosen, caption)
@@ -64,8 +61,8 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         raise NotDrawn("no model has results of more than one seed")
     spread = comparisons.seeds(chosen)
     panels = []
-    for metric in ("mlm", "mrc_kl"):
-        conditions = MAIN_CONDITIONS[METRICS[metric].direction]
+    for metric in PUBLISHED_MAIN:
+        conditions = chosen.main_conditions(LOSSES[metric].direction)
         series = []
         for model in chosen.models:
             rows = _by_condition(spread, model.label, metric)
@@ -76,9 +73,9 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
                 )
                 series.append(Series(label=model.label, y=y, low=low, high=high))
         if series:
-            panels.append(_panel(metric, tuple(series), bands=True))
+            panels.append(_panel(metric, conditions, tuple(series), bands=True))
     if not panels:
-        raise NotDrawn("no scores of MLM or MRC-KL")
+        raise NotDrawn(f"no scores of {_or(PUBLISHED_MAIN)}")
     counts = "; ".join(
         f"{model.label}: seeds {', '.join(map(str, model.seeds))}"
         for model in chosen.models
@@ -127,17 +124,18 @@ def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         study, selection.LOSS, selection.LOSS_SEEDS
     )
     trained = {
-        model.label: "mrc_xe" if selection.LOSS.fullmatch(model.label) else "mrc_kl"
+        model.label: "mrc_xe" if selection.LOSS.fullmatch(model.label) else _REGIONS
         for model in chosen.models
     }
-    panels = _panels(chosen, bootstrap, ("mlm",))
-    for metric, title in (
-        ("mrc_kl", "Language for vision (KL)"),
-        ("mrc_xe", "Language for vision (weighted XE)"),
+    panels = _panels(chosen, bootstrap, (_WORDS,))
+    for metric, kind in (
+        (_REGIONS, "KL"),
+        ("mrc_xe", "weighted XE"),
     ):
         models = tuple(m for m in chosen.models if trained[m.label] == metric)
         part = dataclasses.replace(chosen, models=models)
         for panel in _panels(part, bootstrap, (metric,), or_none=True):
+            title = f"{panel.title} ({kind})"
             panels.append(dataclasses.replace(panel, title=title))
     return _drawn(
         panels,
@@ -167,12 +165,12 @@ def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
         raise NotDrawn(f"no example of {subset}")
     chosen = selection.main_models(study)
     panels = [
-        dataclasses.replace(panel, title=METRICS[metric].title)
-        for metric in ("mrc_kl", "mrc_xe_vg")
+        dataclasses.replace(panel, title=LOSSES[metric].title)
+        for metric in _LABELMATCH
         for panel in _panels(chosen, bootstrap, (metric,), use=use, or_none=True)
     ]
     if not panels:
-        raise NotDrawn("no scores of MRC-KL or MRC-XE-VG")
+        raise NotDrawn(f"no scores of {_or(_LABELMATCH)}")
     what = (
         "examples whose noun is a detector class"
         if subset == "LabelMatch"
@@ -194,7 +192,7 @@ def _variants(
     seeds: Mapping[str, int],
 ) -> Drawn:
     chosen, baselines = selection.with_baselines(study, variant, dict(seeds))
-    panels = _panels(chosen, bootstrap, ("mlm", "mrc_kl"))
+    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
     return _drawn(panels, chosen, f"{what}; baseline: {_and(baselines)}. {_BARS}")
 
 
@@ -211,7 +209,7 @@ def _panels(
     changes = effects.differences(study, bootstrap, groups=groups, metrics=metrics)
     panels = []
     for metric in metrics:
-        conditions = MAIN_CONDITIONS[METRICS[metric].direction]
+        conditions = study.main_conditions(LOSSES[metric].direction)
         series = []
         for model in study.models:
             levels = _by_condition(means, model.label, metric)
@@ -232,21 +230,27 @@ def _panels(
                 ends.append(tuple(v + s for v, s in zip(y, shifts, strict=True)))
             series.append(Series(label=model.label, y=y, low=ends[0], high=ends[1]))
         if series:
-            panels.append(_panel(metric, tuple(series)))
+            panels.append(_panel(metric, conditions, tuple(series)))
     if not panels and not or_none:
-        titles = " or ".join(METRICS[metric].title for metric in metrics)
-        raise NotDrawn(f"no model that sees both modalities has scores of {titles}")
+        raise NotDrawn(
+            f"no model that sees both modalities has scores of {_or(metrics)}"
+        )
     return panels
 
 
-def _panel(metric: str, series: tuple[Series, ...], bands: bool = False) -> Panel:
-    direction = METRICS[metric].direction
+def _panel(
+    metric: str,
+    conditions: tuple[str, ...],
+    series: tuple[Series, ...],
+    bands: bool = False,
+) -> Panel:
+    direction = LOSSES[metric].direction
     return Panel(
-        title=_TITLES[direction],
-        xlabel=_ABLATED[direction],
-        ylabel=f"{METRICS[metric].title} (bits)",
-        conditions=MAIN_CONDITIONS[direction],
-        positions=tuple(_NAMES[c] for c in MAIN_CONDITIONS[direction]),
+        title=direction.words.title,
+        xlabel=f"Ablated {direction.words.ablated}",
+        ylabel=f"{LOSSES[metric].title} (bits)",
+        conditions=conditions,
+        positions=tuple(Condition.parse(direction, c).axis_name for c in conditions),
         series=series,
         bands=bands,
     )
@@ -258,10 +262,12 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
     lines = [label for label in labels if label in shown]
     absent = [
         note
-        for note in selection.not_shown(study, ("mrc_kl", "mrc_xe_vg"))
+        for note in selection.not_shown(study, _LABELMATCH)
         if not study.model(note.rsplit(" (", 1)[0]).text_only()
     ]
-    if absent and any(panel.title.startswith(_TITLES["lang4vis"]) for panel in panels):
+    if absent and any(
+        panel.title.startswith(Direction.LANG4VIS.words.title) for panel in panels
+    ):
         caption += f" Without a region loss to show: {'; '.join(absent)}."
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]
     if several and not any(panel.bands for panel in panels):
@@ -282,6 +288,10 @@ def _by_condition(
 
 def _mean(bits: np.ndarray | None) -> float:
     return math.nan if bits is None else float(np.nanmean(bits, dtype=np.float64))
+
+
+def _or(metrics: Sequence[str]) -> str:
+    return " or ".join(LOSSES[metric].title for metric in metrics)
 
 
 def _and(names: Sequence[str]) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from xabl.analysis import effects
 from xabl.analysis.bootstrap import RESAMPLES
-from xabl.analysis.labelmatch import read_class_names
-from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS
+from xabl.analysis.labelmatch.gold_labels import read_class_names
 from xabl.analysis.report import pictures, score_blocks
 from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
@@ -22,10 +21,12 @@ from xabl.analysis.report.example_blocks import (
     regions_block,
 )
 from xabl.analysis.report.sampling import Sample, sample_images
-from xabl.analysis.report.score_blocks import RunBlocks, condition_names, run_blocks
+from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.errors import UserError
+from xabl.results.conditions import BASELINE, WAYS, Condition, Direction
+from xabl.results.losses import LOSSES
 from xabl.support.atomic import new_file
 
 # A file below this opens in a second or two.
@@ -155,16 +156,23 @@ def _index(
         "runs": [run.about for run in runs],
         "metrics": {
             name: {
-                "title": METRICS[name].title,
-                "direction": METRICS[name].direction,
-                "meaning": METRICS[name].meaning,
+                "title": LOSSES[name].title,
+                "direction": LOSSES[name].direction,
+                "meaning": LOSSES[name].meaning,
             }
             for name in study.metrics()
         },
-        "conditions": {
-            direction: condition_names(study.conditions(direction), direction)
-            for direction in MAIN_CONDITIONS
+        "directions": {
+            direction: dataclasses.asdict(direction.words) for direction in Direction
         },
+        "conditions": {
+            direction: {
+                name: _condition(Condition.parse(direction, name))
+                for name in study.conditions(direction)
+            }
+            for direction in Direction
+        },
+        "baseline": BASELINE,
         "types": phrase_types(study),
         "classes": classes,
         "blocks": {block.name: block.header for block in blocks},
@@ -174,6 +182,11 @@ def _index(
         "not_finite": score_blocks.NOT_FINITE,
         "no_probability": score_blocks.NO_PROBABILITY,
     }
+
+
+def _condition(condition: Condition) -> dict[str, str]:
+    """What the page's script knows of a condition beside its name."""
+    return {"menu": condition.menu_name, "hidden_words": condition.hidden_words.value}
 
 
 def _missing_predictions(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
@@ -201,12 +214,13 @@ def _render(
         lstrip_blocks=True,
     )
     values: Mapping[str, Any] = {
-        "data": study.runs[0].manifest["data"],
+        "split": study.runs[0].manifest["data"].get("split"),
         "num_examples": study.num_examples,
         "num_images": len(np.unique(study.images.astype(str))),
         "models": [model.label for model in study.models],
         "runs": [_run_row(run) for run in study.runs],
-        "metrics": [METRICS[name] for name in study.metrics()],
+        "metrics": [LOSSES[name] for name in study.metrics()],
+        "ways": _ways(study),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
@@ -225,6 +239,22 @@ def _render(
     text = environment.get_template("report.html").render(values)
     # Texts of results may hold what UTF-8 cannot.
     return text.encode("utf-8", errors="replace")
+
+
+def _ways(study: Study) -> list[str]:
+    """What happens to what is removed, in the ways that were run."""
+    found = {
+        (direction, Condition.parse(direction, name).way or next(iter(WAYS[direction])))
+        for direction in Direction
+        for name in study.conditions(direction)
+        if name != BASELINE
+    }
+    return [
+        way.meaning
+        for direction, ways in WAYS.items()
+        for name, way in ways.items()
+        if (direction, name) in found
+    ]
 
 
 def _run_row(run) -> dict[str, str]:

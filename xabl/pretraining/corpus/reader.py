@@ -1,8 +1,7 @@
-"""Reads a pretraining corpus: captions at once, images when they are needed."""
+"""Reads a pretraining corpus: all captions at once, images on demand."""
 
 import dataclasses
 import functools
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,9 @@ CAPTIONS_FILE = "captions.parquet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class CorpusImage:
-    """One record; arrays are padded with zeros after `num_boxes` rows.
+    """One record; arrays are padded with zeros beyond `num_boxes` rows.
 
-    Fields as in `ImageRegions`; cls_prob and the attributes are None in a corpus
+    Fields are those of `ImageRegions`; cls_prob and the attributes are None in a corpus
     without them.
     """
 
@@ -39,9 +38,9 @@ class CorpusImage:
 class Corpus:
     """One split of a corpus; example n is caption n and its image.
 
-    Images are kept once read, until they take `cache_bytes` (a small corpus is then in
-    memory after its first epoch); the others are read from disk each time. Can be
-    pickled, without what it has cached, so that worker processes open it themselves.
+    Images that were read stay in memory up to `cache_bytes`, so that a small corpus is
+    read once; others are read from disk each time. A pickle holds no images: worker
+    processes open the files themselves.
 
     captions: all captions, in the order of the examples.
     image_of: the record of each example's image.
@@ -49,7 +48,7 @@ class Corpus:
     """
 
     def __init__(self, directory: Path | str, split: str, cache_bytes: int = 2**30):
-        """Opens a corpus that `experiments.build_corpus` has written.
+        """Opens a corpus that `xabl corpus` has written.
 
         Raises:
             UserError: there is no such corpus or split, or a part of it is missing.
@@ -70,7 +69,7 @@ class Corpus:
         except (OSError, ValueError, RuntimeError, pyarrow.ArrowException) as error:
             raise UserError(
                 f"{folder}: a part of the corpus is missing or damaged ({error}); "
-                "build it again with experiments.build_corpus"
+                "build it again with xabl corpus"
             ) from error
         self.metadata = dict(builder.info.metadata or {})
         self._features = builder.info.features
@@ -80,7 +79,7 @@ class Corpus:
             raise UserError(
                 f"{folder}: a part of the corpus is missing: metadata.json and the "
                 "records do not agree on the number of images; build it again with "
-                "experiments.build_corpus"
+                "xabl corpus"
             )
 
     def __len__(self) -> int:
@@ -112,10 +111,13 @@ class Corpus:
         return np.array(self.metadata["average_features"], np.float32)
 
     def image(self, record: int) -> CorpusImage:
-        """One image, of `image_of` some example.
+        """One image.
+
+        Args:
+            record: its number, from `image_of`.
 
         Raises:
-            UserError: the file is damaged there.
+            UserError: the record cannot be read.
         """
         image = self._cache.get(record)
         if image is None:
@@ -127,10 +129,10 @@ class Corpus:
     def _read(self, record: int) -> CorpusImage:
         try:
             fields = self._records[record]
-        except Exception as error:  # the reader's own kinds are not published
+        except Exception as error:  # the reader does not document what it raises
             raise UserError(
                 f"{self.directory / self.split}: image number {record} cannot be read "
-                f"({error}); build the corpus again with experiments.build_corpus"
+                f"({error}); build the corpus again with xabl corpus"
             ) from error
         names = (field.name for field in dataclasses.fields(CorpusImage))
         values = {name: fields.get(name) for name in names}
@@ -152,12 +154,7 @@ def _num_bytes(image: CorpusImage) -> int:
 
 
 def _not_there(directory: Path, split: str) -> str:
-    splits: Sequence[str] = sorted(
-        file.parent.name for file in directory.glob("*/dataset_info.json")
-    )
+    splits = sorted(path.parent.name for path in directory.glob("*/dataset_info.json"))
     if splits:
         return f"{directory} has no split {split!r}; it has {', '.join(splits)}"
-    return (
-        f"{directory} is no corpus; build one with python -m experiments.build_corpus "
-        f"--output={directory}"
-    )
+    return f"{directory} is no corpus; build one with xabl corpus --output={directory}"

@@ -18,7 +18,7 @@ class PretrainingBatch:
     `regions` counts the [IMG] row where the model has one, `targets` are slots, and
     `*batch` is one axis as the pipeline gives it, any number after a reshape to
     [devices, parts, batch]. Every region field is None for a text-only model.
-    Fields of visual targets that the objective does not need are None.
+    Fields that no visual target of the model needs are None.
 
     The targets of the words lie where the words lie (-1: not a target). The targets
     of the regions are gathered into slots, because one row of class probabilities is
@@ -34,12 +34,12 @@ class PretrainingBatch:
     mlm_targets: word pieces to predict, -1 elsewhere.
     region_features: after masking and ablation, [IMG] row computed from the result.
     region_is_target: row is a target; as `target_rows` says it, in another form.
-    target_class_probabilities: the detector's, background first (objective 0).
+    target_class_probabilities: the detector's, background first (visual target "0").
     target_classes, target_class_confidences: the detector's arg max without background,
-        0 ... 1599, and its probability (objectives 3 and 6).
-    target_attributes, target_attribute_confidences: likewise, 0 ... 399 (objective 4).
+        0 ... 1599, and its probability (visual targets "3" and "6").
+    target_attributes, target_attribute_confidences: likewise, 0 ... 399 ("4").
     unmasked_features: the region stream before masking and ablation; [IMG] is then the
-        plain mean of the image (objectives 1, 2, 5).
+        plain mean of the image ("1", "2", "5").
     itm_labels: 0 matching pair, 1 replaced caption, -1 no matching loss here.
     is_matched: the caption is the image's own (not replaced).
     """
@@ -85,6 +85,15 @@ class PretrainingBatch:
             mask=self.region_mask,
         )
 
+
+# By field of `ImageRegions` that a visual target is about, where it is in a batch.
+LABEL_FIELDS = {
+    "cls_prob": "target_class_probabilities",
+    "objects_id": "target_classes",
+    "objects_conf": "target_class_confidences",
+    "attrs_id": "target_attributes",
+    "attrs_conf": "target_attribute_confidences",
+}
 
 _FIELDS = tuple(field.name for field in dataclasses.fields(PretrainingBatch))
 

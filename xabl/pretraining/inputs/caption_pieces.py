@@ -1,4 +1,4 @@
-"""Word pieces of a corpus's captions, each caption tokenised once."""
+"""Word pieces of captions."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from xabl.data.word_pieces import WordPieces
 class CaptionPieces:
     """Captions as [CLS] pieces [SEP], padded with zeros to one length.
 
-    A caption is tokenised when it is first asked for and then kept, two bytes a piece.
+    A caption is tokenised when it is first read, and then kept in two bytes a piece.
     """
 
     def __init__(self, captions: pyarrow.Array, vocabulary: Path, max_words: int):
@@ -30,7 +30,7 @@ class CaptionPieces:
     def read(
         self, examples: Int64[np.ndarray, " batch"]
     ) -> tuple[Int32[np.ndarray, "batch words"], Int32[np.ndarray, " batch"]]:
-        """Token ids, and the number of them that are not padding."""
+        """Token ids, and the number of them without padding."""
         for example in examples[self._lengths[examples] == 0]:
             words = self._captions[example].as_py().split()
             token_ids = self.word_pieces.encode(

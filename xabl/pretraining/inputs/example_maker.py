@@ -10,13 +10,10 @@ from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.pretraining.corpus.reader import Corpus, CorpusImage
 from xabl.pretraining.inputs import masking
-from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.batch import LABEL_FIELDS, PretrainingBatch
 from xabl.pretraining.inputs.caption_pieces import CaptionPieces
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.inputs.random_numbers import Draws, draw
-
-_FEATURE_TARGETS = {"1", "2", "5"}
-_CLASS_TARGETS = {"3", "6"}
 
 
 class ExampleMaker:
@@ -33,7 +30,9 @@ class ExampleMaker:
         self.corpus = corpus
         self._model = model
         self._inputs = inputs
-        self._targets = set(model.visual_targets)
+        self._labels = {
+            label for target in model.visual_targets for label in target.labels
+        }
         if model.text_only and inputs.vision_only:
             raise UserError(f"vision_only, but {model.name} is a text-only model")
         if not model.text_only:
@@ -145,7 +144,7 @@ class ExampleMaker:
             hidden = hidden | overlapped_by_others
         stream, box_rows = self._stream(images)
         fields = {}
-        if self._targets & _FEATURE_TARGETS:
+        if "features" in self._labels:
             fields["unmasked_features"] = stream.copy()
             self._set_image_row(fields["unmasked_features"], box_rows, is_real)
         features = stream[:, box_rows]
@@ -218,20 +217,12 @@ class ExampleMaker:
         images: list[CorpusImage],
         target_boxes: Int32[np.ndarray, "batch targets"],
     ) -> dict[str, np.ndarray]:
-        """What is to be predicted of each slot's region, for the model's objectives."""
-        names = {}
-        if "0" in self._targets:
-            names["target_class_probabilities"] = "cls_prob"
-        if self._targets & _CLASS_TARGETS:
-            names["target_classes"] = "objects_id"
-        if "3" in self._targets:
-            names["target_class_confidences"] = "objects_conf"
-        if "4" in self._targets:
-            names["target_attributes"] = "attrs_id"
-            names["target_attribute_confidences"] = "attrs_conf"
+        """What the model's visual targets need of each slot's region."""
         numbers = (target_boxes >= 0).sum(axis=1)
         fields = {}
-        for field, name in names.items():
+        for name, field in LABEL_FIELDS.items():
+            if name not in self._labels:
+                continue
             like = getattr(images[0], name)
             # Zeros that are never written to take no memory.
             values = np.zeros((*target_boxes.shape, *like.shape[1:]), like.dtype)
@@ -254,15 +245,16 @@ def _check_regions(corpus: Corpus, model: ModelConfig) -> None:
             f"{name} has {corpus.feature_size} features a region, {model.name} reads "
             f"{model.v_feature_size}; take another corpus, or set v_feature_size"
         )
-    targets = set(model.visual_targets)
-    if "0" in targets and not corpus.has_cls_prob:
-        raise UserError(
-            f'{name} has no class distributions (cls_prob), which visual target "0" '
-            "of the model learns from; build it from region features that have them, "
-            'or train target "6", which needs the detector\'s classes alone'
-        )
-    if "4" in targets and not corpus.has_attributes:
-        raise UserError(
-            f'{name} has no attributes, which visual target "4" of the model learns '
-            "from; build it from region features that have them"
-        )
+    for target in model.visual_targets:
+        if target.label == "cls_prob" and not corpus.has_cls_prob:
+            raise UserError(
+                f"{name} has no class distributions (cls_prob), which visual target "
+                f'"{target.name}" of the model learns from; build it from region '
+                'features that have them, or train target "6", which needs the '
+                "detector's classes alone"
+            )
+        if target.label == "attrs_id" and not corpus.has_attributes:
+            raise UserError(
+                f'{name} has no attributes, which visual target "{target.name}" of the '
+                "model learns from; build it from region features that have them"
+            )

@@ -1,7 +1,7 @@
 """Which words and regions are targets, and what the model sees of them.
 
-Everything is a function of arrays and of `Draws`; a batch at a time.
-(Bugliarello et al., TACL 2021; the overlap rule as its code has it.)
+Functions of arrays and random numbers, for a batch at a time (Bugliarello et al., TACL
+2021; the overlap rule follows its code).
 """
 
 import math
@@ -58,7 +58,7 @@ def choose_regions(
 def target_slots(num_boxes: int, rate: float) -> int:
     """Slots for the targets of one image: enough for all but one in 1e9 examples.
 
-    In that one the surplus regions are hidden but not predicted.
+    In that one, the remaining targets are hidden but not predicted.
     """
     fewer = 0.0
     for targets in range(num_boxes):
@@ -98,7 +98,7 @@ def overlapped(
         measure: of target i and region j: "iou", or "iot": intersection / area(j).
 
     Returns:
-        With the targets' overlap with themselves (1), and with other targets' only.
+        With and without a target's overlap with itself, which is 1.
     """
     example, target = np.nonzero(chosen)
     with_others = np.zeros(chosen.shape, bool)
@@ -122,7 +122,7 @@ def image_row(
 ) -> Float32[np.ndarray, "batch features"]:
     """Features of [IMG]: the sum over the boxes / the number of those counted, >= 1.
 
-    Every box is in the sum, hidden ones as zeros, whether it is counted or not.
+    Every box is in the sum, hidden ones as zeros, counted or not.
     """
     divisor = np.maximum(counted.sum(axis=1), 1).astype(np.float32)
     return features.sum(axis=1) / divisor[:, None]
@@ -131,7 +131,7 @@ def image_row(
 def ablated(
     inputs: InputConfig, draws: Draws, modality: str
 ) -> Bool[np.ndarray, "batch positions"]:
-    """Positions of one modality that any of the configuration's ablations takes."""
+    """Positions of one modality that any ablation of the configuration covers."""
     positions = draws.ablate_word if modality == "words" else draws.ablate_region
     taken = np.zeros(positions.shape[::2], bool)
     for number, ablation in enumerate(inputs.ablations):

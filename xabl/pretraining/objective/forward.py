@@ -13,8 +13,10 @@ from jaxtyping import Array, Float, Key
 
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import Streams
+from xabl.models.visual_targets import Loss
 from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.objective import losses, negatives
+from xabl.support.arithmetic import needed_equations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,7 @@ def sum_losses(
         parameters: the model's parameter tree.
         batch: inputs and targets.
         keys: of each example, for dropout and negatives.
-        pool: what negatives are drawn from; None without visual target "2".
+        pool: what negatives are drawn from; None without a contrastive loss.
         dropout: whether this is training.
     """
     model, weights = objective.model, objective.weights
@@ -75,25 +77,27 @@ def sum_losses(
     for target in losses.visual_targets(weights):
         states = losses.at_rows(streams.regions, batch.target_rows)
         is_target = batch.target_rows >= 0
-        expected = losses.RegionTargets.of(batch)
-        if target == "2":
+        labels = losses.region_labels(batch)
+        outputs = functools.partial(head, method="region_logits")
+        if target.loss is Loss.CONTRAST:
             each = losses.contrast(
-                head(states, target, method="region_logits"),
-                expected.features,
+                outputs(states, target.name),
+                labels["features"],
                 pool.features.reshape(-1, pool.features.shape[-1]),
                 negatives.draw(keys, batch, pool),
             )
-            sums[losses.REGIONS + target] = losses.sum_where(each, is_target)
+            total = losses.sum_where(each, is_target)
         else:
-            sums[losses.REGIONS + target] = losses.sum_at_targets(
-                lambda states, expected, target=target: losses.region_losses(
-                    target, head(states, target, method="region_logits"), expected
+            total = losses.sum_at_targets(
+                lambda states, labels, target=target, outputs=outputs: (
+                    losses.region_losses(target, outputs(states, target.name), labels)
                 ),
                 is_target,
                 _capacity(batch.region_mask.size, objective.region_rate),
                 states,
-                expected,
+                labels,
             )
+        sums[losses.REGIONS + target.name] = total
     return sums
 
 
@@ -195,10 +199,9 @@ def parameters_in_loss(
     plain = dataclasses.replace(objective, rematerialise=False)
     loss = functools.partial(plain_loss, plain)
     traced = jax.make_jaxpr(loss)(parameters, batch).jaxpr
-    needed = set(traced.outvars)
-    for equation in reversed(traced.eqns):
-        if needed.intersection(equation.outvars):
-            needed.update(v for v in equation.invars if not hasattr(v, "val"))
+    needed: set = set()
+    for _ in needed_equations(traced, needed):
+        pass
     paths = jax.tree.leaves({path: path for path in parameters})
     return frozenset(
         path
@@ -219,7 +222,8 @@ def candidates(
         batch: of any number of axes.
         gather: adds the other devices' arrays along new axes in front.
     """
-    if losses.REGIONS + "2" not in objective.weights:
+    targets = losses.visual_targets(objective.weights)
+    if all(target.loss is not Loss.CONTRAST for target in targets):
         return None
     index, features, mask = gather(
         (batch.example_index, batch.unmasked_features, batch.region_mask)

@@ -1,8 +1,13 @@
-"""The controls study: the ablation test where the truth is known.
+"""The controls study: the ablation where the truth is known.
 
-Small models are pretrained on worlds that differ in one truth at a time, and ablated
-as published models are. Does the test find what was put in, and nothing else? And does
-what the paper blames (a detector's wrong labels, overlapping regions) do what it says?
+Small models are pretrained on worlds that differ in one truth at a time, and ablated as
+published models are. Does the ablation find what is there, and nothing else? Do the
+causes that the paper suspects (wrong labels, overlapping regions) have the effect?
+
+    grid        settings and trainings
+    effects     increases of the losses, by setting
+    figure      measured influence against the truth
+    conclusion  the controls in words
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,12 +1,13 @@
-"""What the controls study says, in words that follow from its numbers."""
+"""The conclusions of the controls study, in words that follow from its numbers."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 from xabl.synthetic.controls.grid import BASE
 
-_LOSSES = {"mlm": "MLM", "mrc_kl": "MRC-KL"}
+_LOSSES = {name: LOSSES[name].title for name in PUBLISHED_MAIN}
 
 
 def conclusion(table: pd.DataFrame, labels: pd.DataFrame | None) -> str:
