@@ -1,6 +1,8 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and checks of settings that raise it."""
 
 import errno
+import math
+from collections.abc import Collection
 
 # What to do about it, where the system's own words do not say.
 _CURES = {
@@ -52,3 +54,21 @@ def from_system(
     message = ": ".join(part for part in parts if part)
     cure = _CURES.get(error.errno)
     return UserError(f"{message}; {cure}" if cure else message)
+
+
+def check_choice(name: str, value: object, allowed: Collection) -> None:
+    """Raises a UserError unless a setting has one of the allowed values."""
+    if value not in allowed:
+        choices = ", ".join(map(str, allowed))
+        raise UserError(f"{name} is {value!r}, expected one of {choices}")
+
+
+def check_range(
+    name: str, value: int | float, lowest: int | float, highest: int | float = math.inf
+) -> None:
+    """Raises a UserError unless a setting lies in a range, ends included."""
+    if not lowest <= value <= highest:
+        expected = f"expected {lowest} to {highest}"
+        if highest == math.inf:
+            expected = f"at least {lowest} is needed"
+        raise UserError(f"{name} is {value}, {expected}")

@@ -62,7 +62,7 @@ def of_first_image(name, value, place):
         ({"devices": 99}, "--devices=99: .* leave the flag out"),
         ({"precision": "float16"}, "--precision=float16: value should be one of <high"),
         ({"save_predictions": -1}, "--save_predictions=-1: -1 is not a non-negative"),
-        ({"threshold": 0.5}, "Unknown command line flag 'threshold'"),
+        ({"threshold": 0.5}, "no flag --threshold; did you mean --thresholds?"),
         ({"split": "train"}, "train.txt is missing; splits in that directory: val"),
         ({"regions": None}, "--regions: model shallow_two_stream sees image regions"),
         ({"regions": "nowhere.h5"}, "nowhere.h5: cannot be read: No such file"),

@@ -137,7 +137,7 @@ def test_programs_a_host_can_keep():
     """Models whose regions have sublayers of their own need them all at once."""
     devices = LocalDevices(1)
     most = {
-        name: programs.program_limits(Scorer(config=PRESETS[name]), devices).most
+        name: programs.program_limits(Scorer(config=PRESETS[name]), devices, 1e7).most
         for name in ("ctrl_lxmert", "ctrl_vilbert_base", "ctrl_uniter_base")
     }
     assert most["ctrl_lxmert"] < 10

@@ -189,7 +189,7 @@ def test_latex_escapes_and_marks_gaps():
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        ([], 1, "--results and --output are needed"),
+        ([], 1, "give --results, --output"),
         (["--results=x", "--output=y", "--figures=one"], 1, "not a figure's number"),
         (["--results=nowhere", "--output=y"], 1, "no such results directory"),
     ],

@@ -13,20 +13,22 @@ from xabl.commands import COMMANDS, module_of
 # Importing any of these takes longer than a help may.
 HEAVY = {"jax", "flax", "numpy", "orbax", "pyarrow", "pandas", "h5py", "grain"}
 
-SCRIPTS = {
-    "ablate": "experiments.ablate",
-    "import": "experiments.import_regions",
-    "inspect": "experiments.inspect_data",
-    "figures": "experiments.figures",
-    "report": "experiments.report",
-    "labelmatch": "experiments.labelmatch",
-    "corpus": "experiments.build_corpus",
-    "pretrain": "experiments.pretrain",
-    "world": "experiments.make_world",
-    "controls": "experiments.controls",
-    "demo": "experiments.demo",
-    "convert": "checkpoints_conversion.convert_volta",
-}
+SCRIPTS = (
+    ("ablate", "experiments.ablate"),
+    ("import", "experiments.import_regions"),
+    ("inspect", "experiments.inspect_data"),
+    ("figures", "experiments.figures"),
+    ("report", "experiments.report"),
+    ("labelmatch", "experiments.labelmatch"),
+    ("corpus", "experiments.build_corpus"),
+    ("pretrain", "experiments.pretrain"),
+    ("world", "experiments.make_world"),
+    ("controls", "experiments.controls"),
+    ("demo", "experiments.demo"),
+    ("convert", "checkpoints_conversion.convert_volta"),
+    ("convert", "checkpoints_conversion.convert_bert"),
+    ("convert", "checkpoints_conversion.convert_lxmert"),
+)
 
 
 def python(*arguments, **environment):
@@ -70,7 +72,7 @@ def test_help_lists_every_flag_and_imports_nothing_heavy(command):
     assert "absl.flags" in imported and not imported & HEAVY
 
 
-@pytest.mark.parametrize(("command", "script"), SCRIPTS.items())
+@pytest.mark.parametrize(("command", "script"), SCRIPTS)
 def test_a_script_is_its_command(command, script):
     as_command = python("-m", "xabl", command, "--help")
     as_script = python("-m", script, "-h")
@@ -79,7 +81,7 @@ def test_a_script_is_its_command(command, script):
 
 
 def test_every_command_has_a_script():
-    assert SCRIPTS.keys() == COMMANDS.keys()
+    assert {command for command, _ in SCRIPTS} == COMMANDS.keys()
 
 
 def test_flags_that_are_needed_come_first():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.analysis.test_report_input import results
 from tests.helpers.binaries import ROOT
-from tests.helpers.fake_results import results
 
 
 def build_wheel(folder: Path) -> Path:

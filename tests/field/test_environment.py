@@ -18,7 +18,7 @@ from xabl.errors import UserError, from_system
 from xabl.inspection import inspect_path
 from xabl.models import model_directory
 from xabl.support import compilation_cache
-from xabl.support.atomic import new_directory, new_file, one_writer
+from xabl.support.atomic import new_directory, new_file
 
 LONG = "n" * 300
 NOBODY = 65534
@@ -106,9 +106,8 @@ def test_names_that_are_too_long_are_one_message(tmp_path):
         lambda: open_regions(tmp_path / LONG),
         lambda: new_file(tmp_path / LONG).__enter__(),
         lambda: new_directory(tmp_path / LONG).__enter__(),
-        lambda: one_writer(tmp_path / LONG).__enter__(),
     ]
-    for use in uses[:-1]:
+    for use in uses:
         with pytest.raises(UserError, match="File name too long"):
             use()
     for use in (
@@ -128,39 +127,7 @@ def test_long_names_that_are_allowed_are_written(tmp_path, name):
         temporary.write_text("new")
     with new_directory(tmp_path / f"d{name[1:]}") as temporary:
         (temporary / "file").write_text("new")
-    with one_writer(tmp_path / name):
-        pass
     assert sorted(os.listdir(tmp_path)) == sorted([name, f"d{name[1:]}"])
-
-
-# ---- Two at once ----
-
-
-def test_a_second_process_waits_its_turn(tmp_path):
-    script = """
-import sys
-from xabl.support.atomic import one_writer
-with one_writer(sys.argv[1]):
-    print("writing", flush=True)
-    sys.stdin.read()
-"""
-    first = subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path / "results")],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert first.stdout.readline() == b"writing\n"
-    with pytest.raises(UserError, match="results: another process is writing there"):
-        with one_writer(tmp_path / "results"):
-            pass
-    with one_writer(tmp_path / "other results"):
-        pass
-    first.kill()  # what it leaves behind keeps nobody out
-    first.communicate()
-    with one_writer(tmp_path / "results"):
-        pass
-    assert os.listdir(tmp_path) == []
 
 
 # ---- Homes and platforms ----

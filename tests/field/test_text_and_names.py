@@ -11,7 +11,7 @@ from tests.helpers.golden_world import ENTITIES, VOCABULARY, golden_images
 from xabl.ablation.inputs import InputFiles, read_inputs
 from xabl.data.flickr30k_entities import read_image_ids
 from xabl.data.regions import open_regions, tsv_files
-from xabl.data.word_pieces import WordPieces, read_vocabulary
+from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError, visible
 from xabl.inspection import inspect_path
 from xabl.models.config import ModelConfig
@@ -147,7 +147,9 @@ def test_text_is_lower_cased_only_for_models_that_ask_for_it(tmp_path):
     words = ["The", "É", "A"]
 
     def read_by(config):
-        word_pieces = WordPieces(tmp_path / "vocab.txt", config.do_lower_case)
+        word_pieces = WordPieces(
+            tmp_path / "vocab.txt", lower_case=config.do_lower_case
+        )
         return word_pieces.tokens(word_pieces.encode(words).token_ids)[1:-1]
 
     cased = ModelConfig.from_dict(FIELDS | {"do_lower_case": False})
@@ -170,14 +172,6 @@ def test_a_cased_model_scores_cased_text(entities, regions):
     assert quiet == []
     [line] = said
     assert "no piece has a capital, but the model does not lower-case text" in line
-
-
-def test_a_cased_vocabulary_for_a_model_that_lower_cases_is_noticed(tmp_path):
-    pieces = [*read_vocabulary(VOCABULARY), *(f"Word{n}" for n in range(50))]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
-    notice = WordPieces(tmp_path / "vocab.txt").notice
-    assert "50 pieces have capitals, which the model never sees" in notice
-    assert WordPieces(tmp_path / "vocab.txt", lower_case=False).notice is None
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from xabl.ablation.plan import build_plan
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import WordPieces
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS
 from xabl.models.reference_names import reference_names
 from xabl.results.conditions import Condition, Direction, all_conditions
@@ -175,7 +175,7 @@ def scored(
     """Scores of the golden world, or of some of its examples."""
     world = regions() if world is None else world
     world = None if config.text_only else world
-    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    is_vl_bert = config.image_embeddings.positions_follow_words
     plan = build_plan(
         examples() if of is None else of,
         world,

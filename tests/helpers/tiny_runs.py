@@ -15,7 +15,7 @@ from xabl.pretraining.corpus.writer import write_corpus
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.objective import forward
 from xabl.pretraining.optimiser import OptimiserConfig
-from xabl.pretraining.toy import small_model
+from xabl.pretraining.small_models import shrunk
 
 IMAGES, BATCH = 12, 8  # two captions an image, so three updates an epoch
 _FEATURES = 16  # VL-BERT's coordinates take an eighth, in pairs
@@ -38,7 +38,7 @@ def write_data(folder: Path) -> Path:
 
 def model(name: str = "ctrl_uniter_base") -> ModelConfig:
     """One sublayer of each kind, 64 wide, with the dropout that compiles quickly."""
-    narrow = tiny_training.without_dropout(small_model(tiny_training.PRESETS[name]))
+    narrow = tiny_training.without_dropout(shrunk(tiny_training.PRESETS[name]))
     return dataclasses.replace(
         narrow,
         hidden_dropout_prob=0.1,

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from xabl.ablation.digests import entities_sha256, file_sha256
 from xabl.ablation.engine.device_regions import (
-    RegionStore,
+    HostStore,
     average_features,
     check_feature_size,
     host_store,
 )
-from xabl.ablation.engine.scorer import scored_objective
 from xabl.ablation.examples import (
     VlBertPositions,
     mentions_by_image,
@@ -24,7 +23,7 @@ from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.results.conditions import (
     THRESHOLDS,
     Condition,
@@ -71,7 +70,7 @@ class Inputs:
     config: ModelConfig
     word_pieces: WordPieces
     plan: Plan
-    store: RegionStore | None
+    store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
     hashes: dict[str, str | None]
@@ -94,9 +93,12 @@ def read_inputs(
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
-    word_pieces = WordPieces(vocabulary, config.do_lower_case)
-    if word_pieces.notice:
-        say(word_pieces.notice)
+    word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
+    if not config.do_lower_case and not model_directory.is_cased(vocabulary):
+        say(
+            f"{vocabulary}: no piece has a capital, but the model does not lower-case "
+            "text (do_lower_case): every word with a capital becomes [UNK]"
+        )
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -110,21 +112,22 @@ def read_inputs(
     regions = None
     if not config.text_only:
         regions = _regions(config, files, images, say, on_error)
-        asked_kl = any(c.direction is Direction.LANG4VIS for c in conditions)
-        if regions.cls_prob is None and asked_kl and scored_objective(config) != "3":
+        asked_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
+        could_have_kl = asked_classes and config.scored_target().has_kl
+        if regions.cls_prob is None and could_have_kl:
             say(
                 f"{files.regions}: has no class distributions (cls_prob), so there is "
                 "no MRC-KL; MRC-XE is given"
             )
     if files.limit is not None and files.limit < 1:
         raise UserError(f"--limit={files.limit}: give the number of examples to score")
-    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    shifted = config.image_embeddings.positions_follow_words
     plan = build_plan(
         examples[: files.limit],
         regions,
         conditions,
         mask_id=word_pieces.mask_id,
-        vlbert_positions=files.vlbert_positions if is_vl_bert else None,
+        vlbert_positions=files.vlbert_positions if shifted else None,
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
     )
     check_scorable(plan)
@@ -167,12 +170,12 @@ def model_conditions(
     if directions is None:
         directions = (Direction.VIS4LANG,)
         try:
-            scored_objective(config)
+            config.scored_target()
             directions += (Direction.LANG4VIS,)
         except UserError as error:
             say(f"vis4lang only: {error}")
     elif Direction.LANG4VIS in directions:
-        scored_objective(config)
+        config.scored_target()
     if config.text_only:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
     return all_conditions(directions, files.thresholds)

@@ -5,31 +5,35 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from xabl.ablation.digests import params_sha256
-from xabl.ablation.engine.device_loop import Evaluation, Options, Request, score
+from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
-from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.plan import Plan
+from xabl.ablation.series import Series
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
-from xabl.models import model_directory
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
-from xabl.results.published import published_row
-from xabl.results.summary import summarise, summary_text, summary_tsv
+from xabl.results.published import PublishedRow, published_row
+from xabl.results.summary import (
+    SummaryRow,
+    summarise,
+    summary_text,
+    summary_tsv,
+)
 from xabl.support import provenance
-from xabl.support.atomic import one_writer
 from xabl.support.devices import LocalDevices
 from xabl.support.progress import Progress
 
@@ -42,6 +46,8 @@ class RunOptions:
     label: what the model is called in tables; its configuration's name by default.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
+    study_key: what a study knows this run by.
+    on_progress: is told how many inputs are scored, of how many.
     """
 
     files: InputFiles
@@ -53,6 +59,41 @@ class RunOptions:
     model_seed: int | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    study_key: str | None = None
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AblationResults:
+    """What one ablation found: what a results directory holds, before it is written.
+
+    tables: by the name of their file.
+    published: the published means of the same model and examples, if there are any.
+    """
+
+    label: str
+    tables: Mapping[str, pa.Table]
+    manifest: Mapping[str, Any]
+    published: PublishedRow | None
+
+    @property
+    def summary(self) -> tuple[SummaryRow, ...]:
+        """Means of every condition, in bits."""
+        return summarise(self.tables[SCORES.name])
+
+    @property
+    def text(self) -> str:
+        """The summary for people, beside what was published."""
+        return summary_text(self.summary, self.published)
+
+    def write(self, directory: ResultsDirectory) -> None:
+        """Writes all files.
+
+        Raises:
+            UserError: the directory cannot be written.
+        """
+        text = summary_tsv(self.label, self.summary)
+        directory.write(self.tables, text, self.manifest)
 
 
 def explain_run(options: RunOptions) -> None:
@@ -61,118 +102,109 @@ def explain_run(options: RunOptions) -> None:
     Raises:
         UserError: bad input.
     """
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
-    print(explain(Evaluation(_request(options, inputs, params, devices), devices)))
+    series = Series(options.devices, is_single=True)
+    inputs, params = series.read(options.files, _say)
+    print(explain(series.evaluation(inputs, params, options.evaluation)))
 
 
-def run(options: RunOptions) -> None:
+def run(options: RunOptions, series: Series | None = None) -> None:
     """Evaluates one model and writes the results directory.
 
     Interrupted, what was scored is kept beside `output` for `resume`.
 
+    Args:
+        series: what earlier runs of this process left for later ones.
+
     Raises:
-        UserError: bad input, or results that cannot be written.
+        UserError: bad input, or results that cannot be written; another run is
+            writing there.
     """
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
-    with one_writer(results.path):
-        _run(options, results)
+    with results.lock():
+        _run(options, results, series or Series(options.devices, is_single=True))
 
 
-def _run(options: RunOptions, results: ResultsDirectory) -> None:
+def _run(options: RunOptions, results: ResultsDirectory, series: Series) -> None:
     clock = _Clock()
     kept = KeptScores(results.unfinished)
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
+    inputs, params = series.read(options.files, _say)
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
         _say(f"{results.path}: finished already, nothing to resume")
         return
-    evaluation = Evaluation(_request(options, inputs, params, devices), devices)
+    evaluation = series.evaluation(inputs, params, options.evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
-    scores = _scores(evaluation, kept, identity, resume=options.resume)
+    scores = _scores(evaluation, kept, identity, options)
     clock.phase_ends("score")
-    label = options.label or inputs.config.name
-    tables = {
-        SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples),
-    }
-    if options.evaluation.top:
-        predictions = predictions_table(scores, inputs.word_pieces)
-        tables[PREDICTIONS.name] = predictions
-    rows = summarise(tables[SCORES.name])
-    clock.phase_ends("write")
+    found = _results(options, inputs, series.devices, identity, scores, clock)
     try:
-        results.write(
-            tables,
-            summary_tsv(label, rows),
-            _manifest(options, inputs, devices, identity, clock),
-        )
+        found.write(results)
     except UserError as error:
         raise UserError(
             f"{error}; the scores are kept: run again with --resume"
         ) from error
     kept.discard()
-    published = published_row(
-        inputs.config.name,
-        split=options.files.split,
-        num_examples=len(inputs.plan.examples),
-    )
-    print(summary_text(rows, published))
+    print(found.text)
     print(f"wrote {results.path}")
 
 
-def _read(options: RunOptions, devices: LocalDevices) -> tuple[Inputs, Params]:
-    """All files. The parameters first: reading them takes memory that regions need."""
-    model = options.files.model
-    _, params = model_directory.load(model, sharding=devices.replicated)
-    return_freed()
+def evaluate(options: RunOptions, params: Params) -> AblationResults:
+    """What `run` would write, kept in memory; for a model that is loaded already.
+
+    Args:
+        options: without an output.
+        params: those of the model directory in `options`.
+
+    Raises:
+        UserError: bad input.
+    """
+    clock = _Clock()
+    series = Series(options.devices, is_single=True)
+    params = series.devices.replicate(params)
     inputs = read_inputs(options.files, _say)
-    return_freed()  # what planning took
-    return inputs, params
-
-
-def _request(
-    options: RunOptions, inputs: Inputs, params: Params, devices: LocalDevices
-) -> Request:
-    return Request(
-        config=inputs.config,
-        params=params,
-        plan=inputs.plan,
-        store=inputs.store,
-        options=dataclasses.replace(
-            options.evaluation, few_programs=devices.are_the_host
-        ),
-    )
+    identity = _identity(options, inputs, params_sha256(params))
+    clock.phase_ends("load")
+    evaluation = series.evaluation(inputs, params, options.evaluation)
+    inputs = dataclasses.replace(inputs, store=None)
+    with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
+        scores = score(
+            evaluation,
+            on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
+        )
+    clock.phase_ends("score")
+    return _results(options, inputs, series.devices, identity, scores, clock)
 
 
 def _scores(
     evaluation: Evaluation,
     kept: KeptScores,
     identity: Mapping[str, Any],
-    *,
-    resume: bool,
+    options: RunOptions,
 ) -> AblationScores:
     found, plan = None, evaluation.plan
-    if resume and kept.exist:
+    if options.resume and kept.exist:
         found = kept.load(identity, plan)
     else:
-        if resume:
+        if options.resume:
             _say("nothing to resume: starting from the first example")
         kept.begin(identity)
-    left = len(plan.mlm) + len(plan.mrc) - (found.num_scored if found else 0)
-    with Progress(left, "inputs") as progress:
+    total = len(plan.mlm) + len(plan.mrc)
+    done = found.num_scored if found else 0
+    with Progress(total - done, "inputs") as progress:
 
         def on_scores(
             direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
         ) -> None:
+            nonlocal done
             kept.add(direction, pairs, values)
             progress.update(len(pairs))
+            done += len(pairs)
+            options.on_progress(done, total)
 
         try:
             return score(evaluation, found=found, on_scores=on_scores)
@@ -184,6 +216,34 @@ def _scores(
         finally:
             if kept.exist:
                 kept.flush()
+
+
+def _results(
+    options: RunOptions,
+    inputs: Inputs,
+    devices: LocalDevices,
+    identity: Mapping[str, Any],
+    scores: AblationScores,
+    clock: "_Clock",
+) -> AblationResults:
+    tables = {
+        SCORES.name: scores_table(scores, inputs.word_pieces),
+        EXAMPLES.name: examples_table(inputs.plan.examples),
+    }
+    if options.evaluation.top:
+        predictions = predictions_table(scores, inputs.word_pieces)
+        tables[PREDICTIONS.name] = predictions
+    clock.phase_ends("write")
+    return AblationResults(
+        label=options.label or inputs.config.name,
+        tables=tables,
+        manifest=_manifest(options, inputs, devices, identity, clock),
+        published=published_row(
+            inputs.config.name,
+            split=options.files.split,
+            num_examples=len(inputs.plan.examples),
+        ),
+    )
 
 
 def _identity(
@@ -204,6 +264,7 @@ def _identity(
         "precision": evaluation.precision.value,
         "save_predictions": evaluation.top,
         "skipped": inputs.skipped,
+        **({} if options.study_key is None else {"study_key": options.study_key}),
     }
 
 

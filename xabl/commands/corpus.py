@@ -27,13 +27,17 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("source", None, "Region features: file or directory.")
+    flags.DEFINE_string(
+        "source", None, "Region features: file or directory.", required=True
+    )
     flags.DEFINE_string(
         "captions",
         None,
         "JSON {image id: caption(s)}, or a Flickr30k Entities directory.",
     )
-    flags.DEFINE_string("output", None, "Folder of the corpus, to be created.")
+    flags.DEFINE_string(
+        "output", None, "Folder of the corpus, to be created.", required=True
+    )
     flags.DEFINE_string("split", "train", "Name of the split, a folder in it.")
     flags.DEFINE_string(
         "image_ids", None, "File with the ids of the images to take, one a line."
@@ -48,24 +52,20 @@ def define_flags() -> None:
         "Leave out images that are missing or bad, and count them.",
     )
     flags.DEFINE_bool("overwrite", False, "Replace the split if it exists.")
-    flags.mark_flags_as_required(["source", "output"])
 
 
 def main() -> None:
-    from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
+    from xabl.pretraining.corpus.writer import build_corpus
 
-    print(
-        build_corpus(
-            CorpusRequest(
-                source=Path(FLAGS.source),
-                captions=Path(FLAGS.captions) if FLAGS.captions else None,
-                output=Path(FLAGS.output),
-                split=FLAGS.split,
-                image_ids=Path(FLAGS.image_ids) if FLAGS.image_ids else None,
-                limit=FLAGS.limit,
-                num_boxes=FLAGS.boxes,
-                skip_bad_rows=FLAGS.skip_bad_rows,
-                overwrite=FLAGS.overwrite,
-            )
-        )
+    said = build_corpus(
+        Path(FLAGS.source),
+        Path(FLAGS.captions) if FLAGS.captions else None,
+        Path(FLAGS.output),
+        FLAGS.split,
+        image_ids=Path(FLAGS.image_ids) if FLAGS.image_ids else None,
+        limit=FLAGS.limit,
+        num_boxes=FLAGS.boxes,
+        skip_bad_rows=FLAGS.skip_bad_rows,
+        overwrite=FLAGS.overwrite,
     )
+    print(said)

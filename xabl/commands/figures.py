@@ -25,9 +25,12 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     flags.DEFINE_list(
-        "results", None, "Results directories, or folders of them, comma-separated."
+        "results",
+        None,
+        "Results directories, or folders of them, comma-separated.",
+        required=True,
     )
-    flags.DEFINE_string("output", None, "Folder to write to.")
+    flags.DEFINE_string("output", None, "Folder to write to.", required=True)
     flags.DEFINE_list("figures", [], "Numbers of figures to draw; default all.")
     flags.DEFINE_bool("tables", True, "Write the tables too.")
     flags.DEFINE_integer(
@@ -38,8 +41,6 @@ def define_flags() -> None:
 
 def main() -> None:
     """Draws the figures."""
-    if not FLAGS.results or not FLAGS.output:
-        raise UserError("--results and --output are needed (--help says more)")
     wrong = [number for number in FLAGS.figures if not number.isdecimal()]
     if wrong:
         raise UserError(f"--figures: {wrong[0]!r} is not a figure's number")

@@ -1,19 +1,19 @@
-r"""Pretrains a model, or goes on with a run that was interrupted.
+r"""Pretrains a model, or continues a run that was interrupted.
 
---config is one of experiments/configs/*.py, or a file like them; --set changes any of
-its fields. Everything is written into --workdir: checkpoints, metrics.jsonl,
-TensorBoard events, and the model (workdir/model, and after every epoch
-workdir/epochs/<n>) as a directory that xabl ablate takes.
+--config names a published run (xabl/pretraining/configs; a wrong name lists them) or a
+Python file like those; --set changes any of its fields. Everything is written into
+--workdir: checkpoints, metrics.jsonl, TensorBoard events, and the model (workdir/model,
+and after every epoch workdir/epochs/<n>) as a directory that xabl ablate takes.
 
 Killed at any moment and started again with the same command, a run ends with the same
 parameters. SIGTERM saves first; the exit status is then 75, "start me again".
 
 Examples:
 
-  xabl pretrain --config=experiments/configs/ctrl_uniter_base.py \
+  xabl pretrain --config=ctrl_uniter_base \
     --workdir=runs/uniter --set=corpus=corpora/cc --set=vocabulary=bert/vocab.txt \
     --set=initial.bert=models/bert_base
-  xabl pretrain --config=experiments/configs/ctrl_lxmert.py --toy \
+  xabl pretrain --config=ctrl_lxmert --toy \
     --workdir=/tmp/toy --set=corpus=corpora/world --set=vocabulary=world/vocab.txt
 """
 
@@ -27,7 +27,10 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     flags.DEFINE_string(
-        "config", None, "Python file that defines `config`.", required=True
+        "config",
+        None,
+        "Name of a published run, or a Python file that defines `config`.",
+        required=True,
     )
     flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
     flags.DEFINE_multi_string(
@@ -57,23 +60,15 @@ def define_flags() -> None:
 
 def main() -> None:
     from xabl.pretraining import launch
-    from xabl.pretraining.preemption import START_AGAIN
 
-    hosts = None
-    if FLAGS.coordinator is not None:
-        hosts = launch.Hosts(
-            coordinator=FLAGS.coordinator, count=FLAGS.hosts, this=FLAGS.host
-        )
-    finished = launch.run(
-        launch.Command(
-            config=Path(FLAGS.config),
-            workdir=Path(FLAGS.workdir),
-            overrides=tuple(FLAGS.set),
-            is_toy=FLAGS.toy,
-            num_devices=FLAGS.devices,
-            num_workers=FLAGS.workers,
-            hosts=hosts,
-        )
+    finished = launch.start(
+        launch.resolve(FLAGS.config, FLAGS.set, is_toy=FLAGS.toy),
+        Path(FLAGS.workdir),
+        num_devices=FLAGS.devices,
+        num_workers=FLAGS.workers,
+        coordinator=FLAGS.coordinator,
+        num_hosts=FLAGS.hosts,
+        host=FLAGS.host,
     )
     if not finished:
-        sys.exit(START_AGAIN)
+        sys.exit(launch.START_AGAIN)

@@ -19,16 +19,17 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl.errors import UserError
-
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
     flags.DEFINE_list(
-        "results", None, "Results directories, or folders of them, comma-separated."
+        "results",
+        None,
+        "Results directories, or folders of them, comma-separated.",
+        required=True,
     )
-    flags.DEFINE_string("output", None, "HTML file to write.")
+    flags.DEFINE_string("output", None, "HTML file to write.", required=True)
     flags.DEFINE_string(
         "images", None, "Folder of images, <image id>.jpg or .png; default: outlines."
     )
@@ -53,8 +54,6 @@ def define_flags() -> None:
 
 def main() -> None:
     """Writes the report."""
-    if not FLAGS.results or not FLAGS.output:
-        raise UserError("--results and --output are needed (--help says more)")
     from xabl.analysis.report import ReportOptions, write_report
 
     text = write_report(

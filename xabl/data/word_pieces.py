@@ -1,6 +1,7 @@
 """BERT's word pieces, and which word of the caption each of them belongs to."""
 
 import dataclasses
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import SupportsIndex
@@ -11,7 +12,7 @@ from jaxtyping import Int32, Int64
 from xabl.errors import UserError
 from xabl.support.files import read_text
 
-_CAPITALS = 0.01  # share of pieces with capitals that no uncased vocabulary has
+VOCABULARY_JSON = "tokenizer.json"  # Hugging Face's, which holds the pieces too
 MAX_LENGTH = 38  # [CLS] and [SEP] included; what the published models evaluate with
 
 
@@ -39,20 +40,19 @@ class EncodedCaption:
 
 
 class WordPieces:
-    """BERT's tokenizer over a vocabulary file (one piece a line).
+    """The BERT tokenizer over a vocabulary file, uncased unless told otherwise.
 
-    Pieces are matched to words by where their
-    characters stand, so that accents, [UNK], '#', hyphens and Chinese characters
+    The uncased one lower-cases and strips accents. Pieces are matched to words by where
+    their characters stand, so that accents, [UNK], '#', hyphens and Chinese characters
     (a piece each) need no special care.
-
-    notice: None, or that the vocabulary is not one for text in this case, in a line.
     """
 
-    def __init__(self, vocabulary: Path | str, lower_case: bool = True):
+    def __init__(self, vocabulary: Path | str, *, lower_case: bool = True):
         """Reads the vocabulary.
 
         Args:
-            lower_case: and strip accents, as uncased BERT does.
+            vocabulary: vocab.txt or tokenizer.json.
+            lower_case: the model's `do_lower_case`.
 
         Raises:
             UserError: names the file and the line of what makes it no vocabulary.
@@ -61,7 +61,6 @@ class WordPieces:
         from tokenizers import BertWordPieceTokenizer
 
         self._pieces = read_vocabulary(Path(vocabulary))
-        self.notice = _case_notice(self._pieces, lower_case, vocabulary)
         ids = {piece: index for index, piece in enumerate(self._pieces)}
         self._tokenizer = BertWordPieceTokenizer(vocab=ids, lowercase=lower_case)
         self.pad_id = ids["[PAD]"]
@@ -96,36 +95,22 @@ class WordPieces:
         return [self._pieces[token_id] for token_id in token_ids]
 
 
-def _case_notice(
-    pieces: Sequence[str], lower_case: bool, vocabulary: Path | str
-) -> str | None:
-    """What to tell a user whose vocabulary is for text in another case, if it is."""
-    capitals = sum(
-        piece != piece.lower() for piece in pieces if not piece.startswith("[")
-    )
-    if lower_case and capitals > _CAPITALS * len(pieces):
-        return (
-            f"{vocabulary}: {capitals} pieces have capitals, which the model never "
-            "sees: it lower-cases text (do_lower_case in its configuration)"
-        )
-    if not lower_case and not capitals:
-        return (
-            f"{vocabulary}: no piece has a capital, but the model does not lower-case "
-            "text (do_lower_case): every word with a capital becomes [UNK]"
-        )
-    return None
-
-
 def read_vocabulary(path: Path) -> tuple[str, ...]:
     """The pieces of a vocabulary file, in order.
+
+    Args:
+        path: vocab.txt, one piece a line, or tokenizer.json.
 
     Raises:
         UserError: the file is missing, is not text, has an empty line, names a piece
             twice, or lacks one of BERT's five special tokens.
     """
     text = read_text(path, "BERT's vocab.txt, one word piece a line")
-    # Not splitlines(): it would also break lines at characters that are pieces.
-    pieces = text.removesuffix("\n").split("\n")
+    if path.suffix == ".json":
+        pieces = _pieces_in_json(path, text)
+    else:
+        # Not splitlines(): it would also break lines at characters that are pieces.
+        pieces = text.removesuffix("\n").split("\n")
     first_line: dict[str, int] = {}
     for number, piece in enumerate(pieces, start=1):
         if not piece:
@@ -144,6 +129,29 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     if missing:
         raise UserError(
             f"{path}: not a BERT vocabulary: {', '.join(missing)} missing; expected "
-            "the vocab.txt of the uncased BERT, one word piece a line"
+            "BERT's vocab.txt, one word piece a line"
         )
     return tuple(pieces)
+
+
+def _pieces_in_json(path: Path, text: str) -> list[str]:
+    """The pieces of a tokenizer.json, by their ids."""
+    try:
+        model = json.loads(text)["model"]
+        kind, numbers = model["type"], model["vocab"]
+        if kind != "WordPiece":
+            raise ValueError(f"its pieces are of the kind {kind}, not WordPiece")
+        pieces = sorted(numbers, key=numbers.__getitem__)
+        if [numbers[piece] for piece in pieces] != list(range(len(pieces))):
+            raise ValueError("the ids of its pieces are not 0, 1, 2, ...")
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise UserError(
+            f"{path}: not the word pieces of a BERT ({error}); give its vocab.txt"
+        ) from error
+    return pieces

@@ -1,7 +1,7 @@
-"""Ablation scores of a model that is still being trained.
+"""Ablation scores of a model during training.
 
-They show when a modality begins to be used: the gap between a loss without ablation
-and the same loss with all regions (or all words) ablated opens during training.
+They show when the model begins to use a modality: then the loss with all regions (or
+all words) ablated rises above the loss without ablation.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ _THRESHOLDS = (0.5,)
 
 
 class AblationWatch:
-    """A few phrases and all conditions but the thresholds other than 0.5.
+    """Scores a few phrases under all conditions, with the overlap threshold 0.5 alone.
 
-    What is scored is what `experiments.ablate` scores with `--limit`, in float32.
+    The scores are those of `xabl ablate` with `--limit`, in float32.
     """
 
     def __init__(self, config: PretrainingConfig):

@@ -1,104 +1,97 @@
-"""What `experiments.pretrain` runs: configuration, hosts, devices, then training."""
+"""From a command line to a run: its configuration, its hosts, its devices."""
 
-import contextlib
-import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 
+from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.devices import Devices
-from xabl.pretraining.toy import toy
+from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
-from xabl.support.atomic import one_writer
 from xabl.support.compilation_cache import use_compilation_cache
+from xabl.support.devices import Devices
+
+# EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
+# same command continues. Schedulers can restart a job that ends with it.
+START_AGAIN = 75
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Hosts:
-    """Who takes part in a run on several hosts.
+def resolve(
+    name: Path | str, overrides: Sequence[str] = (), *, is_toy: bool = False
+) -> PretrainingConfig:
+    """The configuration of a run.
 
-    coordinator: address:port of host 0, or "auto" where the cluster tells (TPU pods,
-        Slurm, Open MPI). count, this: number of hosts, and which one this is.
-    """
-
-    coordinator: str
-    count: int | None = None
-    this: int | None = None
-
-    def __post_init__(self) -> None:
-        given = (self.count is not None, self.this is not None)
-        if self.coordinator != "auto" and not all(given):
-            raise UserError(
-                f"--coordinator={self.coordinator}: --hosts and --host are needed too"
-            )
-
-    def connect(self) -> None:
-        """Waits for all hosts; before anything else is asked of JAX."""
-        auto = self.coordinator == "auto"
-        try:
-            jax.distributed.initialize(
-                coordinator_address=None if auto else self.coordinator,
-                num_processes=self.count,
-                process_id=self.this,
-            )
-        except (ValueError, RuntimeError) as error:
-            raise UserError(
-                f"--coordinator={self.coordinator}: the hosts did not find each other "
-                f"({str(error)[:200]})"
-            ) from error
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Command:
-    """See the flags of `experiments.pretrain`."""
-
-    config: Path
-    workdir: Path
-    overrides: tuple[str, ...] = ()
-    is_toy: bool = False
-    num_devices: int | None = None
-    num_workers: int = 0
-    hosts: Hosts | None = None
-
-
-def run(command: Command) -> bool:
-    """Trains; True when the run is finished, False when it was asked to stop.
+    Args:
+        name: a published run, or a configuration file.
+        overrides: "field=value", applied last.
+        is_toy: replaces the run by `toy` of it, for the corpus and vocabulary that it
+            names after the overrides.
 
     Raises:
-        UserError: see `pretrain`.
+        UserError: see `configuration.load`; or the toy's data cannot be read.
     """
-    config = resolve(command)
-    use_compilation_cache()
-    if command.hosts is not None:
-        command.hosts.connect()
-    devices = Devices.all(command.num_devices)
-    is_first = jax.process_index() == 0
-    with one_writer(command.workdir) if is_first else contextlib.nullcontext():
-        return pretrain(
-            config, command.workdir, devices=devices, num_workers=command.num_workers
-        )
-
-
-def resolve(command: Command) -> PretrainingConfig:
-    """The configuration: the file's, then --toy, then the overrides."""
-    config = configuration.load(command.config, command.overrides)
-    if not command.is_toy:
+    config = configuration.load(name, overrides)
+    if not is_toy:
         return config
-    corpus = Corpus(config.corpus, config.train_split)
-    try:
-        with open(config.vocabulary, "rb") as lines:
-            vocab_size = sum(1 for _ in lines)
-    except OSError as error:
-        raise UserError(f"vocabulary: {error}; set vocabulary=PATH") from error
-    config = toy(
-        configuration.load(command.config),
-        vocab_size=vocab_size,
-        feature_size=corpus.feature_size,
+    small = toy(
+        configuration.load(name),
+        vocab_size=len(read_vocabulary(Path(config.vocabulary))),
+        feature_size=Corpus(config.corpus, config.train_split).feature_size,
     )
-    for override in command.overrides:
-        config = configuration.overridden(config, override)
-    return config
+    return configuration.overridden(small, overrides)
+
+
+def start(
+    config: PretrainingConfig,
+    workdir: Path,
+    *,
+    num_devices: int | None = None,
+    num_workers: int = 0,
+    coordinator: str | None = None,
+    num_hosts: int | None = None,
+    host: int | None = None,
+) -> bool:
+    """Connects the hosts and trains; True when the run is finished.
+
+    Args:
+        config: the run.
+        workdir: its folder.
+        num_devices: devices to use; None takes all.
+        num_workers: processes that make batches; 0 uses a thread.
+        coordinator: for several hosts, address:port of host 0, or "auto" where the
+            cluster knows it (TPU pods, Slurm, Open MPI).
+        num_hosts: number of hosts; None with "auto".
+        host: number of this host, from 0; None with "auto".
+
+    Raises:
+        UserError: the hosts do not find each other; or see `pretrain`.
+    """
+    use_compilation_cache()
+    if coordinator is not None:
+        _connect(coordinator, num_hosts, host)
+    devices = Devices.all(num_devices)
+    return pretrain(config, workdir, devices=devices, num_workers=num_workers)
+
+
+def _connect(coordinator: str, num_hosts: int | None, host: int | None) -> None:
+    """Waits for all hosts; before any other use of JAX."""
+    is_auto = coordinator == "auto"
+    if not is_auto and (num_hosts is None or host is None):
+        raise UserError(
+            f"--coordinator={coordinator}: --hosts and --host are needed too"
+        )
+    try:
+        jax.distributed.initialize(
+            coordinator_address=None if is_auto else coordinator,
+            num_processes=num_hosts,
+            process_id=host,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--coordinator={coordinator}: the hosts did not find each other "
+            f"({str(error)[:200]})"
+        ) from error

@@ -1,8 +1,7 @@
-"""Output that is there whole or not at all, and written by one process at a time."""
+"""Output that is there whole or not at all."""
 
 import contextlib
 import errno
-import fcntl
 import glob
 import hashlib
 import os
@@ -104,44 +103,6 @@ def check_room(path: Path | str, needed: int) -> None:
             f"{path} cannot be written (it needs {needed >> 20} MiB, {free >> 20} MiB "
             "are free); make room, or choose another output"
         )
-
-
-@contextlib.contextmanager
-def one_writer(path: Path | str) -> Iterator[None]:
-    """Keeps a second process of this machine from writing to `path` meanwhile.
-
-    Raises:
-        UserError: another process does; or `path` cannot be written.
-    """
-    path = Path(path).absolute()
-    lock = path.parent / f".{_short(path.name)}.lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    except OSError as error:
-        raise from_system(error, path, "cannot be written") from error
-    try:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"{path}: another process is writing there now; wait for it, or choose "
-                "another output"
-            ) from error
-        except OSError as error:
-            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
-                raise  # else a network disk without locks: nothing can be known
-        if not os.fstat(file).st_nlink:
-            raise UserError(
-                f"{path}: another process has just written there; try again"
-            )
-        try:
-            yield
-        finally:
-            # Before it is let go: who opened it meanwhile locks a file without a name.
-            lock.unlink(missing_ok=True)
-    finally:
-        os.close(file)
 
 
 def _is_elsewhere(error: OSError, path: Path) -> bool:

@@ -19,9 +19,8 @@ from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import hdf5_files, lmdb_files, tsv_files
 from xabl.errors import UserError
 from xabl.pretraining.corpus import msgpack_lmdb
-from xabl.pretraining.corpus.build import CorpusRequest, build_corpus
-from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.corpus.writer import CAPTIONS_FILE, write_corpus
+from xabl.pretraining.corpus.reader import CAPTIONS_FILE, Corpus
+from xabl.pretraining.corpus.writer import build_corpus, write_corpus
 from xabl.synthetic.world.files import make_world
 from xabl.synthetic.world.settings import WorldSettings
 
@@ -93,14 +92,9 @@ def write_msgpack(folder, records, as_file=False):
 
 
 def build(tmp_path, source, captions, **settings):
-    request = CorpusRequest(
-        source=source,
-        captions=captions,
-        output=tmp_path / "corpus",
-        **({"split": "train", "num_boxes": 4} | settings),
-    )
-    report = build_corpus(request)
-    return Corpus(request.output, request.split), report
+    settings = {"split": "train", "num_boxes": 4} | settings
+    report = build_corpus(source, captions, tmp_path / "corpus", **settings)
+    return Corpus(tmp_path / "corpus", settings["split"]), report
 
 
 def assert_holds(corpus, expected, captions):

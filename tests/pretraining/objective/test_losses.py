@@ -11,6 +11,7 @@ import pytest
 from tests.helpers import tiny_training
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
+from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.objective import forward, losses, negatives
 
@@ -26,10 +27,10 @@ def _objective_by_loop(target, predictions, expected, place):
     """One region's loss, as the formulas of the seven visual targets say."""
     predicted = np.asarray(predictions[place], np.float64)
     if target == "0":
-        p = np.asarray(expected.class_probabilities[place], np.float64)
+        p = np.asarray(expected["cls_prob"][place], np.float64)
         q = _log_softmax(predicted)
         return sum(p[c] * (math.log(p[c]) - q[c]) for c in range(1601) if p[c] > 0)
-    features = np.asarray(expected.features[place], np.float64)
+    features = np.asarray(expected["features"][place], np.float64)
     difference = predicted[: len(features)] - features
     if target == "1":
         return (difference**2).mean()
@@ -38,21 +39,23 @@ def _objective_by_loop(target, predictions, expected, place):
         return np.where(size < 1, 0.5 * size**2, size - 0.5).mean()
     logs = _log_softmax(predicted)
     if target == "4":
-        confidence = expected.attribute_confidences[place]
-        return -logs[int(expected.attributes[place])] * confidence
-    loss = -logs[int(expected.classes[place])]
-    return loss * expected.class_confidences[place] if target == "3" else loss
+        confidence = expected["attrs_conf"][place]
+        return -logs[int(expected["attrs_id"][place])] * confidence
+    loss = -logs[int(expected["objects_id"][place])]
+    return loss * expected["objects_conf"][place] if target == "3" else loss
 
 
 @pytest.mark.parametrize("target", ["0", "1", "3", "4", "5", "6"])
 def test_visual_targets_by_loop(target):
     config = tiny_training.model()
     batch = tiny_training.batch(config, 4)
-    expected = losses.RegionTargets.of(jax.tree.map(jnp.asarray, batch))
+    expected = losses.region_labels(jax.tree.map(jnp.asarray, batch))
     outputs = {"0": 1601, "1": 2048, "3": 1600, "4": 400, "5": 2048, "6": 1601}[target]
     random = np.random.default_rng(1)
     predictions = 2 * random.standard_normal((4, 3, outputs)).astype(np.float32)
-    found = losses.region_losses(target, jnp.asarray(predictions), expected)
+    found = losses.region_losses(
+        VISUAL_TARGETS[target], jnp.asarray(predictions), expected
+    )
     for place in zip(*np.nonzero(batch.target_rows >= 0), strict=True):
         by_loop = float(_objective_by_loop(target, predictions, expected, place))
         assert found[place] == pytest.approx(by_loop, rel=2e-5), place
@@ -76,7 +79,7 @@ def test_contrastive_loss_by_loop():
 def test_region_targets_are_the_unmasked_features():
     config = tiny_training.model()
     batch = tiny_training.batch(config, 4)
-    features = losses.RegionTargets.of(jax.tree.map(jnp.asarray, batch)).features
+    features = losses.region_labels(jax.tree.map(jnp.asarray, batch))["features"]
     for example, slot in zip(*np.nonzero(batch.target_rows >= 0), strict=True):
         row = batch.target_rows[example, slot]
         np.testing.assert_array_equal(

@@ -2,13 +2,17 @@
 
 import dataclasses
 
-from xabl.ablation.engine import arithmetic
-from xabl.ablation.engine.arithmetic import Lengths
+import jax
+import numpy as np
+
 from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.memory import pair_bytes, place_bytes, tree_bytes
 from xabl.ablation.engine.schedule import Schedule, Shape, TableStep
 from xabl.data.word_pieces import MAX_LENGTH
+from xabl.models.config import ModelConfig
+from xabl.models.model import VisionLanguageBert, example_inputs, parameter_shapes
 from xabl.results.summary import aligned
+from xabl.support.arithmetic import matrix_product_flops
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,20 +21,29 @@ class Cost:
 
     inputs: int
     tokens: int
-    operations: int
+    operations: float
 
 
 def naive_cost(evaluation: Evaluation) -> Cost:
     """Every example under every condition, padded to 38 pieces, all heads."""
-    plan, config = evaluation.plan, evaluation.scorer.config
-    lengths = Lengths(
-        words=MAX_LENGTH, regions=evaluation.num_regions, targets=MAX_LENGTH
-    )
+    count, regions = evaluation.plan.num_scored, evaluation.num_regions
+    each = naive_operations(evaluation.scorer.config, regions)
     return Cost(
-        inputs=plan.num_scored,
-        tokens=plan.num_scored * (lengths.words + lengths.regions),
-        operations=plan.num_scored * arithmetic.naive_input(config, lengths),
+        inputs=count, tokens=count * (MAX_LENGTH + regions), operations=count * each
     )
+
+
+def naive_operations(config: ModelConfig, regions: int) -> float:
+    """Of one input of 38 pieces and so many positions of regions, all heads."""
+
+    def logits(params, *inputs):
+        output = VisionLanguageBert(config).apply({"params": params}, *inputs)
+        return output.mlm_logits, output.region_logits
+
+    inputs = jax.eval_shape(
+        lambda: example_inputs(config, words=MAX_LENGTH, regions=regions)
+    )
+    return matrix_product_flops(logits, parameter_shapes(config), *inputs)
 
 
 def projection_cost(evaluation: Evaluation) -> Cost:
@@ -39,7 +52,20 @@ def projection_cost(evaluation: Evaluation) -> Cost:
     if store is None:
         return Cost(inputs=0, tokens=0, operations=0)
     images, boxes = store.present.shape
-    each = arithmetic.region_row(evaluation.scorer.config)
+    config = evaluation.scorer.config
+
+    def projected(params, features, locations):
+        model = VisionLanguageBert(config).bind({"params": params})
+        return model.project_features(features), model.project_locations(locations)
+
+    each = matrix_product_flops(
+        projected,
+        evaluation.resident.params,
+        *(
+            np.zeros(size, np.float32)
+            for size in (config.v_feature_size, config.num_locs)
+        ),
+    )
     return Cost(inputs=images, tokens=images * boxes, operations=images * boxes * each)
 
 
@@ -53,11 +79,7 @@ def table_cost(evaluation: Evaluation, schedule: Schedule) -> Cost:
             inputs += count
             words = step.shape.words
             tokens += count * (words or regions)
-            operations += count * (
-                arithmetic.region_input(evaluation.scorer, regions)
-                if words is None
-                else arithmetic.word_input(evaluation.scorer, words)
-            )
+            operations += count * evaluation.operations.table(step.shape)
     return Cost(inputs=inputs, tokens=tokens, operations=operations)
 
 
@@ -68,14 +90,9 @@ def score_cost(evaluation: Evaluation, schedule: Schedule) -> Cost:
         if isinstance(step, TableStep):
             continue
         count, shape = step.pairs.size, step.shape
-        lengths = Lengths(
-            words=shape.words, regions=evaluation.num_regions, targets=shape.targets
-        )
         inputs += count
-        tokens += count * (lengths.words + lengths.regions)
-        operations += count * arithmetic.score_input(
-            evaluation.scorer, shape.direction, lengths
-        )
+        tokens += count * (shape.words + evaluation.num_regions)
+        operations += count * evaluation.operations.score(shape)
     return Cost(inputs=inputs, tokens=tokens, operations=operations)
 
 

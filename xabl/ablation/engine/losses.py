@@ -7,12 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from xabl.models.visual_targets import VisualTarget
 from xabl.types import pytree
 
 Scores = dict[str, Array]
-
-# Visual targets whose head gives classes; the others regress features or attributes.
-SCORED_OBJECTIVES = ("0", "3", "6")
 
 
 def cross_entropy(
@@ -58,42 +56,43 @@ class RegionLabels:
 
 
 def mrc_scores(
-    objective: str,
+    target: VisualTarget,
     logits: Float[Array, "batch classes"],
     labels: RegionLabels,
     top: int,
 ) -> Scores:
-    """KL and cross-entropies of a region's class, for objectives 0, 3 and 6.
+    """KL and cross-entropies of a region's class.
 
-    Objective 0 has 1601 classes, background first; 3 (1600 classes) and 6 (1601, the
-    last unused) have object k as class k. What the published code computes:
+    Visual target "0" has the background as class 0, then object k as class k + 1; in
+    "3" and "6" object k is class k. What the published code computes:
 
-    - mrc_kl: to `cls_prob` as it stands, off by one class for objective 6;
-    - mrc_xe: to `objects_id` as it stands, off by one class for objective 0; times
-      the detector's confidence for objective 3.
+    - mrc_kl: to `cls_prob` as it stands, off by one class for "6"; none for "3", which
+      has a class less;
+    - mrc_xe: to `objects_id` as it stands, off by one class for "0"; times the
+      detector's confidence for "3".
 
     Beside it, under names of their own:
 
     - mrc_xe_corrected: to the right class, not weighted;
-    - mrc_kl_aligned (objective 6): to the detector's distribution over objects
-      (background left out, the rest scaled to 1), class by class;
+    - mrc_kl_aligned ("6"): to the detector's distribution over objects (background
+      left out, the rest scaled to 1), class by class;
     - mrc_xe_vg, gold_probability, gold_rank (1: the most probable): of `gold`; NaN,
       NaN and 0 without one.
     """
     log_q = jax.nn.log_softmax(logits, axis=-1)
-    first_object = 1 if objective == "0" else 0
+    first_object = target.first_object
     xe = -_pick(log_q, labels.objects_id)
     scores = {
-        "mrc_xe": xe * labels.objects_conf if objective == "3" else xe,
+        "mrc_xe": xe * labels.objects_conf if target.weight else xe,
         "mrc_xe_corrected": -_pick(log_q, labels.objects_id + first_object),
         "predicted": jnp.argmax(logits, axis=-1).astype(jnp.int32),
         **_gold_scores(log_q, labels.gold - 1 + first_object),
         **_top(logits, top),
     }
-    if labels.cls_prob is None or objective == "3":
+    if labels.cls_prob is None or not target.has_kl:
         return scores
     scores["mrc_kl"] = _divergence(labels.cls_prob, log_q)
-    if objective == "6":
+    if first_object == 0:
         objects = labels.cls_prob[:, 1:]
         objects = objects / jnp.sum(objects, axis=1, keepdims=True)
         scores["mrc_kl_aligned"] = _divergence(objects, log_q[:, :-1])

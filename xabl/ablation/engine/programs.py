@@ -8,7 +8,6 @@ from typing import Any
 
 import jax
 
-from xabl.ablation.engine import arithmetic
 from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.padding import ProgramLimits
 from xabl.ablation.engine.schedule import Shape, TableShape
@@ -25,11 +24,17 @@ _MOST_ON_HOST = 8
 _AHEAD = 3
 
 
-def program_limits(scorer: Scorer, devices: LocalDevices) -> ProgramLimits:
-    """How many programs are worth compiling, and can be kept."""
+def program_limits(
+    scorer: Scorer, devices: LocalDevices, word_operations: float
+) -> ProgramLimits:
+    """How many programs are worth compiling, and can be kept.
+
+    Args:
+        word_operations: what one more word adds to a pair: what padding costs.
+    """
     on_host = devices.are_the_host
     operations = _COMPILING_ON_HOST if on_host else _COMPILING
-    worth = int(len(devices) * operations / arithmetic.word_position(scorer))
+    worth = int(len(devices) * operations / word_operations)
     if on_host and scorer.has_region_sublayers:
         # Segments are whole images, so that all programs are in use all the time.
         return ProgramLimits(worth=worth, most=_MOST_ON_HOST)
@@ -90,7 +95,7 @@ class Programs:
     def _compile(self, shape: Shape | TableShape, abstract: tuple) -> Any:
         is_table = isinstance(shape, TableShape)
         program = self._devices.parallel(
-            self._fill(shape) if is_table else self._score(shape),
+            step_function(self._scorer, shape),
             replicated=1,
             sharded=len(abstract) - 1,
             # A table takes over the memory of the one it was.
@@ -102,27 +107,29 @@ class Programs:
             return_freed()
         return compiled
 
-    def _fill(self, shape: TableShape) -> Callable:
-        if shape.words is None:
-            return self._scorer.fill_regions
-        return self._scorer.fill_words
 
-    def _score(self, shape: Shape) -> Callable:
-        scorer = self._scorer
-        score = {
-            Direction.VIS4LANG: scorer.score_words,
-            Direction.LANG4VIS: scorer.score_regions,
-        }[shape.direction]
+def step_function(scorer: Scorer, shape: Shape | TableShape) -> Callable:
+    """What a program computes on one device, not compiled yet.
 
-        def from_tables(resident, tables, places, targets):
-            started = scorer.from_tables(tables, places, shape.words)
-            return score(resident, started, targets)
+    Its arguments are the resident arrays, the tables if the model has any, and what
+    the step ships.
+    """
+    if isinstance(shape, TableShape):
+        return scorer.fill_regions if shape.words is None else scorer.fill_words
+    score = {
+        Direction.VIS4LANG: scorer.score_words,
+        Direction.LANG4VIS: scorer.score_regions,
+    }[shape.direction]
 
-        def from_inputs(resident, words, regions, targets):
-            started = scorer.from_inputs(resident, words, regions)
-            return score(resident, started, targets)
+    def from_tables(resident, tables, places, targets):
+        started = scorer.from_tables(tables, places, shape.words)
+        return score(resident, started, targets)
 
-        return from_tables if scorer.has_tables else from_inputs
+    def from_inputs(resident, words, regions, targets):
+        started = scorer.from_inputs(resident, words, regions)
+        return score(resident, started, targets)
+
+    return from_tables if scorer.has_tables else from_inputs
 
 
 def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:

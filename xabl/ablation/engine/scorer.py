@@ -19,14 +19,12 @@ from xabl.ablation.engine.device_regions import (
     region_input,
 )
 from xabl.ablation.engine.losses import (
-    SCORED_OBJECTIVES,
     RegionLabels,
     Scores,
     mlm_scores,
     mrc_scores,
 )
-from xabl.errors import UserError
-from xabl.models.config import GlobalImage, ModelConfig, RegionEmbedding
+from xabl.models.config import GlobalImage, ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import ProjectedRegions, Streams, TextInput
 from xabl.results.conditions import Direction
@@ -140,11 +138,10 @@ class Scorer:
     def has_tables(self) -> bool:
         """Whether sublayers come before the streams meet, each stream on its own.
 
-        VL-BERT's streams meet in the embeddings: words see a region, regions are placed
-        after the words.
+        VL-BERT's meet in the embeddings.
         """
-        kind = self.config.image_embeddings
-        apart = kind not in (RegionEmbedding.NONE, RegionEmbedding.VL_BERT)
+        config = self.config
+        apart = not (config.text_only or config.image_embeddings.streams_meet)
         return apart and self.meeting > 0
 
     @property
@@ -270,15 +267,17 @@ class Scorer:
         first = self.config.add_global_imgfeat is GlobalImage.FIRST
         rows = targets.target[:, None] + int(first)
         states = self._target_states(resident.params, started, rows, Direction.LANG4VIS)
-        objective, table = scored_objective(self.config), resident.labels
-        logits = self._apply(resident.params, "region_logits", states[:, 0], objective)
+        target, table = self.config.scored_target(), resident.labels
+        logits = self._apply(
+            resident.params, "region_logits", states[:, 0], target.name
+        )
         labels = RegionLabels(
             objects_id=table.objects_id[targets.label],
             objects_conf=table.objects_conf[targets.label],
             gold=targets.gold,
             cls_prob=None if table.cls_prob is None else table.cls_prob[targets.label],
         )
-        return mrc_scores(objective, logits, labels, self.top)
+        return mrc_scores(target, logits, labels, self.top)
 
     def _target_states(
         self,
@@ -342,30 +341,3 @@ def last_attention(config: ModelConfig, direction: Direction) -> int:
     if direction is Direction.VIS4LANG:
         return max(config.tt_attn_sublayers + config.tv_attn_sublayers)
     return max(config.vt_attn_sublayers + config.vv_attn_sublayers)
-
-
-def scored_objective(config: ModelConfig) -> str:
-    """The visual target that lang4vis measures: the configuration's first.
-
-    Raises:
-        UserError: the model predicts no classes of regions.
-    """
-    if config.text_only:
-        raise UserError(
-            f"model {config.name} reads words alone, so there is no lang4vis for it; "
-            "use --directions=vis4lang"
-        )
-    if not config.visual_targets:
-        raise UserError(
-            f"model {config.name} was trained without a visual target and cannot "
-            "predict the classes of regions, so there is no lang4vis for it; use "
-            "--directions=vis4lang"
-        )
-    objective = config.visual_targets[0]
-    if objective not in SCORED_OBJECTIVES:
-        raise UserError(
-            f'model {config.name}: its first visual target is "{objective}", which '
-            "predicts no object class, so there is no lang4vis for it; use "
-            "--directions=vis4lang"
-        )
-    return objective

@@ -1,8 +1,6 @@
-"""Reads a pretraining corpus: captions at once, images when they are needed."""
+"""Reads a pretraining corpus: all captions at once, images on demand."""
 
 import dataclasses
-import functools
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,9 @@ CAPTIONS_FILE = "captions.parquet"
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class CorpusImage:
-    """One record; arrays are padded with zeros after `num_boxes` rows.
+    """One record; arrays are padded with zeros beyond `num_boxes` rows.
 
-    Fields as in `ImageRegions`; cls_prob and the attributes are None in a corpus
+    Fields are those of `ImageRegions`; cls_prob and the attributes are None in a corpus
     without them.
     """
 
@@ -39,17 +37,23 @@ class CorpusImage:
 class Corpus:
     """One split of a corpus; example n is caption n and its image.
 
-    Images are kept once read, until they take `cache_bytes` (a small corpus is then in
-    memory after its first epoch); the others are read from disk each time. Can be
-    pickled, without what it has cached, so that worker processes open it themselves.
+    Images that were read stay in memory up to `cache_bytes`, so that a small corpus is
+    read once; others are read from disk each time. A pickle holds no images: worker
+    processes open the files themselves.
 
+    metadata: of the data set.
     captions: all captions, in the order of the examples.
     image_of: the record of each example's image.
+    num_images: number of records.
+    num_boxes: boxes of a record, padding included.
+    feature_size: length of a region's feature vector.
+    has_cls_prob: whether records have the detector's class distributions.
+    has_attributes: whether records have the detector's attributes.
     average_features: over captions, of the mean over an image's boxes.
     """
 
     def __init__(self, directory: Path | str, split: str, cache_bytes: int = 2**30):
-        """Opens a corpus that `experiments.build_corpus` has written.
+        """Opens a corpus that `xabl corpus` has written.
 
         Raises:
             UserError: there is no such corpus or split, or a part of it is missing.
@@ -70,52 +74,37 @@ class Corpus:
         except (OSError, ValueError, RuntimeError, pyarrow.ArrowException) as error:
             raise UserError(
                 f"{folder}: a part of the corpus is missing or damaged ({error}); "
-                "build it again with experiments.build_corpus"
+                "build it again with xabl corpus"
             ) from error
         self.metadata = dict(builder.info.metadata or {})
-        self._features = builder.info.features
+        self.num_images = len(self._records)
         self.captions: pyarrow.ChunkedArray = table["caption"].combine_chunks()
         self.image_of: Int32[np.ndarray, " examples"] = table["record"].to_numpy()
-        if len(self._records) != self.metadata.get("num_images"):
+        if self.num_images != self.metadata.get("num_images"):
             raise UserError(
                 f"{folder}: a part of the corpus is missing: metadata.json and the "
                 "records do not agree on the number of images; build it again with "
-                "experiments.build_corpus"
+                "xabl corpus"
             )
+        features = builder.info.features
+        self.num_boxes, self.feature_size = features["features"].shape
+        self.has_cls_prob = "cls_prob" in features
+        self.has_attributes = "attrs_id" in features
+        average = self.metadata["average_features"]
+        self.average_features = np.array(average, np.float32)
 
     def __len__(self) -> int:
         """Number of examples: pairs of a caption and its image."""
         return len(self.captions)
 
-    @property
-    def num_images(self) -> int:
-        return len(self._records)
-
-    @property
-    def num_boxes(self) -> int:
-        return self._features["boxes"].shape[0]
-
-    @property
-    def feature_size(self) -> int:
-        return self._features["features"].shape[1]
-
-    @property
-    def has_cls_prob(self) -> bool:
-        return "cls_prob" in self._features
-
-    @property
-    def has_attributes(self) -> bool:
-        return "attrs_id" in self._features
-
-    @functools.cached_property
-    def average_features(self) -> Float32[np.ndarray, " features"]:
-        return np.array(self.metadata["average_features"], np.float32)
-
     def image(self, record: int) -> CorpusImage:
-        """One image, of `image_of` some example.
+        """One image.
+
+        Args:
+            record: its number, from `image_of`.
 
         Raises:
-            UserError: the file is damaged there.
+            UserError: the record cannot be read.
         """
         image = self._cache.get(record)
         if image is None:
@@ -127,10 +116,10 @@ class Corpus:
     def _read(self, record: int) -> CorpusImage:
         try:
             fields = self._records[record]
-        except Exception as error:  # the reader's own kinds are not published
+        except Exception as error:  # the reader does not document what it raises
             raise UserError(
                 f"{self.directory / self.split}: image number {record} cannot be read "
-                f"({error}); build the corpus again with experiments.build_corpus"
+                f"({error}); build the corpus again with xabl corpus"
             ) from error
         names = (field.name for field in dataclasses.fields(CorpusImage))
         values = {name: fields.get(name) for name in names}
@@ -152,12 +141,7 @@ def _num_bytes(image: CorpusImage) -> int:
 
 
 def _not_there(directory: Path, split: str) -> str:
-    splits: Sequence[str] = sorted(
-        file.parent.name for file in directory.glob("*/dataset_info.json")
-    )
+    splits = sorted(path.parent.name for path in directory.glob("*/dataset_info.json"))
     if splits:
         return f"{directory} has no split {split!r}; it has {', '.join(splits)}"
-    return (
-        f"{directory} is no corpus; build one with python -m experiments.build_corpus "
-        f"--output={directory}"
-    )
+    return f"{directory} is no corpus; build one with xabl corpus --output={directory}"

@@ -1,8 +1,8 @@
-"""Images with their regions and captions, from whatever files hold them.
+"""Images with their regions and captions, from the files that hold them.
 
-A source is a pair of paths: region features in any published form and captions as
-`caption_train.json` (Conceptual Captions, the synthetic world) or as a Flickr30k
-Entities directory; or a msgpack LMDB, which holds both.
+Either region features in any published form, with captions in a JSON file like
+`caption_train.json` (Conceptual Captions, the synthetic world) or a Flickr30k Entities
+directory; or an LMDB of msgpack lists, which holds both.
 """
 
 import dataclasses
@@ -35,19 +35,19 @@ def read_captioned_images(
     image_ids: Sequence[str] | None = None,
     on_error: OnError | None = None,
 ) -> Iterator[CaptionedImage]:
-    """Reads image after image in the order of the region file, one in memory at a time.
+    """Reads images in the order of the region file, one in memory at a time.
 
     Args:
         regions: file or directory of region features.
         captions: JSON file {image id: caption, or list of captions}, or a Flickr30k
-            Entities directory, of which `split` is read; None for a msgpack LMDB.
-        split: "train", "val" or any other list of ids in that directory.
+            Entities directory; None for a msgpack LMDB.
+        split: of that directory: "train", "val" or another of its lists of ids.
         image_ids: images to take; None takes all that have a caption.
-        on_error: called for an image that is missing or bad, which is then left out;
+        on_error: called for an image that is missing or bad, which is left out;
             without it the first such image raises.
 
     Raises:
-        UserError: a file that cannot be read, or as `on_error` says.
+        UserError: a file cannot be read, or an image is missing or bad.
     """
     if captions is None:
         if not is_msgpack_lmdb(regions):
@@ -74,7 +74,7 @@ def read_captions(
     """Captions by image id (`canonical_id`), in the order of the files.
 
     Raises:
-        UserError: names the file and image of what is no caption.
+        UserError: names the file and the image without a usable caption.
     """
     if path.is_dir():
         return {
@@ -106,12 +106,12 @@ def read_captions(
 def _known(
     image_ids: Sequence[str], captions: dict[str, tuple[str, ...]], path: Path
 ) -> list[str]:
-    """The ids asked for, all of which have captions."""
+    """The requested ids; checks that they have captions."""
     wanted = list(dict.fromkeys(canonical_id(image_id) for image_id in image_ids))
     missing = [image_id for image_id in wanted if image_id not in captions]
     if missing:
         raise UserError(
-            f"{path} has no caption for {len(missing)} of the images asked for: "
+            f"{path} has no caption for {len(missing)} of the requested images: "
             f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}; take the "
             "captions of this split, or leave the images out"
         )

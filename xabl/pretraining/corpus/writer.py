@@ -1,9 +1,9 @@
 """Writes a pretraining corpus: a TFDS data set of captioned images.
 
-One record an image, with its regions and all of its captions, in ArrayRecord files
-that `as_data_source` reads without TensorFlow. Beside them `captions.parquet` lists
-every caption with its record, because a training example is one caption and its image,
-and because drawing a random caption must not cost the reading of a whole record.
+Each record is an image with its regions and all its captions, in ArrayRecord files that
+`as_data_source` reads without TensorFlow. `captions.parquet` lists every caption with
+its record: a training example is one caption and its image, and a random caption is
+drawn without reading a record.
 """
 
 import contextlib
@@ -19,23 +19,27 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
+from xabl.data.flickr30k_entities import read_image_ids
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, ImageRegions
-from xabl.errors import UserError
-from xabl.pretraining.corpus.sources import CaptionedImage
+from xabl.errors import UserError, check_range
+from xabl.pretraining.corpus.reader import CAPTIONS_FILE, Corpus
+from xabl.pretraining.corpus.sources import CaptionedImage, read_captioned_images
 from xabl.support.atomic import new_directory
 
-CAPTIONS_FILE = "captions.parquet"
 _SHARD_BYTES = 2**29
 _RECORDS_A_WRITE = 64  # TFDS writes its metadata anew after each write
 
 
 @dataclasses.dataclass(kw_only=True)
 class CorpusConfig(tfds.core.BuilderConfig):
-    """Sizes of the arrays in every record; images with fewer boxes are padded.
+    """The arrays of every record.
 
-    has_cls_prob, has_attributes: whether the detector's class distributions and its
-        attributes are stored.
+    feature_size: length of a region's feature vector.
+    num_boxes: boxes of a record; images with fewer are padded.
+    has_cls_prob: whether the detector's class distributions are stored.
+    has_attributes: whether the detector's attributes are stored.
     """
 
     feature_size: int = 2048
@@ -45,11 +49,11 @@ class CorpusConfig(tfds.core.BuilderConfig):
 
 
 class CaptionedImages(tfds.core.GeneratorBasedBuilder):
-    """The builder; which images it writes is the caller's choice.
+    """The TFDS builder of a corpus, for images that the caller reads.
 
-    Its metadata counts images and captions, and holds the average feature vector (over
-    captions, of the mean over an image's boxes) that ablation puts in place of a
-    region's features.
+    Its metadata has the number of images and captions, and the average feature vector
+    (over captions, of the mean over an image's boxes), which ablation while training
+    puts in place of a region's features.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -64,7 +68,10 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder):
     ):
         self._images = images
         self._split = split
-        self._table = _CaptionTable(config.feature_size)
+        self._image_ids: list[str] = []
+        self._captions: list[str] = []
+        self._records: list[int] = []  # of each caption
+        self._feature_sum = np.zeros(config.feature_size, np.float64)
         super().__init__(config=config, data_dir=data_dir)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -81,14 +88,18 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self) -> Iterator[tuple[int, dict]]:
         for number, image in enumerate(self._images):
-            self._table.add(number, image)
-            yield number, _record(image, self.builder_config)
+            mean = image.regions.features.mean(axis=0, dtype=np.float64)
+            self._feature_sum += len(image.captions) * mean
+            self._image_ids.append(image.regions.image_id)
+            self._captions += image.captions
+            self._records += [number] * len(image.captions)
+            yield number, _record(image, self.info.features)
 
     def _download_and_prepare(self, dl_manager, download_config) -> None:
         """Writes the records as they come.
 
-        The inherited method gathers a split in memory, and after 1,000 MB needs
-        TensorFlow; Conceptual Captions has 800 times as much.
+        The inherited method gathers a split in memory, and needs TensorFlow beyond
+        1,000 MB; Conceptual Captions has 800 times as much.
         """
         config = self.builder_config
         columns = config.feature_size + DETECTOR_CLASSES * config.has_cls_prob
@@ -108,8 +119,79 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder):
         with _disk_errors():
             writer.close_all()
         self.info.set_splits(info.splits)
-        self.info.metadata.update(self._table.summary())
-        self._table.write(Path(self.data_dir) / CAPTIONS_FILE)
+        average = self._feature_sum / max(1, len(self._captions))
+        self.info.metadata.update(
+            num_images=len(self._image_ids),
+            num_captions=len(self._captions),
+            average_features=average.tolist(),
+        )
+        records = pyarrow.array(self._records, pyarrow.int32())
+        table = pyarrow.table(
+            {
+                "record": records,
+                "image_id": pyarrow.array(self._image_ids, pyarrow.string()).take(
+                    records
+                ),
+                "caption": pyarrow.array(self._captions, pyarrow.string()),
+            }
+        )
+        pyarrow.parquet.write_table(table, Path(self.data_dir) / CAPTIONS_FILE)
+
+
+def build_corpus(
+    source: Path,
+    captions: Path | None,
+    output: Path,
+    split: str,
+    *,
+    image_ids: Path | None = None,
+    limit: int | None = None,
+    num_boxes: int = 36,
+    skip_bad_rows: bool = False,
+    overwrite: bool = False,
+) -> str:
+    """Builds a split of a corpus from files.
+
+    Args:
+        source: region features; see `read_captioned_images`.
+        captions: of the images; see `read_captioned_images`.
+        output: folder of the corpus; the split becomes a folder in it.
+        split: its name.
+        image_ids: file with the ids of the images to take, one on each line; None takes
+            all.
+        limit: number of images to take, the first of the source; None takes all.
+        num_boxes: boxes of every record.
+        skip_bad_rows: leaves out images that are missing or bad, and counts them.
+        overwrite: replaces the split if it exists.
+
+    Returns:
+        What the split holds, in a few lines.
+
+    Raises:
+        UserError: a file that cannot be read, the first image that is missing or bad
+            unless `skip_bad_rows`, or an output that exists or cannot be written.
+    """
+    if limit is not None:
+        check_range("limit", limit, 1)
+    skipped: dict[str, UserError] | None = {} if skip_bad_rows else None
+    images = read_captioned_images(
+        source,
+        captions,
+        split,
+        read_image_ids(image_ids) if image_ids else None,
+        None if skipped is None else skipped.__setitem__,
+    )
+    # tqdm draws a bar on a terminal only.
+    shown = tqdm(itertools.islice(images, limit), unit=" images", disable=None)
+    write_corpus(
+        iter(shown),
+        output,
+        split,
+        num_boxes=num_boxes,
+        overwrite=overwrite,
+        skipped=skipped,
+    )
+    return _summary(Corpus(output, split), skipped or {})
 
 
 def write_corpus(
@@ -126,11 +208,11 @@ def write_corpus(
     Args:
         images: no image twice; read once, one in memory at a time.
         output: folder of the corpus; the split becomes a folder in it.
-        num_boxes: boxes in every record; fewer are padded, more are an error.
-        overwrite: replaces the split if it is there already.
-        skipped: images that could not be read, by id; those that do not fit the first
-            image are added and left out. Its messages become part of the metadata.
-            None: the first image that does not fit raises.
+        num_boxes: boxes of every record; fewer are padded, more are an error.
+        overwrite: replaces the split if it exists.
+        skipped: images that could not be read, by id. Images that do not fit the first
+            one are added and left out; all messages go into the metadata. None: the
+            first image that does not fit raises.
 
     Returns:
         The split's folder, which `tfds.builder_from_directory` reads.
@@ -164,7 +246,8 @@ def write_corpus(
             config=config,
             data_dir=temporary / "tfds",
         )
-        with contextlib.redirect_stdout(io.StringIO()):  # names the temporary folder
+        # What TFDS prints names the temporary folder.
+        with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(
                 download_config=tfds.download.DownloadConfig(try_download_gcs=False),
                 file_format="array_record",
@@ -175,7 +258,7 @@ def write_corpus(
             image_id: str(error) for image_id, error in (skipped or {}).items()
         }
         builder.info.metadata.save_metadata(builder.data_dir)
-        # The folders TFDS nests below its data directory say nothing here.
+        # TFDS nests folders for name, configuration and version.
         for file in Path(builder.data_dir).iterdir():
             file.rename(temporary / file.name)
         shutil.rmtree(temporary / "tfds")
@@ -184,7 +267,7 @@ def write_corpus(
 
 @contextlib.contextmanager
 def _disk_errors() -> Iterator[None]:
-    """Gives what the ArrayRecord writer raises when a disk is full its usual type."""
+    """Turns what the ArrayRecord writer raises on a full disk into an OSError."""
     try:
         yield
     except RuntimeError as error:
@@ -192,13 +275,13 @@ def _disk_errors() -> Iterator[None]:
 
 
 def _record_features(config: CorpusConfig) -> tfds.features.FeaturesDict:
-    """What TFDS stores of an image; names are those of `ImageRegions`."""
+    """The fields of a record; names are those of `ImageRegions`."""
 
     def per_box(number_type: type, *columns: int) -> tfds.features.Tensor:
         return tfds.features.Tensor(
             shape=(config.num_boxes, *columns),
             dtype=number_type,
-            # Lists of numbers in protocol buffers take seven times as long.
+            # As lists of numbers, protocol buffers take seven times as long.
             encoding=tfds.features.Encoding.BYTES,
         )
 
@@ -221,22 +304,19 @@ def _record_features(config: CorpusConfig) -> tfds.features.FeaturesDict:
     return tfds.features.FeaturesDict(features)
 
 
-def _record(image: CaptionedImage, config: CorpusConfig) -> dict[str, object]:
-    """One image as `_record_features` has it, padded with zeros."""
-    regions = image.regions
-    padding = config.num_boxes - regions.num_boxes
-    record: dict[str, object] = {
-        "image_id": regions.image_id,
-        "captions": list(image.captions),
-        "img_w": regions.img_w,
-        "img_h": regions.img_h,
-        "num_boxes": regions.num_boxes,
-    }
-    for name, feature in _record_features(config).items():
-        if name not in record:
-            array = getattr(regions, name)
-            widths = [(0, padding)] + [(0, 0)] * (array.ndim - 1)
-            record[name] = np.pad(array, widths).astype(feature.np_dtype)
+def _record(
+    image: CaptionedImage, features: tfds.features.FeaturesDict
+) -> dict[str, object]:
+    """The fields of one image, padded with zeros."""
+    record: dict[str, object] = {"captions": list(image.captions)}
+    for name, feature in features.items():
+        if name in record:
+            continue
+        value = getattr(image.regions, name)
+        if isinstance(value, np.ndarray):
+            widths = [(0, feature.shape[0] - len(value))] + [(0, 0)] * (value.ndim - 1)
+            value = np.pad(value, widths).astype(feature.np_dtype)
+        record[name] = value
     return record
 
 
@@ -269,9 +349,8 @@ def _misfit(regions: ImageRegions, config: CorpusConfig) -> str | None:
             f"{size} numbers a feature vector where the first image has "
             f"{config.feature_size}; one corpus holds the output of one detector"
         )
-    if (regions.cls_prob is not None) != config.has_cls_prob or (
-        regions.attrs_id is not None
-    ) != config.has_attributes:
+    has = (regions.cls_prob is not None, regions.attrs_id is not None)
+    if has != (config.has_cls_prob, config.has_attributes):
         return (
             "unlike the first image in having class distributions or attributes; "
             "extract its regions again, or leave it out"
@@ -279,39 +358,19 @@ def _misfit(regions: ImageRegions, config: CorpusConfig) -> str | None:
     return None
 
 
-class _CaptionTable:
-    """Every caption with its record, and sums over all of them."""
-
-    def __init__(self, feature_size: int):
-        self._records: list[int] = []
-        self._captions: list[str] = []
-        self._image_ids: list[str] = []
-        self._feature_sum = np.zeros(feature_size, np.float64)
-
-    def add(self, record: int, image: CaptionedImage) -> None:
-        mean = image.regions.features.mean(axis=0, dtype=np.float64)
-        self._feature_sum += len(image.captions) * mean
-        self._image_ids.append(image.regions.image_id)
-        self._captions += image.captions
-        self._records += [record] * len(image.captions)
-
-    def summary(self) -> dict[str, object]:
-        """What the data set's metadata says."""
-        average = self._feature_sum / max(1, len(self._captions))
-        return {
-            "num_images": len(self._image_ids),
-            "num_captions": len(self._captions),
-            "average_features": average.tolist(),
-        }
-
-    def write(self, path: Path) -> None:
-        ids = pyarrow.array(self._image_ids, pyarrow.string())
-        records = pyarrow.array(self._records, pyarrow.int32())
-        table = pyarrow.table(
-            {
-                "record": records,
-                "image_id": ids.take(records),
-                "caption": pyarrow.array(self._captions, pyarrow.string()),
-            }
-        )
-        pyarrow.parquet.write_table(table, path)
+def _summary(corpus: Corpus, skipped: dict[str, UserError]) -> str:
+    detector = [
+        "class distributions" if corpus.has_cls_prob else "no class distributions",
+        "attributes" if corpus.has_attributes else "no attributes",
+    ]
+    lines = [
+        f"{corpus.directory / corpus.split}: {corpus.num_images} images, "
+        f"{len(corpus)} captions; {corpus.num_boxes} boxes of {corpus.feature_size} "
+        f"features, {', '.join(detector)}"
+    ]
+    if skipped:
+        lines.append(f"skipped {len(skipped)}:")
+        lines += [f"  {error}" for error in itertools.islice(skipped.values(), 10)]
+        if len(skipped) > 10:
+            lines.append("  ... (all are in metadata.json)")
+    return "\n".join(lines)

@@ -1,24 +1,19 @@
-"""What the input pipeline hands to the training step."""
+"""What the input pipeline gives to the training step."""
 
-import dataclasses
-
-import jax
-import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from xabl.models.structs import RegionInput, TextInput
+from xabl.types import AnyArray, pytree
 
-_Array = np.ndarray | jax.Array  # numpy from the pipeline, jax inside the step
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class PretrainingBatch:
     """One batch of masked caption-image pairs; every shape is static.
 
     `regions` counts the [IMG] row where the model has one, `targets` are slots, and
     `*batch` is one axis as the pipeline gives it, any number after a reshape to
     [devices, parts, batch]. Every region field is None for a text-only model.
-    Fields of visual targets that the objective does not need are None.
+    Fields that no visual target of the model needs are None.
 
     The targets of the words lie where the words lie (-1: not a target). The targets
     of the regions are gathered into slots, because one row of class probabilities is
@@ -34,35 +29,35 @@ class PretrainingBatch:
     mlm_targets: word pieces to predict, -1 elsewhere.
     region_features: after masking and ablation, [IMG] row computed from the result.
     region_is_target: row is a target; as `target_rows` says it, in another form.
-    target_class_probabilities: the detector's, background first (objective 0).
+    target_class_probabilities: the detector's, background first (visual target "0").
     target_classes, target_class_confidences: the detector's arg max without background,
-        0 ... 1599, and its probability (objectives 3 and 6).
-    target_attributes, target_attribute_confidences: likewise, 0 ... 399 (objective 4).
+        0 ... 1599, and its probability (visual targets "3" and "6").
+    target_attributes, target_attribute_confidences: likewise, 0 ... 399 ("4").
     unmasked_features: the region stream before masking and ablation; [IMG] is then the
-        plain mean of the image (objectives 1, 2, 5).
+        plain mean of the image ("1", "2", "5").
     itm_labels: 0 matching pair, 1 replaced caption, -1 no matching loss here.
     is_matched: the caption is the image's own (not replaced).
     """
 
-    example_index: Int[_Array, "*batch"]
-    token_ids: Int[_Array, "*batch words"]
-    text_mask: Bool[_Array, "*batch words"]
-    token_type_ids: Int[_Array, "*batch words"]
-    position_shift_start: Int[_Array, "*batch"]
-    mlm_targets: Int[_Array, "*batch words"]
-    itm_labels: Int[_Array, "*batch"]
-    is_matched: Bool[_Array, "*batch"]
-    region_features: Float[_Array, "*batch regions features"] | None = None
-    region_locations: Float[_Array, "*batch regions locations"] | None = None
-    region_mask: Bool[_Array, "*batch regions"] | None = None
-    region_is_target: Bool[_Array, "*batch regions"] | None = None
-    target_rows: Int[_Array, "*batch targets"] | None = None
-    target_class_probabilities: Float[_Array, "*batch targets classes"] | None = None
-    target_classes: Int[_Array, "*batch targets"] | None = None
-    target_class_confidences: Float[_Array, "*batch targets"] | None = None
-    target_attributes: Int[_Array, "*batch targets"] | None = None
-    target_attribute_confidences: Float[_Array, "*batch targets"] | None = None
-    unmasked_features: Float[_Array, "*batch regions features"] | None = None
+    example_index: Int[AnyArray, "*batch"]
+    token_ids: Int[AnyArray, "*batch words"]
+    text_mask: Bool[AnyArray, "*batch words"]
+    token_type_ids: Int[AnyArray, "*batch words"]
+    position_shift_start: Int[AnyArray, "*batch"]
+    mlm_targets: Int[AnyArray, "*batch words"]
+    itm_labels: Int[AnyArray, "*batch"]
+    is_matched: Bool[AnyArray, "*batch"]
+    region_features: Float[AnyArray, "*batch regions features"] | None = None
+    region_locations: Float[AnyArray, "*batch regions locations"] | None = None
+    region_mask: Bool[AnyArray, "*batch regions"] | None = None
+    region_is_target: Bool[AnyArray, "*batch regions"] | None = None
+    target_rows: Int[AnyArray, "*batch targets"] | None = None
+    target_class_probabilities: Float[AnyArray, "*batch targets classes"] | None = None
+    target_classes: Int[AnyArray, "*batch targets"] | None = None
+    target_class_confidences: Float[AnyArray, "*batch targets"] | None = None
+    target_attributes: Int[AnyArray, "*batch targets"] | None = None
+    target_attribute_confidences: Float[AnyArray, "*batch targets"] | None = None
+    unmasked_features: Float[AnyArray, "*batch regions features"] | None = None
 
     @property
     def text(self) -> TextInput:
@@ -86,19 +81,11 @@ class PretrainingBatch:
         )
 
 
-_FIELDS = tuple(field.name for field in dataclasses.fields(PretrainingBatch))
-
-
-def _flatten(batch: PretrainingBatch) -> tuple[tuple, None]:
-    return tuple(getattr(batch, name) for name in _FIELDS), None
-
-
-def _unflatten(_: None, leaves: tuple) -> PretrainingBatch:
-    """Skips the constructor: jax also builds trees of shapes and of shardings."""
-    batch = object.__new__(PretrainingBatch)
-    for name, leaf in zip(_FIELDS, leaves, strict=True):
-        object.__setattr__(batch, name, leaf)
-    return batch
-
-
-jax.tree_util.register_pytree_node(PretrainingBatch, _flatten, _unflatten)
+# By field of `ImageRegions` that a visual target is about, where it is in a batch.
+LABEL_FIELDS = {
+    "cls_prob": "target_class_probabilities",
+    "objects_id": "target_classes",
+    "objects_conf": "target_class_confidences",
+    "attrs_id": "target_attributes",
+    "attrs_conf": "target_attribute_confidences",
+}

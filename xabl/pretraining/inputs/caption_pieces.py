@@ -1,4 +1,4 @@
-"""Word pieces of a corpus's captions, each caption tokenised once."""
+"""Word pieces of captions."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from xabl.data.word_pieces import WordPieces
 class CaptionPieces:
     """Captions as [CLS] pieces [SEP], padded with zeros to one length.
 
-    A caption is tokenised when it is first asked for and then kept, two bytes a piece.
+    A caption is tokenised when it is first read, and then kept in two bytes a piece.
     """
 
     def __init__(
@@ -20,14 +20,15 @@ class CaptionPieces:
         captions: pyarrow.Array,
         vocabulary: Path,
         max_words: int,
+        *,
         lower_case: bool = True,
     ):
-        """Reads the vocabulary.
+        """Reads the vocabulary; `lower_case` is the model's `do_lower_case`.
 
         Raises:
             UserError: the vocabulary cannot be read.
         """
-        self.word_pieces = WordPieces(vocabulary, lower_case)
+        self.word_pieces = WordPieces(vocabulary, lower_case=lower_case)
         self._captions = captions
         smallest = np.min_scalar_type(self.word_pieces.size)
         self._token_ids = np.zeros((len(captions), max_words), smallest)
@@ -36,7 +37,7 @@ class CaptionPieces:
     def read(
         self, examples: Int64[np.ndarray, " batch"]
     ) -> tuple[Int32[np.ndarray, "batch words"], Int32[np.ndarray, " batch"]]:
-        """Token ids, and the number of them that are not padding."""
+        """Token ids, and the number of them without padding."""
         for example in examples[self._lengths[examples] == 0]:
             words = self._captions[example].as_py().split()
             token_ids = self.word_pieces.encode(

@@ -1,13 +1,13 @@
 """Batches in order: shuffled by epoch, shared by hosts, resumed at any batch.
 
-Batch number n of a run is a function of the configuration, the seed and n alone: how
-many hosts, worker processes or restarts there are changes nothing. That is why the
-position in the data, as it goes into a checkpoint, is a single number.
+Batch n of a run is a function of the configuration, the seed and n alone, whatever the
+number of hosts, worker processes and restarts. The position in the data, which goes
+into a checkpoint, is therefore one number.
 """
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import grain
 import numpy as np
@@ -18,14 +18,19 @@ from xabl.errors import UserError
 from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.inputs.example_maker import ExampleMaker
 
-_ENDLESS = 2**40  # batches; grain wants a length
-_VALIDATION_EPOCH = 2**32  # masks that no training epoch uses
-_PREFETCHED = 2  # batches ready before they are asked for, in each process
+_ENDLESS = 2**40  # batches; grain needs a length
+_VALIDATION_EPOCH = 2**32  # masks that no training epoch has
+_PREFETCHED = 2  # batches ready in advance, in each process
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Share:
-    """The rows of every global batch that one host makes: host 0 the first ones."""
+    """The rows of every global batch that one host makes; host 0 makes the first.
+
+    batch_size: examples of a batch, over all hosts.
+    host: number of this host.
+    num_hosts: number of all hosts.
+    """
 
     batch_size: int
     host: int = 0
@@ -45,10 +50,10 @@ class Share:
 
 
 class TrainingBatches:
-    """Endless batches of a shuffled corpus; an iterator.
+    """Endless batches of a shuffled corpus; an iterator and a context manager.
 
-    Every epoch visits the examples in another order; those that do not fill the last
-    batch are left out, others each time.
+    Every epoch has another order. Examples that do not fill its last batch are left
+    out, others in each epoch.
     """
 
     def __init__(
@@ -57,20 +62,31 @@ class TrainingBatches:
         """Reads nothing yet.
 
         Args:
+            examples: makes the batches.
+            share: the rows to make.
+            seed: of the order and the masks.
             num_workers: processes that make batches; 0 makes them in a thread.
 
         Raises:
             UserError: the corpus does not fill a batch.
         """
-        self._source = _TrainingSource(examples, share, seed)
+        size = len(examples.corpus)
+        self.steps_per_epoch = size // share.batch_size
+        if not self.steps_per_epoch:
+            raise UserError(
+                f"{examples.corpus.directory / examples.corpus.split} has {size} "
+                f"examples, fewer than a batch of {share.batch_size}; choose a smaller "
+                "batch_size"
+            )
+        self._identity = {
+            "seed": seed,
+            "batch_size": share.batch_size,
+            "examples": size,
+        }
+        self._make = functools.partial(_training_batch, examples, share, seed)
         self._num_workers = num_workers
         self._num_given = 0
         self._iterator = None
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Whole batches in an epoch."""
-        return self._source.steps_per_epoch
 
     def __iter__(self) -> "TrainingBatches":
         return self
@@ -78,25 +94,25 @@ class TrainingBatches:
     def __next__(self) -> PretrainingBatch:
         if self._iterator is None:
             self._iterator = _iterate(
-                self._source, self._num_given, _ENDLESS, self._num_workers
+                self._make, self._num_given, _ENDLESS, self._num_workers
             )
         batch = next(self._iterator)
         self._num_given += 1
         return batch
 
     def get_state(self) -> dict[str, int]:
-        """Position of the next batch, and what it counts; the same on every host."""
-        return {"batches": self._num_given, **self._source.identity}
+        """Position of the next batch, and of what; the same on every host."""
+        return {"batches": self._num_given, **self._identity}
 
     def set_state(self, state: dict[str, int]) -> None:
-        """Goes on after the batch that was the last when the state was taken.
+        """Continues from a position.
 
         Raises:
-            UserError: the state is of other data, another seed or batch size.
+            UserError: it is of other data, another seed or another batch size.
         """
         differences = [
             f"{name} was {state.get(name)}, is {value}"
-            for name, value in self._source.identity.items()
+            for name, value in self._identity.items()
             if state.get(name) != value
         ]
         if differences:
@@ -116,7 +132,7 @@ class TrainingBatches:
     def __enter__(self) -> "TrainingBatches":
         return self
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
 
@@ -128,66 +144,40 @@ def validation_batches(
     The last batch is filled up with rows without targets (example_index -1).
 
     Args:
-        limit: number of examples to take from the beginning; None takes all.
+        examples: makes the batches.
+        share: the rows to make.
+        seed: of the masks.
+        limit: number of examples, the first of the corpus; None takes all.
     """
-    source = _ValidationSource(examples, share, seed, limit)
-    iterator = _iterate(source, 0, len(source), num_workers=0)
+    size = len(examples.corpus)
+    size = size if limit is None else min(size, limit)
+    make = functools.partial(_validation_batch, examples, share, seed, size)
+    iterator = _iterate(make, 0, -(-size // share.batch_size), num_workers=0)
     try:
         yield from iterator
     finally:
         iterator.close()
 
 
-class _TrainingSource:
-    """Batch n of a run, by n."""
-
-    def __init__(self, examples: ExampleMaker, share: Share, seed: int):
-        self._examples, self._share, self._seed = examples, share, seed
-        size = len(examples.corpus)
-        self.steps_per_epoch = size // share.batch_size
-        if not self.steps_per_epoch:
-            raise UserError(
-                f"{examples.corpus.directory / examples.corpus.split} has {size} "
-                f"examples, fewer than a batch of {share.batch_size}; choose a smaller "
-                "batch_size"
-            )
-        self.identity = {
-            "seed": seed,
-            "batch_size": share.batch_size,
-            "examples": size,
-        }
-
-    def __len__(self) -> int:
-        return _ENDLESS
-
-    def __getitem__(self, number: int) -> PretrainingBatch:
-        epoch, step = divmod(int(number), self.steps_per_epoch)
-        start = step * self._share.batch_size
-        order = _order(self._seed, epoch, self.identity["examples"])
-        chosen = order[start : start + self._share.batch_size]
-        return self._examples.batch(self._seed, epoch, chosen[self._share.rows])
+def _training_batch(
+    examples: ExampleMaker, share: Share, seed: int, number: int
+) -> PretrainingBatch:
+    """Batch `number` of a run."""
+    size = len(examples.corpus)
+    epoch, step = divmod(number, size // share.batch_size)
+    start = step * share.batch_size
+    chosen = _order(seed, epoch, size)[start : start + share.batch_size]
+    return examples.batch(seed, epoch, chosen[share.rows])
 
 
-class _ValidationSource:
-    """Batch n of a validation split, by n."""
-
-    def __init__(
-        self, examples: ExampleMaker, share: Share, seed: int, limit: int | None
-    ):
-        self._examples, self._share, self._seed = examples, share, seed
-        size = len(examples.corpus)
-        self._size = size if limit is None else min(size, limit)
-
-    def __len__(self) -> int:
-        return -(-self._size // self._share.batch_size)
-
-    def __getitem__(self, number: int) -> PretrainingBatch:
-        start = int(number) * self._share.batch_size
-        chosen = np.arange(start, start + self._share.batch_size)
-        chosen[chosen >= self._size] = -1
-        return self._examples.batch(
-            self._seed, _VALIDATION_EPOCH, chosen[self._share.rows]
-        )
+def _validation_batch(
+    examples: ExampleMaker, share: Share, seed: int, size: int, number: int
+) -> PretrainingBatch:
+    """Batch `number` of the first `size` examples."""
+    start = number * share.batch_size
+    chosen = np.arange(start, start + share.batch_size)
+    chosen[chosen >= size] = -1
+    return examples.batch(seed, _VALIDATION_EPOCH, chosen[share.rows])
 
 
 @functools.lru_cache(maxsize=2)
@@ -197,15 +187,16 @@ def _order(seed: int, epoch: int, size: int) -> Int64[np.ndarray, " examples"]:
 
 
 def _iterate(
-    source: _TrainingSource | _ValidationSource,
-    start: int,
-    stop: int,
-    num_workers: int,
+    make: Callable[[int], PretrainingBatch], start: int, stop: int, num_workers: int
 ) -> grain.DatasetIterator:
     """Batches `start` ... `stop` - 1, some of them made in advance."""
-    batches = grain.MapDataset.source(source)[start:stop].to_iter_dataset(
-        # One thread: the source keeps what it reads, unguarded.
-        grain.ReadOptions(num_threads=1, prefetch_buffer_size=_PREFETCHED)
+    batches = (
+        grain.MapDataset.range(start, stop)
+        .map(make)
+        .to_iter_dataset(
+            # One thread: the examples cache what they read, without a lock.
+            grain.ReadOptions(num_threads=1, prefetch_buffer_size=_PREFETCHED)
+        )
     )
     if num_workers:
         if not flags.FLAGS.is_parsed():  # grain reads flags; notebooks parse none

@@ -1,15 +1,15 @@
 """Losses of pretraining, as sums and counts.
 
-The loss is, for each kind of target, the mean over ALL targets of the batch; then the
-kinds are added, each with its weight (Bugliarello et al., TACL 2021). Devices and parts
-of an accumulated batch hold different numbers of targets, so they add up sums and
-counts, and only then is divided. (The reference averaged the means of its parts.)
+The loss is the weighted sum, over the kinds of targets, of the mean over ALL targets of
+the batch (Bugliarello et al., TACL 2021). Devices and parts of an accumulated batch
+have different numbers of targets: sums and counts are added up, and divided at the end.
+(The reference averages the means of its parts.)
 
 Kinds are named "mlm", "itm" and "regions_0" ... "regions_6", by visual target.
 All logarithms are natural, all losses in nats and float32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -19,9 +19,9 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xabl.errors import UserError
 from xabl.models.config import Fusion, ModelConfig
-from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.models.visual_targets import VISUAL_TARGETS, Loss, VisualTarget
+from xabl.pretraining.inputs.batch import LABEL_FIELDS, PretrainingBatch
 from xabl.pretraining.inputs.config import InputConfig
-from xabl.types import pytree
 
 MLM, ITM, REGIONS = "mlm", "itm", "regions_"
 
@@ -54,10 +54,12 @@ def loss_weights(model: ModelConfig, inputs: InputConfig) -> dict[str, float]:
     return weights
 
 
-def visual_targets(weights: dict[str, float]) -> tuple[str, ...]:
-    """Visual targets ("0" ... "6") among the kinds of losses."""
+def visual_targets(weights: dict[str, float]) -> tuple[VisualTarget, ...]:
+    """Visual targets among the kinds of losses."""
     return tuple(
-        kind.removeprefix(REGIONS) for kind in weights if kind.startswith(REGIONS)
+        VISUAL_TARGETS[kind.removeprefix(REGIONS)]
+        for kind in weights
+        if kind.startswith(REGIONS)
     )
 
 
@@ -102,7 +104,7 @@ def divergence(
     logits: Float[Array, "*positions classes"],
     probabilities: Float[Array, "*positions classes"],
 ) -> Float[Array, "*positions"]:
-    """KL(p || q) of the detector's distribution p and the predicted q (objective 0)."""
+    """KL(p || q) of the detector's distribution p and the predicted q ("0")."""
     terms = jax.scipy.special.xlogy(probabilities, probabilities) - (
         probabilities * jax.nn.log_softmax(logits)
     )
@@ -113,7 +115,7 @@ def squared_error(
     predictions: Float[Array, "*positions outputs"],
     features: Float[Array, "*positions features"],
 ) -> Float[Array, "*positions"]:
-    """Mean over the features of a region (objective 1)."""
+    """Mean over the features of a region ("1")."""
     outputs = _first(predictions, features.shape[-1])
     return jnp.mean(jnp.square(outputs - features), axis=-1)
 
@@ -122,7 +124,7 @@ def smooth_l1(
     predictions: Float[Array, "*positions outputs"],
     features: Float[Array, "*positions features"],
 ) -> Float[Array, "*positions"]:
-    """Huber loss with delta 1, mean over the features of a region (objective 5)."""
+    """Huber loss with delta 1, mean over the features of a region ("5")."""
     outputs = _first(predictions, features.shape[-1])
     return jnp.mean(optax.huber_loss(outputs, features, delta=1.0), axis=-1)
 
@@ -133,10 +135,10 @@ def contrast(
     candidates: Float[Array, "candidates features"],
     negatives: Int[Array, "batch targets negatives"],
 ) -> Float[Array, "batch targets"]:
-    """Noise-contrastive loss: the region's own feature among negatives (objective 2).
+    """Noise-contrastive loss: the region's own feature among negatives ("2").
 
-    Scores are dot products of prediction and feature. All candidates are scored and
-    those drawn are picked: their scores are 2048 times smaller than their features.
+    Scores are dot products of prediction and feature. All candidates are scored, then
+    the drawn ones are picked: scores are 2048 times smaller than features.
 
     Args:
         predictions: outputs of the region head at the targets.
@@ -153,51 +155,31 @@ def contrast(
     return jax.nn.logsumexp(everything, axis=-1) - own
 
 
-@pytree
-class RegionTargets:
-    """What is to be predicted of each target region; None where no loss asks for it."""
+def region_labels(batch: PretrainingBatch) -> dict[str, Array]:
+    """What is known of each target region, by field of `ImageRegions`."""
+    labels = {name: getattr(batch, of) for name, of in LABEL_FIELDS.items()}
+    if batch.unmasked_features is not None:
+        labels["features"] = at_rows(batch.unmasked_features, batch.target_rows)
+    return {name: values for name, values in labels.items() if values is not None}
 
-    class_probabilities: Float[Array, "*positions classes"] | None
-    classes: Int[Array, "*positions"] | None
-    class_confidences: Float[Array, "*positions"] | None
-    attributes: Int[Array, "*positions"] | None
-    attribute_confidences: Float[Array, "*positions"] | None
-    features: Float[Array, "*positions features"] | None
 
-    @classmethod
-    def of(cls, batch: PretrainingBatch) -> "RegionTargets":
-        features = batch.unmasked_features
-        return cls(
-            class_probabilities=batch.target_class_probabilities,
-            classes=batch.target_classes,
-            class_confidences=batch.target_class_confidences,
-            attributes=batch.target_attributes,
-            attribute_confidences=batch.target_attribute_confidences,
-            features=None if features is None else at_rows(features, batch.target_rows),
-        )
+# Of all but the contrastive loss: see `contrast`.
+_LOSSES = {
+    Loss.DIVERGENCE: divergence,
+    Loss.CROSS_ENTROPY: cross_entropy,
+    Loss.SQUARED_ERROR: squared_error,
+    Loss.SMOOTH_L1: smooth_l1,
+}
 
 
 def region_losses(
-    target: str,
+    target: VisualTarget,
     predictions: Float[Array, "*positions outputs"],
-    expected: RegionTargets,
+    labels: Mapping[str, Array],
 ) -> Float[Array, "*positions"]:
-    """Losses of one visual target, all but NCE ("2"): see `contrast`."""
-    if target == "0":
-        return divergence(predictions, expected.class_probabilities)
-    if target == "1":
-        return squared_error(predictions, expected.features)
-    if target == "3":
-        each = cross_entropy(predictions, expected.classes)
-        return each * expected.class_confidences
-    if target == "4":
-        each = cross_entropy(predictions, expected.attributes)
-        return each * expected.attribute_confidences
-    if target == "5":
-        return smooth_l1(predictions, expected.features)
-    if target == "6":
-        return cross_entropy(predictions, expected.classes)
-    raise ValueError(target)
+    """Losses of one visual target, at regions whose labels are given."""
+    each = _LOSSES[target.loss](predictions, labels[target.label])
+    return each if target.weight is None else each * labels[target.weight]
 
 
 def at_rows(
@@ -210,7 +192,7 @@ def at_rows(
 def sum_where(
     losses: Float[Array, "*positions"], is_target: Bool[Array, "*positions"]
 ) -> Float[Array, ""]:
-    """Sum over the targets; what stands elsewhere, NaN included, does not count."""
+    """Sum over the targets; other values, NaN included, do not count."""
     return jnp.sum(jnp.where(is_target, losses, 0.0))
 
 
@@ -220,16 +202,16 @@ def sum_at_targets(
     capacity: int,
     *arguments: Any,
 ) -> Float[Array, ""]:
-    """Sum of losses at the targets, evaluated at hardly any other position.
+    """Sum of losses at the targets, evaluated at few other positions.
 
-    The vocabulary's logits at every position cost an eighth of the whole step, and most
-    of its memory; targets are a seventh of the positions.
+    Targets are a seventh of the positions. The vocabulary's logits at all positions
+    would cost an eighth of the update and most of its memory.
 
     Args:
         losses_of: (arguments [n ...]) -> losses [n].
         is_target: where the targets are.
-        capacity: number of positions to evaluate. A batch with more targets than
-            that is evaluated at all positions, so that the result stays exact.
+        capacity: number of positions to evaluate. A batch with more targets is
+            evaluated at all positions, so that the result is exact.
         arguments: trees of arrays [batch positions ...].
     """
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), arguments)

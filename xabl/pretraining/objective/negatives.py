@@ -1,7 +1,7 @@
 """Negatives of the noise-contrastive loss: regions of this and of other images.
 
-They are drawn from the whole batch, whatever devices and parts it is spread over, with
-the target's example as seed: how a batch is computed does not change what is learnt.
+They are drawn from the whole batch, with a key of each example: the number of devices
+and of accumulated parts does not change them.
 """
 
 import functools
@@ -22,8 +22,10 @@ NUM_FROM_OTHER_EXAMPLES = round(0.7 * NUM_NEGATIVES)
 class Candidates:
     """All regions of a batch, examples in the order of their index.
 
-    box_rows: of each example, the rows that are detected regions, then the others.
-    num_boxes: how many they are.
+    example_index: see `PretrainingBatch`; sorted.
+    features: unmasked.
+    box_rows: of each example, the rows of detected regions, then the other rows.
+    num_boxes: number of detected regions.
     """
 
     example_index: Int[Array, " examples"]
@@ -38,7 +40,7 @@ def candidates(
     mask: Bool[Array, "examples regions"],
     global_image: GlobalImage,
 ) -> Candidates:
-    """Orders a batch, its padding and [IMG] rows left out of what is drawn from."""
+    """Orders a batch; padding and [IMG] rows are no candidates."""
     is_box = is_detected_region(mask, global_image) & (example_index >= 0)[:, None]
     order = jnp.argsort(example_index)
     is_box = is_box[order]
@@ -64,10 +66,10 @@ def is_detected_region(
 def draw(
     keys: Key[Array, " batch"], batch: PretrainingBatch, pool: Candidates
 ) -> Int[Array, "batch targets negatives"]:
-    """Numbers of candidates (example * regions + row), -1 where there is none to draw.
+    """Numbers of candidates (example * regions + row); -1 where there is none.
 
-    70% are regions of other examples, any of them; 30% other regions of the same
-    example. A draw may repeat itself.
+    70% are regions of other examples, 30% other regions of the same example, drawn with
+    replacement.
     """
     own = jnp.searchsorted(pool.example_index, batch.example_index)
     return jax.vmap(functools.partial(_draw_for_example, pool))(
@@ -104,5 +106,5 @@ def _draw_for_example(
 
 
 def _scaled(uniform: Array, size: Array) -> Array:
-    """0 ... size - 1; float32 may round the product up to size itself."""
+    """0 ... size - 1; float32 can round the product up to size."""
     return jnp.clip((uniform * size).astype(jnp.int32), 0, jnp.maximum(size - 1, 0))

@@ -1,4 +1,4 @@
-"""Captions that name what an image shows, or something else."""
+"""Captions of the synthetic world, which name what an image shows or something else."""
 
 import dataclasses
 
@@ -10,23 +10,23 @@ from xabl.synthetic.world.vocabulary import COLOURS, CONNECTIVES, SCENES
 
 CAPTIONS_PER_IMAGE = 5
 
-_LEFT_OUT_RATE = 0.1  # captions that do not mention one of three or more objects
+_LEFT_OUT_RATE = 0.1  # captions that omit one of three or more objects
 _COLOUR_RATE = 0.5
 _SCENE_RATE = 0.5
 _RAIN_RATE = 0.1
 _SKY_RATE = 0.1
-_PAIR_RATE = 0.12  # of objects drawn without looking; as often as pairs are seen
+_PAIR_RATE = 0.12  # of objects drawn without looking; the images' own rate
 
 _COLOUR_NAMES = tuple(COLOURS)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mention:
-    """Where the words of one phrase come from.
+    """One phrase and where its words come from.
 
-    object_index: the object that the phrase's chain refers to; None where the chain has
-        no box.
-    follows_image: the words tell what the image shows; otherwise they were drawn
+    phrase: its place in the caption.
+    object_index: the object of the phrase's chain; None for a chain without a box.
+    follows_image: the words say what the image shows; otherwise they were drawn
         without looking at it.
     noun: the phrase's noun, as a tagger would find it.
     """
@@ -39,7 +39,11 @@ class Mention:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WorldCaption:
-    """A caption and the origin of each of its phrases, in their order."""
+    """A caption.
+
+    caption: its words and phrases.
+    mentions: where each phrase comes from, in order.
+    """
 
     caption: Caption
     mentions: tuple[Mention, ...]
@@ -48,8 +52,8 @@ class WorldCaption:
 def draw_captions(world: World, image: WorldImage) -> tuple[WorldCaption, ...]:
     """The captions of an image.
 
-    How a caption is built never depends on `vision_to_language`, nor on what the
-    objects are, only on how many there are: that knob replaces words.
+    The form of a caption depends on the number of objects alone, never on what they are
+    or on `vision_to_language`, which only replaces words.
     """
     rng = world.random(Stream.CAPTIONS, image.number)
     return tuple(
@@ -58,7 +62,7 @@ def draw_captions(world: World, image: WorldImage) -> tuple[WorldCaption, ...]:
 
 
 class _Writer:
-    """Puts one caption together, word by word."""
+    """Builds one caption, word by word."""
 
     def __init__(self, world: World, image: WorldImage, rng: np.random.Generator):
         self._world, self._image, self._rng = world, image, rng

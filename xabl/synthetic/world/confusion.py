@@ -1,8 +1,8 @@
-"""How a published detector confuses what it sees, by category of the object.
+"""How often the published detector mislabels objects, by category.
 
-Frank et al. (EMNLP 2021) compare the detector's top class of 10,159 phrases' target
-regions with the gold class; here are the counts of their 6,291 mismatches (rows gold,
-columns detected), and how many phrases of each gold category there are in all.
+Frank et al. (EMNLP 2021) compare the detector's top class with the gold class, for the
+target regions of 10,159 phrases. Here are their 6,291 mismatches (rows gold, columns
+detected), and the number of phrases of each gold category.
 """
 
 import types
@@ -45,16 +45,16 @@ GOLD_TOTALS = types.MappingProxyType(
     }
 )
 
-# The published table has one phrase about an instrument and leaves it out; the
-# category that detector classes without gold phrases count as stands in for it.
+# The published table leaves out its one phrase about an instrument. It counts here as
+# the category of detector classes without gold phrases.
 _STAND_IN = types.MappingProxyType({"instruments": "other"})
 
 
 def detected_categories(category: str) -> Float64[np.ndarray, " outcomes"]:
-    """How objects of a category are labelled: right, or as which category's class.
+    """How the detector labels objects of a category.
 
     Returns:
-        Probabilities: of the right class, then of a wrong class of each of
+        The probability of the right class, then of a wrong class of each of
         `CATEGORIES` (the object's own category included).
     """
     category = _STAND_IN.get(category, category)

@@ -1,18 +1,20 @@
-"""Writes a synthetic world in the published file formats."""
+"""Writes a synthetic world in the published file formats.
 
-import contextlib
+Text files are written image by image, as the region features are.
+"""
+
 import dataclasses
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TextIO
+from xml.sax.saxutils import escape
 
+from xabl.data.flickr30k_entities import Caption
 from xabl.data.regions import hdf5_files, lmdb_files, store, tsv_files
 from xabl.data.regions.image_regions import ImageRegions
-from xabl.errors import UserError
+from xabl.errors import check_choice
 from xabl.support.atomic import new_directory
 from xabl.synthetic.world.captions import WorldCaption, draw_captions
-from xabl.synthetic.world.entities_files import annotated_line, annotation_xml
 from xabl.synthetic.world.images import World, WorldImage
 from xabl.synthetic.world.pictures import draw_picture
 from xabl.synthetic.world.settings import WorldSettings
@@ -56,7 +58,7 @@ def make_world(
         phrase_nouns_<split>.json: the nouns of every example, in order;
         truth.json: which object a region shows, where a phrase's words come from;
         world.json: the settings;
-        pictures/<id>.png, if asked for.
+        pictures/<id>.png, with `pictures`.
 
     Args:
         regions_form: a key of `REGION_FILES`.
@@ -65,93 +67,138 @@ def make_world(
     Raises:
         UserError: unknown form, or an output that exists or cannot be written.
     """
-    if regions_form not in REGION_FILES:
-        raise UserError(
-            f"--regions_form is {regions_form!r}, expected one of "
-            + ", ".join(REGION_FILES)
-        )
+    check_choice("--regions_form", regions_form, REGION_FILES)
     world = World(settings)
     with new_directory(Path(output), overwrite) as directory:
-        _write_settings(directory, settings, regions_form, pictures)
+        described = {
+            "format": 1,
+            "settings": dataclasses.asdict(settings),
+            "regions": REGION_FILES[regions_form],
+            "pictures": pictures,
+        }
+        _write_json(directory / "world.json", described, indent=1)
         _write_lines(directory / "vocab.txt", word_pieces(settings.classes_per_type))
         _write_lines(
             directory / "objects_vocab.txt",
             detector_class_names(settings.classes_per_type),
         )
-        with _TextFiles(directory, world, pictures) as files:
-            images = files.written(progress)
-            # HDF5 forms keep no table of all attributes; it would be most of the time.
-            with_attributes = regions_form in ("lmdb", "tsv")
-            regions = (world.regions(image, with_attributes) for image in images)
-            _write_regions(directory, regions_form, regions, world)
+        images = _write_texts(directory, world, pictures, progress)
+        # HDF5 forms have no table of all attributes, which would take most of the time.
+        with_attributes = regions_form in ("lmdb", "tsv")
+        regions = (world.regions(image, with_attributes) for image in images)
+        _write_regions(directory, regions_form, regions, world)
 
 
-class _TextFiles:
-    """All files but the region features, written image by image as those are."""
-
-    def __init__(self, directory: Path, world: World, pictures: bool):
-        self._directory, self._world, self._pictures = directory, world, pictures
-        self._entities = directory / ENTITIES
-        self._captions: dict[str, str] = {}
-        self._nouns: list[list[str]] = []
-        self._truth: TextIO | None = None
-        self._closing = contextlib.ExitStack()
-
-    def __enter__(self) -> "_TextFiles":
-        for folder in ("Sentences", "Annotations"):
-            (self._entities / folder).mkdir(parents=True)
-        if self._pictures:
-            (self._directory / "pictures").mkdir()
-        path = self._directory / "truth.json"
-        self._truth = self._closing.enter_context(open(path, "w", encoding="utf-8"))
-        header = json.dumps(_truth_of_world(self._world))
-        self._truth.write(header.removesuffix("}") + ', "images": {')
-        return self
-
-    def __exit__(self, *exception) -> None:
-        self._truth.write("\n}}\n")
-        self._closing.close()
-
-    def written(self, progress: Progress) -> Iterator[WorldImage]:
-        """Yields every image after writing what belongs to it alone."""
-        splits = image_numbers(self._world.settings)
-        numbers = iter(progress([n for split in splits.values() for n in split]))
+def _write_texts(
+    directory: Path, world: World, pictures: bool, progress: Progress
+) -> Iterator[WorldImage]:
+    """Yields every image, after writing all its files but the region features."""
+    entities = directory / ENTITIES
+    for folder in ("Sentences", "Annotations"):
+        (entities / folder).mkdir(parents=True)
+    if pictures:
+        (directory / "pictures").mkdir()
+    splits = image_numbers(world.settings)
+    numbers = iter(progress([n for split in splits.values() for n in split]))
+    with open(directory / "truth.json", "w", encoding="utf-8") as truth:
+        header = json.dumps(_truth_of_world(world))
+        truth.write(header.removesuffix("}") + ', "images": {')
         for split, own_numbers in splits.items():
-            ids = []
-            self._captions, self._nouns = {}, []
+            first_captions: dict[str, str] = {}
+            nouns: list[list[str]] = []
             for _ in own_numbers:
-                image = self._world.image(next(numbers))
-                self._write_image(split, image)
-                ids.append(image.image_id)
+                image = world.image(next(numbers))
+                captions = draw_captions(world, image)
+                name = image.image_id
+                _write_image(directory, world, image, captions, pictures)
+                first_captions[name] = " ".join(captions[0].caption.words)
+                nouns += [
+                    [mention.noun]
+                    for caption in captions
+                    for mention in caption.mentions
+                    if mention.object_index is not None
+                ]
+                told = {"split": split, **truth_of_image(world, image, captions)}
+                comma = "," if image.number else ""
+                truth.write(f"{comma}\n{json.dumps(name)}: {json.dumps(told)}")
                 yield image
-            _write_lines(self._entities / f"{split}.txt", ids)
-            _write_json(self._directory / f"phrase_nouns_{split}.json", self._nouns)
+            _write_lines(entities / f"{split}.txt", first_captions)
+            _write_json(directory / f"phrase_nouns_{split}.json", nouns)
             if split in _CAPTION_FILES:
-                _write_json(self._directory / _CAPTION_FILES[split], self._captions)
-        next(numbers, None)  # lets the progress bar finish
+                _write_json(directory / _CAPTION_FILES[split], first_captions)
+        truth.write("\n}}\n")
+    next(numbers, None)  # lets the progress bar finish
 
-    def _write_image(self, split: str, image: WorldImage) -> None:
-        captions = draw_captions(self._world, image)
-        name = image.image_id
-        _write_lines(
-            self._entities / "Sentences" / f"{name}.txt",
-            [annotated_line(caption.caption) for caption in captions],
-        )
-        annotation = self._entities / "Annotations" / f"{name}.xml"
-        annotation.write_text(annotation_xml(image), encoding="utf-8")
-        self._captions[name] = " ".join(captions[0].caption.words)
-        self._nouns += [
-            [mention.noun]
-            for caption in captions
-            for mention in caption.mentions
-            if mention.object_index is not None
+
+def _write_image(
+    directory: Path,
+    world: World,
+    image: WorldImage,
+    captions: Sequence[WorldCaption],
+    pictures: bool,
+) -> None:
+    """The Flickr30k Entities files of one image, and its picture."""
+    name = image.image_id
+    _write_lines(
+        directory / ENTITIES / "Sentences" / f"{name}.txt",
+        [_annotated_line(caption.caption) for caption in captions],
+    )
+    annotation = directory / ENTITIES / "Annotations" / f"{name}.xml"
+    annotation.write_text(_annotation_xml(image), encoding="utf-8")
+    if pictures:
+        draw_picture(world, image, directory / "pictures" / f"{name}.png")
+
+
+def _annotated_line(caption: Caption) -> str:
+    """A line of Sentences/<id>.txt: "[/EN#100/people A red girl] is near ..."."""
+    words = list(caption.words)
+    for phrase in caption.phrases:
+        first, last = phrase.first_word, phrase.first_word + phrase.num_words - 1
+        types = "/".join(phrase.types)
+        words[first] = f"[/EN#{phrase.chain}/{types} {words[first]}"
+        words[last] += "]"
+    return " ".join(words)
+
+
+def _annotation_xml(image: WorldImage) -> str:
+    """Annotations/<id>.xml, with pixels counted from 1.
+
+    An object with two boxes is two entries of one chain; an object with two chains
+    has two names; the scene and the sky have flags in place of a box.
+    """
+    lines = [
+        "<annotation>",
+        f"\t<filename>{escape(image.image_id)}.png</filename>",
+        "\t<size>",
+        f"\t\t<width>{image.width}</width>",
+        f"\t\t<height>{image.height}</height>",
+        "\t\t<depth>3</depth>",
+        "\t</size>",
+    ]
+    for thing in image.objects:
+        for box in thing.boxes.astype(int) + 1:
+            lines.append("\t<object>")
+            lines += [f"\t\t<name>{chain}</name>" for chain in thing.chains]
+            lines.append("\t\t<bndbox>")
+            lines += [
+                f"\t\t\t<{name}>{number}</{name}>"
+                for name, number in zip(
+                    ("xmin", "ymin", "xmax", "ymax"), box, strict=True
+                )
+            ]
+            lines += ["\t\t</bndbox>", "\t</object>"]
+    for chain, scene, nobndbox in (
+        (image.scene_chain, 1, 0),
+        (image.sky_chain, 0, 1),
+    ):
+        lines += [
+            "\t<object>",
+            f"\t\t<name>{chain}</name>",
+            f"\t\t<scene>{scene}</scene>",
+            f"\t\t<nobndbox>{nobndbox}</nobndbox>",
+            "\t</object>",
         ]
-        truth = {"split": split, **truth_of_image(self._world, image, captions)}
-        comma = "," if image.number else ""
-        self._truth.write(f"{comma}\n{json.dumps(name)}: {json.dumps(truth)}")
-        if self._pictures:
-            path = self._directory / "pictures" / f"{name}.png"
-            draw_picture(self._world, image, path)
+    return "\n".join([*lines, "</annotation>", ""])
 
 
 def image_numbers(settings: WorldSettings) -> dict[str, range]:
@@ -166,11 +213,12 @@ def image_numbers(settings: WorldSettings) -> dict[str, range]:
 def truth_of_image(
     world: World, image: WorldImage, captions: tuple[WorldCaption, ...]
 ) -> dict[str, object]:
-    """What a region shows and where words come from, as it stands in truth.json.
+    """What regions show and where words come from, as truth.json has it.
 
-    region_objects: index into `objects`, -1 for background; region_shares: how much of
-    the object (1 nearly whole, less in part). A phrase's `object` is the one its chain
-    refers to, `follows_image` whether its words were chosen by looking at it.
+    region_objects: index into `objects`, -1 for background.
+    region_shares: share of the object that a region shows (1: nearly whole).
+    captions: of each phrase, `object` is the one of its chain, and `follows_image`
+        whether the words were chosen by looking at it.
     """
     return {
         "scene": SCENES[image.scene].noun,
@@ -215,29 +263,14 @@ def _write_regions(
     directory: Path, form: str, regions: Iterator[ImageRegions], world: World
 ) -> None:
     path = directory / REGION_FILES[form]
-    if form == "hdf5store":
-        total = sum(world.settings.images_of_split.values())
-        ids = [world.image_id(number) for number in range(total)]
-        described = {"form": "synthetic world", **dataclasses.asdict(world.settings)}
-        store.write(path, regions, ids, described)
-    elif form == "lmdb":
-        lmdb_files.write(path, regions)
-    elif form == "tsv":
-        tsv_files.write(path, regions)
-    else:
-        hdf5_files.write(path, regions)
-
-
-def _write_settings(
-    directory: Path, settings: WorldSettings, form: str, pictures: bool
-) -> None:
-    described = {
-        "format": 1,
-        "settings": dataclasses.asdict(settings),
-        "regions": REGION_FILES[form],
-        "pictures": pictures,
-    }
-    _write_json(directory / "world.json", described, indent=1)
+    if form != "hdf5store":
+        module = {"lmdb": lmdb_files, "tsv": tsv_files, "hdf5": hdf5_files}[form]
+        module.write(path, regions)
+        return
+    total = sum(world.settings.images_of_split.values())
+    ids = [world.image_id(number) for number in range(total)]
+    described = {"form": "synthetic world", **dataclasses.asdict(world.settings)}
+    store.write(path, regions, ids, described)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:

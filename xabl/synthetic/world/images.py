@@ -1,4 +1,4 @@
-"""What is in an image of the synthetic world, and what its regions look like."""
+"""The images of the synthetic world: their objects, and what a detector reports."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ from xabl.data.regions.image_regions import (
     DETECTOR_CLASSES,
     ImageRegions,
 )
-from xabl.synthetic.world import boxes
+from xabl.synthetic.world import placement
 from xabl.synthetic.world.confusion import CATEGORIES, detected_categories
 from xabl.synthetic.world.settings import NUM_REGIONS, WorldSettings
 from xabl.synthetic.world.vocabulary import COLOURS, SCENES, ObjectClass, object_classes
@@ -20,17 +20,17 @@ BACKGROUND = -1  # in `WorldImage.region_objects`
 
 _OBJECT_COUNTS = ((2, 3, 4, 5), (0.45, 0.35, 0.15, 0.05))  # and their probabilities
 _MOST_BOXES = 5
-_PAIR_RATE = 0.12  # objects that come in twos, a box each
-_TWO_CHAINS_RATE = 0.1  # objects that annotators gave two chains
-_CONTEXT_RATE = 0.8  # with `context`: objects that go with the scene
+_PAIR_RATE = 0.12  # objects that are pairs, with a box each
+_TWO_CHAINS_RATE = 0.1  # objects with two chains in the annotation
+_CONTEXT_RATE = 0.8  # with `context`: objects that fit the scene
 
-# A region's features are rectified sums of these.
+# A region's features are rectified sums with these weights.
 _COLOUR_STRENGTH = 0.7
 _LOOK_STRENGTH = 0.7
 _NOISE = 0.5
-_PART_SHARE = 0.6  # how much of a part's features comes from the object
+_PART_SHARE = 0.6  # share of the object in the features of its parts
 
-# The detector's confidence, and where the rest of its probability goes.
+# The detector's confidence, and how the rest of its probability is distributed.
 _VIEW_CONFIDENCE = (0.75, 0.95)
 _OTHER_CONFIDENCE = (0.5, 0.7)
 _REST_ON_SAME_TYPE = 0.6
@@ -38,7 +38,7 @@ _REST_ON_BACKGROUND = 0.25
 
 
 class Stream(enum.IntEnum):
-    """Independent random numbers, so that one knob does not move what others set."""
+    """Independent random numbers: one setting does not change what others draw."""
 
     PROTOTYPES = 0
     CONTENT = 1
@@ -49,13 +49,14 @@ class Stream(enum.IntEnum):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class WorldObject:
-    """One object, or two alike.
+    """One object, or a pair.
 
-    kind, colour: indices into the world's classes and colours.
-    look: the class that a poor detector takes it for; its features show the class and
-        the look, whatever the detector of this world.
-    boxes: one or two, whole pixels counted from 0.
-    chains: its ids in the annotation; mostly one.
+    kind: index into the world's classes.
+    colour: index into the colours.
+    look: the class that a poor detector takes it for. The features show both the class
+        and the look, whatever the detector of this world.
+    boxes: one, or two of a pair; whole pixels from 0.
+    chains: its ids in the annotation, mostly one.
     """
 
     kind: int
@@ -71,11 +72,18 @@ class WorldObject:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class WorldImage:
-    """What an image shows, and which regions a detector would find in it.
+    """What an image shows, and the regions that a detector finds in it.
 
-    scene: index into `SCENES`; scene_chain, sky_chain are chains without boxes.
-    region_objects: the object a region shows; `BACKGROUND` for none.
-    region_shares: how much of it: 1 nearly whole, less in part, 0 nothing.
+    image_id: as in all files.
+    number: of the image in its world.
+    width, height: pixels.
+    scene: index into `SCENES`.
+    scene_chain: the chain of phrases about the scene; it has no box.
+    sky_chain: the chain of phrases about the sky; it has no box.
+    objects: two to five, of different classes.
+    region_boxes: pixels.
+    region_objects: index of the object that a region shows; `BACKGROUND` for none.
+    region_shares: share of the object that it shows: 1 nearly whole, 0 nothing.
     """
 
     image_id: str
@@ -92,7 +100,7 @@ class WorldImage:
 
 
 class World:
-    """Draws any image of a world by its number, always the same."""
+    """Draws the images of a world by their numbers, the same ones every time."""
 
     def __init__(self, settings: WorldSettings):
         self.settings = settings
@@ -109,13 +117,13 @@ class World:
         return np.random.default_rng((self.settings.seed, stream, number))
 
     def image_id(self, number: int) -> str:
-        """Worlds of different seeds have no id in common."""
+        """Worlds with different seeds have no id in common."""
         return str((self.settings.seed + 1) * 10_000_000 + number)
 
     def image(self, number: int) -> WorldImage:
-        """The content of an image and the places of its regions."""
+        """The content of an image and the boxes of its regions."""
         rng = self.random(Stream.CONTENT, number)
-        size = boxes.IMAGE_SIZES[rng.integers(len(boxes.IMAGE_SIZES))]
+        size = placement.IMAGE_SIZES[rng.integers(len(placement.IMAGE_SIZES))]
         scene = int(rng.integers(len(SCENES)))
         kinds = self._draw_kinds(rng, scene)
         objects = self._draw_objects(rng, kinds, size, first_chain=100 * (number + 1))
@@ -139,7 +147,9 @@ class World:
     def regions(self, image: WorldImage, with_attributes: bool = True) -> ImageRegions:
         """What the detector reports of an image.
 
-        with_attributes: fill in `attrs`, which only some published forms have.
+        Args:
+            image: of this world.
+            with_attributes: fill in `attrs`, which only some published forms have.
         """
         rng = self.random(Stream.APPEARANCE, image.number)
         features = self._features(rng, image)
@@ -169,7 +179,7 @@ class World:
         return self.classes[thing.look if is_poor else thing.kind]
 
     def draw_look(self, rng: np.random.Generator, kind: int) -> int:
-        """A class by the published confusion rates of the kind's phrase type."""
+        """A class, by the published confusion rates of the kind's phrase type."""
         rates = detected_categories(self.classes[kind].phrase_type)
         outcome = rng.choice(len(rates), p=rates)
         if outcome == 0:
@@ -182,7 +192,7 @@ class World:
         return int(rng.choice(wrong))
 
     def _draw_kinds(self, rng: np.random.Generator, scene: int) -> np.ndarray:
-        """Different classes, so that a phrase can mean one object only."""
+        """Different classes, so that a phrase is about one object only."""
         total = len(self.classes)
         weights = np.full(total, 1 / total)
         if self.settings.context:
@@ -203,7 +213,7 @@ class World:
         for index in range(len(kinds)):
             is_pair = rng.random() < _PAIR_RATE
             counts[index] += is_pair and counts.sum() < _MOST_BOXES
-        places = boxes.draw_object_boxes(rng, int(counts.sum()), size)
+        places = placement.draw_object_boxes(rng, int(counts.sum()), size)
         places = np.split(places, np.cumsum(counts)[:-1])
         objects = []
         for index, kind in enumerate(kinds):
@@ -234,14 +244,14 @@ class World:
             others = np.delete(all_boxes, index, axis=0)
             place = (all_boxes[index], others, size)
             for share, draw, count in (
-                (1.0, boxes.draw_views, self.settings.views_per_box),
-                (_PART_SHARE, boxes.draw_parts, self.settings.parts_per_box),
+                (1.0, placement.draw_views, self.settings.views_per_box),
+                (_PART_SHARE, placement.draw_parts, self.settings.parts_per_box),
             ):
                 placed.append(draw(rng, count, *place))
                 shown += [owner] * count
                 shares += [share] * count
         rest = NUM_REGIONS - len(shown)
-        placed.append(boxes.draw_background(rng, rest, all_boxes, size))
+        placed.append(placement.draw_background(rng, rest, all_boxes, size))
         order = rng.permutation(NUM_REGIONS)
         return (
             np.vstack(placed)[order],
@@ -270,7 +280,7 @@ class World:
     def _class_probabilities(
         self, rng: np.random.Generator, image: WorldImage
     ) -> Float32[np.ndarray, "boxes classes"]:
-        """Most on one class, the rest as always for that class."""
+        """Most of it on one class, the rest in the same way for each such class."""
         labels = [self.detected(thing).detector_class for thing in image.objects]
         labels.append(SCENES[image.scene].detector_class)  # index -1: background
         labels = np.array(labels)[image.region_objects]
@@ -287,7 +297,7 @@ class World:
 def _rests(
     classes: tuple[ObjectClass, ...],
 ) -> dict[int, Float64[np.ndarray, " classes"]]:
-    """By label: the distribution of the probability that is not the label's."""
+    """By label: how the probability of the other classes is distributed."""
     rests = {}
     for kind in classes:
         same_type = [

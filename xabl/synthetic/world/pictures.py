@@ -23,7 +23,7 @@ if set(_SHAPES) != set(PHRASE_TYPES):
 
 def draw_picture(world: World, image: WorldImage, path: Path) -> None:
     """Writes the image as a PNG file."""
-    # A tenth of a second and an optional package that only pictures need.
+    # An optional package that only pictures need; a tenth of a second.
     from PIL import Image, ImageDraw
 
     scene = SCENES[image.scene]

@@ -1,4 +1,4 @@
-"""What the synthetic world talks about: classes, colours, scenes and their words."""
+"""Classes, colours and scenes of the synthetic world, and their words."""
 
 import dataclasses
 
@@ -9,6 +9,7 @@ from xabl.data.regions.image_regions import DETECTOR_CLASSES
 class ObjectClass:
     """A kind of object.
 
+    noun: its name in captions.
     phrase_type: one of Flickr30k Entities' eight.
     detector_class: its column of `cls_prob` (1 ... 1600; 0 is background).
     """
@@ -24,14 +25,19 @@ class ObjectClass:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """A kind of background; the detector has a class for it too."""
+    """A kind of background.
+
+    noun: its name in captions.
+    detector_class: its column of `cls_prob`.
+    rgb: its colour in pictures.
+    """
 
     noun: str
     detector_class: int
     rgb: tuple[int, int, int]
 
 
-# Nouns take a plain -s in the plural, so that "dogs" has the pieces "dog" and "##s".
+# The plural of every noun ends in -s: "dogs" has the pieces "dog" and "##s".
 _NOUNS = {
     "people": ("girl", "boy", "player"),
     "clothing": ("hat", "shirt", "jacket"),
