@@ -68,7 +68,7 @@ def closed(tmp_path):
         "import --source={c}/r.h5 --image_ids={e}/val.txt --output={o}/s.h5",
         "import --source={r} --image_ids={c}/val.txt --output={o}/s.h5",
         "import --source={r} --image_ids={e}/val.txt --output={c}/s.h5",
-        "convert --kind=volta --checkpoint={c}/m.bin --config=bert_base --output={o}/m",
+        "convert --checkpoint={c}/m.bin --config=bert_base --output={o}/m",
         "ablate --model={c}/model --entities={e} --regions={r} --output={o}/a",
     ],
 )
