@@ -1,4 +1,4 @@
-"""Figures 1 and 3-8: losses by how much was ablated, one line a model."""
+"""Figures 1 and 3-8: losses by how much was ablated, one line per model."""
 
 import dataclasses
 import functools

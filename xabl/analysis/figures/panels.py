@@ -1,4 +1,4 @@
-"""Line panels: one line a model over conditions, the axis broken only where needed."""
+"""Line panels: one line per model over conditions, the axis broken only where needed."""
 
 import dataclasses
 import math
