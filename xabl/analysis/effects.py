@@ -1,7 +1,7 @@
 """What ablating changes: means, differences to `none`, relative increases (in bits).
 
-Every function gives a tidy data frame, one row per number, where a number that cannot be
-given is NaN and the column `gap` says why. Intervals (`low`, `high`) are 95%
+Every function gives a tidy data frame, one row per number. A number that cannot be
+given is NaN, and the column `gap` says why. Intervals (`low`, `high`) are 95%
 percentile intervals over resampled images.
 """
 
