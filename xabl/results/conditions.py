@@ -18,6 +18,7 @@ import enum
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from xabl.errors import UserError
 
@@ -136,8 +137,7 @@ WAYS: dict[Direction, dict[str, Way]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Selection:
+class _Selection(NamedTuple):
     """A level of one direction; {} stands for its threshold.
 
     title: in the published tables and on axes.
@@ -153,24 +153,20 @@ class _Selection:
 # By direction, least ablated first.
 _LEVELS = {
     Direction.VIS4LANG: {
-        Level.NONE: _Selection(title="None", menu="None: all regions seen"),
+        Level.NONE: _Selection("None", "None: all regions seen"),
         Level.OBJECT: _Selection(
-            title="Object",
-            menu="Object regions (overlap above {})",
-            selected="the regions that overlap the phrase by more than {}",
+            "Object",
+            "Object regions (overlap above {})",
+            "the regions that overlap the phrase by more than {}",
         ),
-        Level.ALL: _Selection(
-            title="All", menu="All regions", selected="all image regions"
-        ),
+        Level.ALL: _Selection("All", "All regions", "all image regions"),
     },
     Direction.LANG4VIS: {
-        Level.NONE: _Selection(title="None", menu="None: all words seen"),
+        Level.NONE: _Selection("None", "None: all words seen"),
         Level.PHRASE: _Selection(
-            title="Phrase",
-            menu="Words of the phrase",
-            selected="the words of the phrase",
+            "Phrase", "Words of the phrase", "the words of the phrase"
         ),
-        Level.ALL: _Selection(title="All", menu="All words", selected="all words"),
+        Level.ALL: _Selection("All", "All words", "all words"),
     },
 }
 _NAME = re.compile(r"(?P<level>\w+)(@(?P<threshold>[\d.]+))?(/(?P<way>[\w-]+))?")
