@@ -139,7 +139,7 @@ def _predictions_block(
     rank = table["rank"].to_numpy()
     ranks = int(rank.max(initial=0))
     words = table["prediction"].combine_chunks().dictionary_encode()
-    word = words.indices.to_numpy() + 1
+    word, kind = words.indices.to_numpy() + 1, index_type(len(words.dictionary))
     share = table["probability"].to_numpy()
     steps = np.where(
         np.isfinite(share),
@@ -151,9 +151,7 @@ def _predictions_block(
     for direction, names in conditions.items():
         own = [rows_of.get((direction, condition), _NO_ROWS) for condition in names]
         targets = np.unique(target[np.concatenate([_NO_ROWS, *own])])
-        ids = np.zeros(
-            (len(targets), len(names), ranks), index_type(len(words.dictionary))
-        )
+        ids = np.zeros((len(targets), len(names), ranks), kind)
         probabilities = np.full(ids.shape, NO_PROBABILITY, "<u2")
         for number, here in enumerate(own):
             here = here[rank[here] >= 1]
