@@ -39,11 +39,11 @@ def write_figures(
 ) -> str:
     """Draws what the results allow and says what was drawn, what not, and why.
 
-    Args:
-        numbers: of `FIGURES`; all by default.
-
     Writes figure_<number>_<name>.{pdf,svg,png,tsv}, figures.md (captions, what is not
     drawn) and, with `tables`, tables/<name>.{csv,parquet,tex}.
+
+    Args:
+        numbers: of `FIGURES`; all by default.
 
     Raises:
         UserError: results that cannot be read or compared; no such figure.
