@@ -205,11 +205,8 @@ class Condition:
             condition = None
         if condition is None or condition.name != name or not condition._is_known:
             raise UserError(
-                f"{direction} {name}: not a condition this version knows; those are "
-                + "; ".join(
-                    f"{known}: {', '.join(levels)} (ways: {', '.join(WAYS[known])})"
-                    for known, levels in _LEVELS.items()
-                )
+                f"{direction} {name}: not a condition this version knows; it knows "
+                + "; ".join(f"{known} {_names(known)}" for known in Direction)
             )
         return condition
 
@@ -310,6 +307,17 @@ class Condition:
     @property
     def _way(self) -> Way:
         return WAYS[self.direction][self._way_name]
+
+
+def _names(direction: Direction) -> str:
+    """The names a direction's conditions can have, in words."""
+    names = [
+        f"{level}@<overlap>" if level is Level.OBJECT else level.value
+        for level in _LEVELS[direction]
+    ]
+    ways = [f"/{way}" for way in list(WAYS[direction])[1:]]
+    more = f" (also ending in {' or '.join(ways)})" if ways else ""
+    return ", ".join(names) + more
 
 
 def in_order(direction: str, names: Iterable[str]) -> tuple[str, ...]:
