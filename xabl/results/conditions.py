@@ -34,9 +34,9 @@ class Direction(enum.StrEnum):
     LANG4VIS = "lang4vis"  # language for vision: words are ablated, a region predicted
 
     @property
-    def words(self) -> "DirectionWords":
+    def wording(self) -> "Wording":
         """What people are told of it."""
-        return _DIRECTIONS[self]
+        return _WORDINGS[self]
 
 
 class Level(enum.StrEnum):
@@ -52,7 +52,7 @@ BASELINE = Level.NONE.value  # the condition that others are compared with
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DirectionWords:
+class Wording:
     """A direction for people.
 
     title: what it is called.
@@ -73,8 +73,8 @@ class DirectionWords:
     region_state: str
 
 
-_DIRECTIONS = {
-    Direction.VIS4LANG: DirectionWords(
+_WORDINGS = {
+    Direction.VIS4LANG: Wording(
         title="Vision for language",
         ablated="regions",
         predicts="words",
@@ -86,7 +86,7 @@ _DIRECTIONS = {
         use="vision when it predicts words",
         region_state="ablated",
     ),
-    Direction.LANG4VIS: DirectionWords(
+    Direction.LANG4VIS: Wording(
         title="Language for vision",
         ablated="words",
         predicts="class",

@@ -37,7 +37,7 @@ def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         "Loss when the other modality is ablated (baseline: None): "
         f"{'; '.join(study.ways())}. {_BARS}"
     )
-    if text is not None and panels[0].title == Direction.VIS4LANG.words.title:
+    if text is not None and panels[0].title == Direction.VIS4LANG.wording.title:
         value = _mean(text.cell(_WORDS, BASELINE).bits)
         panels[0] = dataclasses.replace(
             panels[0], reference=(f"{text.label} (text only)", value)
@@ -203,8 +203,8 @@ def _panel(
     direction = LOSSES[metric].direction
     known = [Condition.parse(direction, name) for name in conditions]
     return Panel(
-        title=direction.words.title,
-        xlabel=f"Ablated {direction.words.ablated}",
+        title=direction.wording.title,
+        xlabel=f"Ablated {direction.wording.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
         positions=tuple(condition.axis_name for condition in known),
@@ -228,7 +228,7 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
         if not study.model(note.rsplit(" (", 1)[0]).text_only()
     ]
     if absent and any(
-        panel.title.startswith(Direction.LANG4VIS.words.title) for panel in panels
+        panel.title.startswith(Direction.LANG4VIS.wording.title) for panel in panels
     ):
         caption += f" Without a region loss to show: {'; '.join(absent)}."
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]

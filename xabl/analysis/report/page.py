@@ -162,7 +162,7 @@ def _index(
             for name in study.metrics()
         },
         "directions": {
-            direction: dataclasses.asdict(direction.words) for direction in Direction
+            direction: dataclasses.asdict(direction.wording) for direction in Direction
         },
         "conditions": {
             direction: {
@@ -219,7 +219,7 @@ def _render(
         "models": [model.label for model in study.models],
         "runs": [_run_row(run) for run in study.runs],
         "metrics": [LOSSES[name] for name in study.metrics()],
-        "directions": [direction.words for direction in Direction],
+        "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),
