@@ -326,10 +326,14 @@ def word_batch(plan: Plan, numbers: np.ndarray, num_words: int) -> WordBatch:
 
 def region_batch(plan: Plan, numbers: np.ndarray) -> RegionBatch:
     """Region inputs by number."""
+    donor = None
+    if plan.regions.has_donors:
+        donor = np.maximum(plan.regions.donor[numbers], 0)
     return RegionBatch(
         image=plan.regions.image[numbers],
         ablated=plan.regions.ablated[numbers],
         fill=plan.regions.fill[numbers],
+        donor=donor,
     )
 
 
