@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from checkpoints_conversion.templates import VISUALBERT
 from tests.helpers import ablation
 from xabl.ablation.any_model import flax_model
 from xabl.ablation.definition import Definition
@@ -23,7 +24,7 @@ from xabl.ablation.examples import VlBertPositions
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import parameter_shapes
-from xabl.models.presets import PRESETS
+from xabl.models.presets import PRESETS, one_stream_layers
 from xabl.results.conditions import Direction, all_conditions
 from xabl.results.losses import LOSSES
 from xabl.support.devices import LocalDevices
@@ -108,6 +109,21 @@ def test_image_row_last_or_absent(kind, place):
         ablation.shallow(kind), add_global_imgfeat=place, num_locs=4
     )
     assert_as_defined(config, ablation.FEW_CONDITIONS)
+
+
+@pytest.mark.slow
+def test_visualbert_as_transformers_has_it_scores_as_defined():
+    """Without [IMG] and without a head for regions."""
+    sizes = ablation.shallow("uniter")
+    names = ("vocab_size", "hidden_size", "v_hidden_size", "pooler_size")
+    names += ("num_attention_heads", "v_num_attention_heads", "max_position_embeddings")
+    names += ("intermediate_size", "v_intermediate_size", "v_feature_size")
+    config = dataclasses.replace(
+        VISUALBERT,
+        **one_stream_layers(2),
+        **{name: getattr(sizes, name) for name in names},
+    )
+    assert_as_defined(config, all_conditions([Direction.VIS4LANG], [0.5]))
 
 
 @pytest.mark.slow

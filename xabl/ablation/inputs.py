@@ -93,7 +93,7 @@ def read_inputs(
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
-    word_pieces = WordPieces(vocabulary)
+    word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
