@@ -205,9 +205,9 @@ class Example:
             RegionLabels(
                 objects_id=np.array([label], np.int32),
                 objects_conf=image.objects_conf[[target]],
-                gold=np.array([-1], np.int32),
                 cls_prob=None if image.cls_prob is None else image.cls_prob[[target]],
             ),
+            gold=np.array([-1], np.int32),
             top=1,
         )
         losses = {k: float(v[0]) for k, v in scores.items() if k.startswith("mrc_")}
