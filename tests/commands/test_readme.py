@@ -30,8 +30,12 @@ def commands():
 
 
 def xabl(*arguments, cwd):
+    return python("-m", "xabl", *arguments, cwd=cwd)
+
+
+def python(*arguments, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "xabl", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd)},
         capture_output=True,
@@ -63,7 +67,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_from_checkpoint_to_report(folder):
+def test_from_checkpoint_to_report_and_python(folder):
     """The numbered steps, one after the other, with the paths as they stand there."""
     for words in commands():
         if words[0] not in ("convert", "import", "ablate", "figures", "report"):
@@ -75,3 +79,9 @@ def test_from_checkpoint_to_report(folder):
         done = xabl(*words, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert (folder / "report.html").is_file()
+    (code,) = blocks("python")
+    image_id = next(iter(golden_world.golden_images())).image_id
+    done = python("-c", code.replace("1000092795", image_id), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "vis4lang" in done.stdout  # the summary
+    assert (folder / "results" / "from_python" / "scores.parquet").is_file()

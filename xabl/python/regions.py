@@ -95,6 +95,6 @@ class _RegionsOfFile(ImageRegions):
     file: Regions
 
 
-def average_for(image: ImageRegions) -> Float32[np.ndarray, " features"] | None:
+def average_of(image: ImageRegions) -> Float32[np.ndarray, " features"] | None:
     """The average features of the file an image's regions came from, if known."""
     return image.file.average if isinstance(image, _RegionsOfFile) else None
