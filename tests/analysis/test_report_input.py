@@ -130,7 +130,7 @@ def test_without_lang4vis(tmp_path):
     model = FakeModel(directions=("vis4lang",))
     page, _ = report(results(tmp_path, model), tmp_path)
     about = page.index["runs"][0]
-    assert about["metrics"] == ["mlm"] and about["region_metric"] is None
+    assert about["metrics"] == ["mlm"] and about["main_losses"]["lang4vis"] is None
     assert about["conditions"]["lang4vis"] == []
     assert "Neither direction can be compared" in page.text
     assert "asymmetry not measured (no lang4vis in this run)" in page.text

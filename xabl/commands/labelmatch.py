@@ -63,7 +63,7 @@ def main() -> None:
     if FLAGS.results is not None:
         if FLAGS.output is None:
             raise UserError("--results needs --output, the folder for the tables")
-        from xabl.analysis.labelmatch_tables import write_tables
+        from xabl.analysis.labelmatch import write_tables
 
         print(write_tables(FLAGS.results, Path(FLAGS.output)), end="")
         return
@@ -71,7 +71,7 @@ def main() -> None:
         raise UserError("--gold_labels needs --class_names, e.g. objects_vocab.txt")
     if (FLAGS.nouns is None) == (FLAGS.tagger is None):
         raise UserError("give either --nouns or --tagger")
-    from xabl.analysis.gold_labels import make_gold_labels
+    from xabl.analysis.labelmatch import make_gold_labels
 
     text = make_gold_labels(
         class_names=Path(FLAGS.class_names),

@@ -33,8 +33,8 @@ class Column:
     type: pa.DataType
     meaning: str
     needed: bool = False
-    low: float | None = None
-    high: float | None = None
+    low: int | float | None = None
+    high: int | float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,9 @@ class File:
             if value is None:
                 columns.append(pa.nulls(rows, field.type))
             else:
-                array = value if isinstance(value, pa.Array) else pa.array(value)
-                columns.append(array.cast(field.type))
+                if not isinstance(value, pa.Array | pa.ChunkedArray):
+                    value = pa.array(value)
+                columns.append(value.cast(field.type))
         return pa.Table.from_arrays(columns, schema=self.schema)
 
 
@@ -129,8 +130,7 @@ SCORES = File(
         _probability("gold_probability", "lang4vis: what the gold class is given"),
         _text("excluded", "why there is no score; null where there is"),
     ),
-    absent="the run has not finished (start experiments.ablate again with the same "
-    "flags)",
+    absent="the run has not finished (start xabl ablate again with the same flags)",
 )
 EXAMPLES = File(
     name="examples.parquet",
@@ -139,9 +139,9 @@ EXAMPLES = File(
         _text("sentence", "the caption, words separated by spaces", needed=True),
         _int("first_word", 16, "place of the phrase's first word", needed=True),
         _int("num_words", 16, "how many words the phrase has", needed=True),
-        _text("boxes", "boxes of the phrase, JSON [[x1, y1, x2, y2]]", needed=True),
-        _int("img_w", 32, "width of the image in pixels", low=1, needed=True),
-        _int("img_h", 32, "height of the image in pixels", low=1, needed=True),
+        _text("boxes", "boxes of the phrase, JSON [[x1, y1, x2, y2]]"),
+        _int("img_w", 32, "width of the image in pixels", low=1),
+        _int("img_h", 32, "height of the image in pixels", low=1),
     ),
     absent="the example browser needs it; write the results again with their examples",
 )

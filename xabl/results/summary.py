@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import Condition
 from xabl.results.losses import LOSSES, columns_of, mean_bits
 from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
@@ -25,7 +26,7 @@ class SummaryRow:
 
 
 def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
-    """One row a condition of scores.parquet, in its order."""
+    """One row a condition of scores.parquet, by `Condition.rank`."""
     rows = []
     for condition, part in by_condition(scores):
         excluded = len(part) - part["excluded"].null_count
@@ -44,18 +45,16 @@ def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
 
 
 def by_condition(scores: pa.Table) -> list[tuple[Condition, pa.Table]]:
-    """The rows of each condition, in the order of the table.
+    """The rows of each condition, by `Condition.rank`.
 
     Raises:
         UserError: a condition that is not known.
     """
-    names = zip(
-        scores["direction"].to_pylist(), scores["condition"].to_pylist(), strict=True
-    )
-    rows: dict[tuple[str, str], list[int]] = {}
-    for row, key in enumerate(names):
-        rows.setdefault(key, []).append(row)
-    return [(Condition.parse(*key), scores.take(found)) for key, found in rows.items()]
+    found = [
+        (Condition.parse(*key), scores.take(rows))
+        for key, rows in rows_by_condition(scores).items()
+    ]
+    return sorted(found, key=lambda pair: pair[0].rank)
 
 
 def _mean_bits(column: pa.ChunkedArray) -> float | None:

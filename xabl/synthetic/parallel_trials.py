@@ -49,22 +49,18 @@ def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     folders = [TrialFolders(root=root, trial=trial) for trial in trials]
     todo = [folder for folder in folders if not folder.results.exists()]
-    worlds = {folder.world: folder.trial for folder in todo}
-    if worlds:
-        jobs = [
-            _Job(name=f"world_{trial.world.name}", work=make_small_world, trial=trial)
-            for trial in worlds.values()
-        ]
-        _watch(
-            jobs, root, processes, "worlds", len(jobs), lambda left: len(jobs) - left
-        )
-    if todo:
-        jobs = [
-            _Job(name=folder.trial.name, work=run_trial, trial=folder.trial)
-            for folder in todo
-        ]
-        total = sum(folder.trial.steps for folder in todo)
-        _watch(jobs, root, processes, "updates", total, lambda _: _updates_made(todo))
+    worlds = {folder.world: folder.trial for folder in todo}.values()
+    jobs = [
+        _Job(name=f"world_{trial.world.name}", work=make_small_world, trial=trial)
+        for trial in worlds
+    ]
+    _run(jobs, root, processes, "worlds", len(jobs), lambda left: len(worlds) - left)
+    jobs = [
+        _Job(name=folder.trial.name, work=run_trial, trial=folder.trial)
+        for folder in todo
+    ]
+    total = sum(folder.trial.steps for folder in todo)
+    _run(jobs, root, processes, "updates", total, lambda _: sum(map(_updates_of, todo)))
     return [folder.results for folder in folders]
 
 
@@ -85,7 +81,7 @@ class _Job:
         return root / "logs" / f"{self.name}.log"
 
 
-def _watch(
+def _run(
     jobs: Sequence[_Job],
     root: Path,
     processes: int,
@@ -103,6 +99,8 @@ def _watch(
         total: number of units.
         done: units that are done, from the number of jobs left.
     """
+    if not jobs:
+        return
     shown = done(len(jobs))
     with Progress(total - shown, unit) as progress:
         for left in _jobs_left(jobs, root, processes):
@@ -113,7 +111,7 @@ def _watch(
 
 def _jobs_left(jobs: Sequence[_Job], root: Path, processes: int) -> Iterator[int]:
     """Runs the jobs; yields every few seconds how many are not finished."""
-    # A forked process would inherit JAX's threads in any state.
+    # A forked process would inherit JAX's threads, in whatever state.
     spawn = multiprocessing.get_context("spawn")
     waiting = list(jobs)
     free_cores = _shares_of_cores(min(processes, len(jobs)))
@@ -182,10 +180,6 @@ def _failure(job: _Job, root: Path, status: int) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
     last = next((line for line in reversed(lines) if line.strip()), "nothing printed")
     return f"{job.name} ended with status {status}: {last} (its log: {log})"
-
-
-def _updates_made(folders: Sequence[TrialFolders]) -> int:
-    return sum(_updates_of(folder) for folder in folders)
 
 
 def _updates_of(folder: TrialFolders) -> int:

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation.engine.device_regions import (
+    HostStore,
     ImageToken,
     RegionBatch,
-    RegionStore,
 )
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
@@ -88,7 +88,7 @@ class Request:
     config: ModelConfig
     params: Params
     plan: Plan
-    store: RegionStore | None
+    store: HostStore | None
     options: Options = Options()
 
 

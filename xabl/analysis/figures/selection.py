@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from xabl.analysis.figures.style import NotDrawn
 from xabl.analysis.study import Model, Study
+from xabl.results.conditions import BASELINE
+from xabl.results.losses import PUBLISHED_MAIN
 
 # How the labels of the paper's hypothesis variants say what differs.
 INITIALISATION = re.compile(r"(?P<base>.+)_(bert-v-vl|rnd-v-vl|rnd-vl)")
@@ -31,7 +33,7 @@ def text_baseline(study: Study) -> tuple[Model | None, list[Model]]:
     """The best text-only model (BERT-CC in the paper), and the other ones."""
     scored = []
     for model in study.models:
-        bits = model.cell("mlm", "none").bits
+        bits = model.cell(PUBLISHED_MAIN[0], BASELINE).bits
         if model.text_only() and bits is not None:
             scored.append((float(bits[bits == bits].mean()), model))
     scored.sort(key=lambda pair: pair[0])
@@ -74,7 +76,7 @@ def not_shown(study: Study, metrics: Sequence[str]) -> list[str]:
     """Models without any score of any of the metrics under `none`, and why."""
     notes = []
     for model in study.models:
-        gaps = [model.cell(metric, "none") for metric in metrics]
+        gaps = [model.cell(metric, BASELINE) for metric in metrics]
         if all(cell.bits is None for cell in gaps):
             notes.append(f"{model.label} ({gaps[0].gap})")
     return notes

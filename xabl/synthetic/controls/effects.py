@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 
 from xabl import analysis
-from xabl.analysis.metrics import BASELINE
+from xabl.results.conditions import BASELINE
+from xabl.results.losses import PUBLISHED_MAIN
 from xabl.synthetic.controls.grid import Setting
 
-METRICS = ("mlm", "mrc_kl")
+METRICS = PUBLISHED_MAIN
 
 
 def effects(setting: Setting, results: Sequence[Path]) -> pd.DataFrame:

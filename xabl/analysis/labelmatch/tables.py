@@ -4,21 +4,55 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Shaped
 
 from xabl.analysis.bootstrap import ImageBootstrap
-from xabl.analysis.confusion import PUBLISHED_CATEGORIES, Confusion, confusion
 from xabl.analysis.effects import bootstrap_of, differences, means
 from xabl.analysis.files import write_table, write_text
-from xabl.analysis.labelmatch import (
+from xabl.analysis.labelmatch.confusion import (
+    CATEGORY_MAPS,
     INTENDED,
+    PUBLISHED_CATEGORIES,
+    Confusion,
     categories,
-    gold_and_silver,
-    subsets,
+    confusion,
 )
-from xabl.analysis.metrics import MAIN_CONDITIONS
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.errors import UserError
+from xabl.results.conditions import BASELINE, Direction
+from xabl.results.losses import columns_of
 
-_METRICS = ("mrc_kl", "mrc_kl_aligned", "mrc_xe", "mrc_xe_corrected", "mrc_xe_vg")
+LABELMATCH, LABELMATCH_AGREE = "LabelMatch", "LabelMatch-agree"
+_METRICS = columns_of(Direction.LANG4VIS)
+
+
+def gold_and_silver(
+    study: Study,
+) -> tuple[Shaped[np.ndarray, " examples"], Shaped[np.ndarray, " examples"]]:
+    """Gold class and detector's top class of each example's target region; NaN: none.
+
+    Raises:
+        UserError: the results have no gold labels.
+    """
+    gold = study.fact("gold_class", Direction.LANG4VIS, BASELINE)
+    silver = study.fact("silver_class", Direction.LANG4VIS, BASELINE)
+    if gold is None or silver is None:
+        raise UserError(
+            "no gold labels in these results; make them with xabl labelmatch "
+            "and run xabl ablate with --gold_labels"
+        )
+    return gold, silver
+
+
+def subsets(study: Study) -> dict[str, Bool[np.ndarray, " examples"]]:
+    """LabelMatch, and of it the examples where the detector agrees.
+
+    Raises:
+        UserError: the results have no gold labels.
+    """
+    gold, silver = gold_and_silver(study)
+    has_gold = ~np.isnan(gold)
+    return {LABELMATCH: has_gold, LABELMATCH_AGREE: has_gold & (gold == silver)}
 
 
 def subset_means(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
@@ -39,7 +73,7 @@ def agreement(study: Study) -> pd.DataFrame:
     Columns: phrase_type, examples, agree, share, phrases (distinct, lower-cased).
     """
     both = subsets(study)
-    has_gold, agree = both["LabelMatch"], both["LabelMatch-agree"]
+    has_gold, agree = both[LABELMATCH], both[LABELMATCH_AGREE]
     types = study.phrase_types.astype(str)
     rows = []
     for name in ["all", *sorted(set(types[has_gold]))]:
@@ -65,7 +99,7 @@ def gold_ranks(study: Study) -> pd.DataFrame:
     """
     rows = []
     for model in study.models:
-        for condition in MAIN_CONDITIONS["lang4vis"]:
+        for condition in study.main_conditions(Direction.LANG4VIS):
             for group, use in subsets(study).items():
                 ranks, probabilities = (
                     _pooled(model.runs, column, condition, use)
@@ -109,7 +143,7 @@ def write_tables(results: Paths, output: Path) -> str:
     study = load_study(results)
     bootstrap = bootstrap_of(study)
     counts = agreement(study)
-    matrices = {name: confusion_of(study, name) for name in ("intended", "published")}
+    matrices = {name: confusion_of(study, name) for name in CATEGORY_MAPS}
     tables = {
         "labelmatch_means": subset_means(study, bootstrap),
         "labelmatch_differences": subset_differences(study, bootstrap),
@@ -126,8 +160,8 @@ def write_tables(results: Paths, output: Path) -> str:
         f"LabelMatch: {whole['examples']:,} examples, {whole['phrases']:,} distinct "
         f"phrases; the detector agrees with {whole['agree']:,} of them "
         f"({whole['share']:.2%}).\n"
-        f"{matrices['intended'].mismatches:,} mismatches, of which "
-        f"{matrices['intended'].left_out} of categories the matrix does not show.\n"
+        f"{matrices[INTENDED].mismatches:,} mismatches, of which "
+        f"{matrices[INTENDED].left_out} of categories the matrix does not show.\n"
         "Confusion matrices: rows are gold categories, columns the detector's; "
         "share_of_gold_row divides by the row's gold total, published_share by the "
         "gold total of the column's category.\n"
@@ -138,7 +172,7 @@ def write_tables(results: Paths, output: Path) -> str:
 
 
 def _pooled(runs: tuple, column: str, condition: str, use: np.ndarray) -> np.ndarray:
-    found = [run.fact(column, "lang4vis", condition) for run in runs]
+    found = [run.fact(column, Direction.LANG4VIS, condition) for run in runs]
     kept = [values[use] for values in found if values is not None]
     values = np.concatenate([np.empty(0, np.float32), *kept])
     return values[~np.isnan(values)].astype(np.float64)

@@ -7,10 +7,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from xabl.analysis.bootstrap import ImageBootstrap
-from xabl.analysis.confusion import BY_GOLD_ROW, BY_PUBLISHED_COLUMN
 from xabl.analysis.figures.style import SETTINGS, Drawn, NotDrawn
-from xabl.analysis.labelmatch import INTENDED, PUBLISHED
-from xabl.analysis.labelmatch_tables import confusion_of
+from xabl.analysis.labelmatch.confusion import (
+    BY_GOLD_ROW,
+    BY_PUBLISHED_COLUMN,
+    INTENDED,
+    PUBLISHED,
+)
+from xabl.analysis.labelmatch.tables import confusion_of
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 

@@ -1,15 +1,19 @@
 """Where detector and caption disagree: silver classes against gold, by category."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
-from xabl.analysis.labelmatch import OTHER
 from xabl.errors import UserError
 
+INTENDED, PUBLISHED = "intended", "published"
+CATEGORY_MAPS = (INTENDED, PUBLISHED)
+OTHER = "other"
+_SCENE, _CLOTHING = "scene", "clothing"
 BY_GOLD_ROW, BY_PUBLISHED_COLUMN = "row", "published"
 NORMALISATIONS = (BY_GOLD_ROW, BY_PUBLISHED_COLUMN)
 # Those of the published table, whatever little there is of others.
@@ -130,3 +134,42 @@ def confusion(
         matches=matches,
         left_out=left_out,
     )
+
+
+def categories(
+    gold: Sequence[int | None], phrase_types: Sequence[str], category_map: str
+) -> dict[int, str]:
+    """The category of every gold class: the first type of the phrases that name it.
+
+    Where two types occur, the intended map drops scene, else other. The published
+    table took an arbitrary one of the two (the order of a set). The published map
+    repeats its choices: scene over clothing, other over animals, else as intended.
+
+    Raises:
+        UserError: a category map of another name.
+    """
+    if category_map not in CATEGORY_MAPS:
+        raise UserError(
+            f"category map {category_map!r}: expected {' or '.join(CATEGORY_MAPS)}"
+        )
+    types: dict[int, Counter[str]] = {}
+    for label, phrase_type in zip(gold, phrase_types, strict=True):
+        if label is not None:
+            types.setdefault(label, Counter())[phrase_type] += 1
+    chosen = {label: _intended(counts) for label, counts in types.items()}
+    if category_map == PUBLISHED:
+        for label, counts in types.items():
+            if set(counts) == {_CLOTHING, _SCENE}:
+                chosen[label] = _SCENE
+            elif set(counts) == {"animals", OTHER}:
+                chosen[label] = OTHER
+    return chosen
+
+
+def _intended(counts: Mapping[str, int]) -> str:
+    left = dict(counts)
+    for weaker in (_SCENE, OTHER):
+        if len(left) > 1:
+            left.pop(weaker, None)
+    # Published data leaves one; elsewhere the more frequent, then the alphabet decides.
+    return min(left, key=lambda name: (-left[name], name))
