@@ -21,7 +21,9 @@ from xabl.python import frames
 from xabl.results.conditions import Direction
 from xabl.results.losses import LOSSES, columns_of
 
-MODELS = ("uniter", "vl-bert", "two-stream")
+MODELS = ("vl-bert", "two-stream")
+# One example against many at once: a float32 of 10 nats has steps of 9.5e-7.
+TOLERANCE = {"abs": 1e-6, "rel": 2e-7}
 FLAGS = {"vlbert_positions": "per_example", "save_predictions": 2}
 
 
@@ -123,7 +125,7 @@ def test_an_example_gives_its_rows(scored, regions):
             if expected.direction == "vis4lang":
                 found = example.ablate(expected.condition)
                 assert len(found) == expected.target_pieces
-                assert found.mlm.mean() == pytest.approx(expected.mlm, abs=1e-6)
+                assert found.mlm.mean() == pytest.approx(expected.mlm, **TOLERANCE)
                 assert " ".join(found.predicted) == expected.predicted
                 continue
             (found,) = example.ablate(words=expected.condition).itertuples()
@@ -133,7 +135,9 @@ def test_an_example_gives_its_rows(scored, regions):
             for name in columns_of(Direction.LANG4VIS):
                 value = getattr(expected, name)
                 if np.isfinite(value):
-                    assert getattr(found, name) == pytest.approx(value, abs=1e-6), name
+                    assert getattr(found, name) == pytest.approx(value, **TOLERANCE), (
+                        name
+                    )
 
 
 def test_regions_by_number_are_those_of_a_condition(two_stream, regions, example):

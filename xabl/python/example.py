@@ -168,15 +168,15 @@ class Example:
     def _predict_region(self, words: str | Sequence[int], target: int | None) -> Frame:
         predicted = self.config.scored_target()
         phrase, image = self._mention(words, target), self.image
-        if isinstance(words, str):
-            condition = Condition.parse(Direction.LANG4VIS, words)
-        else:
-            condition = Condition(direction=Direction.LANG4VIS, level=Level.PHRASE)
+        if not isinstance(words, str):
+            words = Level.PHRASE if len(phrase.pieces) else Level.NONE
+        condition = Condition.parse(Direction.LANG4VIS, words)
         masked = definition.hidden_regions(phrase, image, condition)
-        asked = definition.question(phrase, image, masked, condition)
-        if target is None and asked.region < 0:
+        asked_of = masked if target is None else np.arange(len(masked)) == target
+        asked = definition.question(phrase, image, asked_of, condition)
+        region = int(asked.region)
+        if region < 0:
             raise UserError("no region covers more than half of a box of the phrase")
-        region = int(asked.region) if target is None else target
         logits = self._logits(phrase, condition, masked).regions
         log_q = np.asarray(jax.nn.log_softmax(logits[0, region]))
         losses = definition.mrc_losses(
