@@ -29,6 +29,8 @@ _EXTRAS = {
         "tensorflow_datasets"
     ),
     "analysis": "jinja2 matplotlib pandas PIL scipy",
+    "studies": "pydantic yaml",
+    "cluster": "submitit",
     "tagger": "stanza",
 }
 EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names.split()}
@@ -102,7 +104,7 @@ def run(
 
 def fail(message: str) -> None:
     """Ends the program with one message."""
-    print(f"error: {visible(message)}", file=sys.stderr)
+    print(f"error: {message}", file=sys.stderr)
     sys.exit(1)
 
 

@@ -17,7 +17,6 @@ from xabl.ablation import run as ablation_run
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.corpus.writer import build_corpus
@@ -25,6 +24,7 @@ from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.small_models import small_uniter, small_vilbert
 from xabl.pretraining.train import pretrain
+from xabl.studies.worker import Stopped
 from xabl.synthetic.world.files import ENTITIES, REGION_FILES, make_world
 from xabl.synthetic.world.settings import WorldSettings
 
@@ -113,6 +113,11 @@ class TrialFolders:
         return self.root / "worlds" / self.trial.world.name / "corpus"
 
     @property
+    def has_world(self) -> bool:
+        """Whether world and corpus are there."""
+        return self.world.exists() and (self.corpus / _TRAIN).exists()
+
+    @property
     def run(self) -> Path:
         return self.root / "runs" / self.trial.name
 
@@ -161,12 +166,12 @@ def run_trial(trial: Trial, root: Path) -> None:
     """Pretrains and ablates on the trial's world, which `make_small_world` made.
 
     Raises:
-        UserError: something cannot be written, or SIGTERM asked to stop; what is
-            finished is kept.
+        UserError: something cannot be written.
+        Stopped: SIGTERM asked to; what is finished is kept.
     """
     folders = TrialFolders(root=root, trial=trial)
     if not pretrain(_pretraining(folders), folders.run):
-        raise UserError(f"{trial.name}: asked to stop; the same command continues")
+        raise Stopped
     ablation_run.run(
         ablation_run.RunOptions(
             files=InputFiles(
