@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Bool, Float32, Float64
 from numpy.typing import ArrayLike
 
 from xabl.ablation import definition
@@ -149,8 +149,8 @@ class Example:
                 f"{MAX_LENGTH - 2} word pieces of a caption"
             )
         condition, ablated = self._ablated(name, regions)
-        logits = self._logits(self.phrase, condition, ablated).words[0][pieces]
-        log_q = np.asarray(jax.nn.log_softmax(logits))
+        logits = np.asarray(self._logits(self.phrase, condition, ablated).words)
+        log_q = _log_softmax(logits[0, pieces])
         labels = self.phrase.token_ids[pieces]
         right = np.take_along_axis(log_q, labels[:, None], axis=1)
         words = self.phrase.sentence.split()
@@ -178,7 +178,7 @@ class Example:
         if region < 0:
             raise UserError("no region covers more than half of a box of the phrase")
         logits = self._logits(phrase, condition, masked).regions
-        log_q = np.asarray(jax.nn.log_softmax(logits[0, region]))
+        log_q = _log_softmax(np.asarray(logits)[0, region])
         losses = definition.mrc_losses(
             predicted, logits, jax.tree.map(lambda one: np.asarray(one)[None], asked)
         )
@@ -247,6 +247,14 @@ class Example:
                 "from xabl.regions(...), or give the example average="
             )
         return average
+
+
+def _log_softmax(
+    logits: Float32[np.ndarray, "*rows classes"],
+) -> Float64[np.ndarray, "*rows classes"]:
+    """On the host: there is too little of it to compile a program for."""
+    logits = logits.astype(np.float64)
+    return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
 
 
 def _silver_class(image: ImageRegions, region: int) -> int:
