@@ -20,7 +20,7 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(RUN) -m pip install --quiet --disable-pip-version-check \
-		--editable '.[pretraining,analysis,test]'
+		--editable '.[pretraining,analysis,studies,cluster,test]'
 	touch $@
 
 demo: $(VENV)/.installed

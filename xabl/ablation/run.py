@@ -5,7 +5,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,16 @@ import numpy as np
 import pyarrow as pa
 
 from xabl.ablation.digests import params_sha256
-from xabl.ablation.engine.device_loop import Evaluation, Options, Request, score
+from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
-from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.plan import Plan
+from xabl.ablation.series import Series
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
-from xabl.models import model_directory
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
@@ -47,6 +46,8 @@ class RunOptions:
     label: what the model is called in tables; its configuration's name by default.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
+    study_key: what a study knows this run by.
+    on_progress: is told how many inputs are scored, of how many.
     """
 
     files: InputFiles
@@ -58,6 +59,8 @@ class RunOptions:
     model_seed: int | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    study_key: str | None = None
+    on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -99,38 +102,46 @@ def explain_run(options: RunOptions) -> None:
     Raises:
         UserError: bad input.
     """
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
-    print(explain(Evaluation(_request(options, inputs, params, devices), devices)))
+    series = Series(options.devices, is_single=True)
+    inputs, params = series.read(options.files, _say)
+    print(explain(series.evaluation(inputs, params, options.evaluation)))
 
 
-def run(options: RunOptions) -> None:
+def run(options: RunOptions, series: Series | None = None) -> None:
     """Evaluates one model and writes the results directory.
 
     Interrupted, what was scored is kept beside `output` for `resume`.
 
+    Args:
+        series: what earlier runs of this process left for later ones.
+
     Raises:
-        UserError: bad input, or results that cannot be written.
+        UserError: bad input, or results that cannot be written; another run is
+            writing there.
     """
-    clock = _Clock()
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
+    with results.lock():
+        _run(options, results, series or Series(options.devices, is_single=True))
+
+
+def _run(options: RunOptions, results: ResultsDirectory, series: Series) -> None:
+    clock = _Clock()
     kept = KeptScores(results.unfinished)
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
+    inputs, params = series.read(options.files, _say)
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
         _say(f"{results.path}: finished already, nothing to resume")
         return
-    evaluation = Evaluation(_request(options, inputs, params, devices), devices)
+    evaluation = series.evaluation(inputs, params, options.evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
-    scores = _scores(evaluation, kept, identity, resume=options.resume)
+    scores = _scores(evaluation, kept, identity, options)
     clock.phase_ends("score")
-    found = _results(options, inputs, devices, identity, scores, clock)
+    found = _results(options, inputs, series.devices, identity, scores, clock)
     try:
         found.write(results)
     except UserError as error:
@@ -153,12 +164,12 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
         UserError: bad input.
     """
     clock = _Clock()
-    devices = LocalDevices(options.devices)
-    params = devices.replicate(params)
+    series = Series(options.devices, is_single=True)
+    params = series.devices.replicate(params)
     inputs = read_inputs(options.files, _say)
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
-    evaluation = Evaluation(_request(options, inputs, params, devices), devices)
+    evaluation = series.evaluation(inputs, params, options.evaluation)
     inputs = dataclasses.replace(inputs, store=None)
     with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
         scores = score(
@@ -166,55 +177,34 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
             on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
         )
     clock.phase_ends("score")
-    return _results(options, inputs, devices, identity, scores, clock)
-
-
-def _read(options: RunOptions, devices: LocalDevices) -> tuple[Inputs, Params]:
-    """All files. The parameters first: reading them takes memory that regions need."""
-    model = options.files.model
-    _, params = model_directory.load(model, sharding=devices.replicated)
-    return_freed()
-    inputs = read_inputs(options.files, _say)
-    return_freed()  # what planning took
-    return inputs, params
-
-
-def _request(
-    options: RunOptions, inputs: Inputs, params: Params, devices: LocalDevices
-) -> Request:
-    return Request(
-        config=inputs.config,
-        params=params,
-        plan=inputs.plan,
-        store=inputs.store,
-        options=dataclasses.replace(
-            options.evaluation, few_programs=devices.are_the_host
-        ),
-    )
+    return _results(options, inputs, series.devices, identity, scores, clock)
 
 
 def _scores(
     evaluation: Evaluation,
     kept: KeptScores,
     identity: Mapping[str, Any],
-    *,
-    resume: bool,
+    options: RunOptions,
 ) -> AblationScores:
     found, plan = None, evaluation.plan
-    if resume and kept.exist:
+    if options.resume and kept.exist:
         found = kept.load(identity, plan)
     else:
-        if resume:
+        if options.resume:
             _say("nothing to resume: starting from the first example")
         kept.begin(identity)
-    left = len(plan.mlm) + len(plan.mrc) - (found.num_scored if found else 0)
-    with Progress(left, "inputs") as progress:
+    total = len(plan.mlm) + len(plan.mrc)
+    done = found.num_scored if found else 0
+    with Progress(total - done, "inputs") as progress:
 
         def on_scores(
             direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
         ) -> None:
+            nonlocal done
             kept.add(direction, pairs, values)
             progress.update(len(pairs))
+            done += len(pairs)
+            options.on_progress(done, total)
 
         try:
             return score(evaluation, found=found, on_scores=on_scores)
@@ -274,6 +264,7 @@ def _identity(
         "precision": evaluation.precision.value,
         "save_predictions": evaluation.top,
         "skipped": inputs.skipped,
+        **({} if options.study_key is None else {"study_key": options.study_key}),
     }
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "labelmatch": "labelmatch",
     "corpus": "corpus",
     "pretrain": "pretrain",
+    "sweep": "sweep",
     "world": "world",
     "controls": "controls",
 }

@@ -29,7 +29,7 @@ from xabl.pretraining.objective import forward
 from xabl.support.atomic import new_file
 
 # Fields that change how a run is watched and kept, not what it learns.
-_FREE_FIELDS = {
+FREE_FIELDS = {
     "ablation",
     "checkpoint_every",
     "keep_last",
@@ -54,7 +54,7 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
         lines = [
             line
             for line in differences(there, resolved)
-            if re.match(r"\w+", line)[0] not in _FREE_FIELDS
+            if re.match(r"\w+", line)[0] not in FREE_FIELDS
         ]
         if lines:
             raise UserError(

@@ -1,8 +1,9 @@
 """The directory of results: it appears when it is complete, or not at all."""
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 
 from xabl.errors import UserError
 from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED
+from xabl.support import lease
 from xabl.support.atomic import new_directory
 
 
@@ -38,6 +40,23 @@ class ResultsDirectory:
                 "continue it with --resume or start again with --overwrite"
             )
         self._check_writable()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """While the block runs nobody else writes there, on whatever machine.
+
+        Raises:
+            UserError: another run does; names it.
+        """
+        try:
+            held = lease.acquire(self.path.with_name(f".{self.path.name}.lock"))
+        except lease.Held as error:
+            raise UserError(
+                f"{self.path}: another run is writing there ({error.holder}); wait "
+                "until it has ended, or choose another --output"
+            ) from error
+        with held:
+            yield
 
     @property
     def unfinished(self) -> Path:
@@ -70,7 +89,7 @@ class ResultsDirectory:
             return
         if not self.is_finished:
             raise UserError(
-                f"{self.path}: exists and holds no results of experiments.ablate; "
+                f"{self.path}: exists and holds no results of xabl ablate; "
                 "choose another --output"
             )
         if not self.overwrite and not self.resume:

@@ -29,6 +29,8 @@ _EXTRAS = {
         "tensorflow_datasets"
     ),
     "analysis": "jinja2 matplotlib pandas PIL scipy",
+    "studies": "pydantic yaml",
+    "cluster": "submitit",
     "tagger": "stanza",
 }
 EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names.split()}

@@ -17,7 +17,6 @@ from xabl.ablation import run as ablation_run
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.corpus.writer import build_corpus
@@ -25,6 +24,7 @@ from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.small_models import small_uniter, small_vilbert
 from xabl.pretraining.train import pretrain
+from xabl.studies.worker import Stopped
 from xabl.synthetic.world.files import ENTITIES, REGION_FILES, make_world
 from xabl.synthetic.world.settings import WorldSettings
 
@@ -38,41 +38,30 @@ _TRAIN = "train"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SmallWorld:
+class SmallWorld(WorldSettings):
     """A world that small models learn in minutes.
 
     It has narrow features, two classes for each phrase type, and five regions for each
     object: with one region of 36, objects would be targets too seldom.
 
     name: of its folder.
-    train_images, val_images: see `WorldSettings`.
-    vision_to_language: see `WorldSettings`.
-    label_noise: see `WorldSettings`.
-    surviving_leaks: see `WorldSettings`.
     pictures: whether its images are drawn.
     """
 
     name: str
+    pictures: bool = False
     train_images: int = 2000
     val_images: int = 60
-    vision_to_language: float = 1.0
-    label_noise: str = "gold"
-    surviving_leaks: str = "none"
-    pictures: bool = False
+    test_images: int = 1
+    region_overlap: str | int = 5
+    feature_size: int = 128
+    classes_per_type: int = 2
 
     @property
     def settings(self) -> WorldSettings:
-        return WorldSettings(
-            train_images=self.train_images,
-            val_images=self.val_images,
-            test_images=1,
-            vision_to_language=self.vision_to_language,
-            label_noise=self.label_noise,
-            surviving_leaks=self.surviving_leaks,
-            region_overlap=5,
-            classes_per_type=2,
-            feature_size=128,
-        )
+        """The settings without name and pictures."""
+        fields = dataclasses.fields(WorldSettings)
+        return WorldSettings(**{x.name: getattr(self, x.name) for x in fields})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,6 +113,11 @@ class TrialFolders:
         return self.root / "worlds" / self.trial.world.name / "corpus"
 
     @property
+    def has_world(self) -> bool:
+        """Whether world and corpus are there."""
+        return self.world.exists() and (self.corpus / _TRAIN).exists()
+
+    @property
     def run(self) -> Path:
         return self.root / "runs" / self.trial.name
 
@@ -172,12 +166,12 @@ def run_trial(trial: Trial, root: Path) -> None:
     """Pretrains and ablates on the trial's world, which `make_small_world` made.
 
     Raises:
-        UserError: something cannot be written, or SIGTERM asked to stop; what is
-            finished is kept.
+        UserError: something cannot be written.
+        Stopped: SIGTERM asked to; what is finished is kept.
     """
     folders = TrialFolders(root=root, trial=trial)
     if not pretrain(_pretraining(folders), folders.run):
-        raise UserError(f"{trial.name}: asked to stop; the same command goes on")
+        raise Stopped
     ablation_run.run(
         ablation_run.RunOptions(
             files=InputFiles(
@@ -202,7 +196,7 @@ def _pretraining(folders: TrialFolders) -> PretrainingConfig:
     return PretrainingConfig(
         name=trial.name,
         model=ARCHITECTURES[trial.architecture](
-            len(read_vocabulary(vocabulary)), trial.world.settings.feature_size
+            len(read_vocabulary(vocabulary)), trial.world.feature_size
         ),
         # More word targets than the published 15%: there are few updates. Fewer
         # region targets: each hides the other regions that show its object.

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation.engine.device_regions import (
+    HostStore,
     ImageToken,
     RegionBatch,
-    RegionStore,
 )
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
@@ -29,6 +29,7 @@ from xabl.ablation.engine.pair_scores import (
 )
 from xabl.ablation.engine.programs import Programs, program_limits
 from xabl.ablation.engine.projection import projected_store
+from xabl.ablation.engine.remaining import remaining_steps
 from xabl.ablation.engine.schedule import (
     EMPTY,
     Schedule,
@@ -88,7 +89,7 @@ class Request:
     config: ModelConfig
     params: Params
     plan: Plan
-    store: RegionStore | None
+    store: HostStore | None
     options: Options = Options()
 
 
@@ -119,8 +120,9 @@ def score(
     """
     plan = evaluation.plan
     scores = {d: dict(found.pairs.get(d, {})) if found else {} for d in Direction}
-    schedule = evaluation.schedule(
-        done={d: scored_pairs(plan, scores[d], d) for d in Direction}
+    schedule = evaluation.schedule()
+    schedule.steps = remaining_steps(
+        schedule.steps, {d: scored_pairs(plan, scores[d], d) for d in Direction}
     )
     for direction, pairs, values in evaluation.run(schedule):
         check_finite(plan, direction, pairs, values)
@@ -150,11 +152,30 @@ class Evaluation:
             store=store and projected_store(request.config, params, store, devices),
             labels=devices.replicate(label_table(request.plan)),
         )
+        self.programs: Programs | None = None
         free = free_bytes(devices)
         self.batch_size = options.batch_size or choose_batch_size(
             self.scorer, self.plan, devices, free
         )
         self.tables = choose_tables(self.scorer, self.plan, free)
+
+    def take(self, params: Params, store: HostStore | None) -> None:
+        """Goes on with another checkpoint of the model; everything else stays.
+
+        Args:
+            store: the request's.
+        """
+        config, devices = self.scorer.config, self.devices
+        params = devices.replicate(params)
+        self.resident = Resident(
+            params=params,
+            store=store and projected_store(config, params, store, devices),
+            labels=self.resident.labels,
+        )
+
+    def keep_programs(self) -> None:
+        """Keeps what is compiled, for the checkpoints that `take` is given."""
+        self.programs = Programs(self.scorer, self.devices)
 
     @property
     def num_regions(self) -> int:
@@ -184,6 +205,7 @@ class Evaluation:
             programs: some or all compiled before; closed at the end.
         """
         tables = self.empty_tables(schedule.tables)
+        programs = programs or self.programs
         if programs is None:
             programs = Programs(self.scorer, self.devices, few=self.few_programs)
         last = {step.shape: step for step in schedule.steps}
@@ -209,7 +231,8 @@ class Evaluation:
             while under_way:
                 yield fetched(*under_way.popleft())
         finally:
-            programs.close()
+            if programs is not self.programs:
+                programs.close()
 
     def compile_ahead(
         self,
@@ -262,15 +285,12 @@ class Evaluation:
         rows = (devices, sizes.regions, self.num_regions)
         words = (devices, sizes.words, num_words, config.hidden_size)
 
-        @functools.partial(jax.jit, out_shardings=self.devices.sharded)
-        def empty() -> Tables:
-            return Tables(
-                words=jnp.zeros(words, dtype),
-                regions=jnp.zeros((*rows, config.v_hidden_size), dtype),
-                region_mask=jnp.zeros(rows, bool),
-            )
-
-        return empty()
+        sharded = self.devices.sharded
+        return Tables(
+            words=jnp.zeros(words, dtype, device=sharded),
+            regions=jnp.zeros((*rows, config.v_hidden_size), dtype, device=sharded),
+            region_mask=jnp.zeros(rows, bool, device=sharded),
+        )
 
     def shipped(self, step: TableStep | ScoreStep) -> tuple:
         """What a step sends to the devices; devices on the first axis."""

@@ -9,7 +9,8 @@ from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.memory import pair_bytes, place_bytes, tree_bytes
 from xabl.ablation.engine.schedule import Schedule, Shape, TableStep
 from xabl.data.word_pieces import MAX_LENGTH
-from xabl.models.model import VisionLanguageBert, example_inputs
+from xabl.models.config import ModelConfig
+from xabl.models.model import VisionLanguageBert, example_inputs, parameter_shapes
 from xabl.results.summary import aligned
 from xabl.support.arithmetic import matrix_product_flops
 
@@ -26,7 +27,14 @@ class Cost:
 def naive_cost(evaluation: Evaluation) -> Cost:
     """Every example under every condition, padded to 38 pieces, all heads."""
     count, regions = evaluation.plan.num_scored, evaluation.num_regions
-    config = evaluation.scorer.config
+    each = naive_operations(evaluation.scorer.config, regions)
+    return Cost(
+        inputs=count, tokens=count * (MAX_LENGTH + regions), operations=count * each
+    )
+
+
+def naive_operations(config: ModelConfig, regions: int) -> float:
+    """Of one input of 38 pieces and so many positions of regions, all heads."""
 
     def logits(params, *inputs):
         output = VisionLanguageBert(config).apply({"params": params}, *inputs)
@@ -35,10 +43,7 @@ def naive_cost(evaluation: Evaluation) -> Cost:
     inputs = jax.eval_shape(
         lambda: example_inputs(config, words=MAX_LENGTH, regions=regions)
     )
-    each = matrix_product_flops(logits, evaluation.resident.params, *inputs)
-    return Cost(
-        inputs=count, tokens=count * (MAX_LENGTH + regions), operations=count * each
-    )
+    return matrix_product_flops(logits, parameter_shapes(config), *inputs)
 
 
 def projection_cost(evaluation: Evaluation) -> Cost:

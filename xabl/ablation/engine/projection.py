@@ -6,12 +6,13 @@ the published models.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation.engine.device_regions import ProjectedStore, RegionStore
+from xabl.ablation.engine.device_regions import HostStore, ProjectedStore
 from xabl.data.boxes import WHOLE_IMAGE
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
@@ -22,7 +23,7 @@ _IMAGES = 64
 
 
 def projected_store(
-    config: ModelConfig, params: dict, store: RegionStore, devices: LocalDevices
+    config: ModelConfig, params: dict, store: HostStore, devices: LocalDevices
 ) -> ProjectedStore:
     """Projects all regions, in float32 whatever the precision of the evaluation.
 
@@ -30,6 +31,43 @@ def projected_store(
         params: placed by `LocalDevices.replicate`.
         store: on the host.
     """
+    images, boxes, _ = store.features.shape
+    image_location = np.array(WHOLE_IMAGE[: config.num_locs], np.float32)
+    fill, once = _programs(config, devices)
+    single = once(params, *devices.replicate((store.average, image_location)))
+
+    def empty():
+        size = (images, boxes, config.v_hidden_size)
+        return jnp.zeros(size, jnp.float32, device=devices.replicated)
+
+    rows = empty(), None if single["image_location"] is None else empty()
+    count = min(_IMAGES, images)
+    for start in range(0, images, count):
+        # The last part begins early: all parts have one shape.
+        start = min(start, images - count)
+        part = slice(start, start + count)
+        shipped = (np.int32(start), store.features[part], store.locations[part])
+        rows = fill(params, rows, *devices.replicate(shipped))
+        # Else all features were soon on the devices.
+        jax.block_until_ready(rows)
+    features, locations = rows
+    return ProjectedStore(
+        features=features,
+        locations=locations,
+        **single,
+        **devices.replicate(
+            {
+                "is_zero": ~store.features.any(axis=-1),
+                "present": store.present,
+                "average_is_zero": ~store.average.any(),
+            }
+        ),
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _programs(config: ModelConfig, devices: LocalDevices) -> tuple[Callable, Callable]:
+    """What is run for images, and what once; compiled once for all checkpoints."""
     model = VisionLanguageBert(config, precision="highest")
 
     def project(params, *arguments, method):
@@ -61,35 +99,4 @@ def projected_store(
             "masked": project(params, method="masked_projection"),
         }
 
-    images, boxes, _ = store.features.shape
-    image_location = np.array(WHOLE_IMAGE[: config.num_locs], np.float32)
-    single = once(params, *devices.replicate((store.average, image_location)))
-
-    @on_devices
-    def empty():
-        rows = jnp.zeros((images, boxes, config.v_hidden_size), model.dtype)
-        return rows, None if single["image_location"] is None else rows
-
-    rows = empty()
-    count = min(_IMAGES, images)
-    for start in range(0, images, count):
-        # The last part begins early: all parts have one shape.
-        start = min(start, images - count)
-        part = slice(start, start + count)
-        shipped = (np.int32(start), store.features[part], store.locations[part])
-        rows = fill(params, rows, *devices.replicate(shipped))
-        # Else all features were soon on the devices.
-        jax.block_until_ready(rows)
-    features, locations = rows
-    return ProjectedStore(
-        features=features,
-        locations=locations,
-        **single,
-        **devices.replicate(
-            {
-                "is_zero": ~store.features.any(axis=-1),
-                "present": store.present,
-                "average_is_zero": ~store.average.any(),
-            }
-        ),
-    )
+    return fill, once
