@@ -149,10 +149,13 @@ def test_refuses_a_vocabulary_of_another_size(tmp_path, params, vocabulary):
 
 
 def test_names_a_directory_that_is_none(tmp_path):
-    with pytest.raises(UserError, match="is not a model directory; .*convert_volta"):
+    with pytest.raises(UserError, match="is not a model directory; .*xabl convert"):
         model_directory.load(tmp_path)
     with pytest.raises(UserError, match="nowhere: does not exist"):
         model_directory.load(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "lxmert"}')
+    with pytest.raises(UserError, match="transformers, not a model.*: xabl convert"):
+        model_directory.load(tmp_path)
 
 
 def _parameter_files(directory):
