@@ -15,10 +15,10 @@ from benchmarks.world import make_world
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.corpus.writer import build_corpus
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import train_step
 from xabl.results.summary import aligned
+from xabl.support.devices import Devices
 
 _SPLIT = "val"  # as the world calls its images
 _TURNS = 8
@@ -125,7 +125,7 @@ def _updates(run: Run, question: Question) -> dict[str, Any]:
     def some(state: Any, count: int) -> tuple[Any, float]:
         begin = time.perf_counter()
         for _ in range(count):
-            batch = run.devices.shard(next(run.training), question.accumulation)
+            batch = run.devices.spread(next(run.training), question.accumulation)
             state, metrics = update(state, batch)
         metrics.loss.block_until_ready()
         return state, time.perf_counter() - begin
@@ -148,7 +148,7 @@ def _updates(run: Run, question: Question) -> dict[str, Any]:
         "matrix_product_gflop_per_second": rate / 1e9,
         "share_of_matrix_product_rate": run.flops * per_second / rate,
         "processor_share_of_others": others.share,
-        "device_peak_gb": device_peak_gb(run.devices.mesh.local_devices),
+        "device_peak_gb": device_peak_gb(run.devices.here),
     }
 
 

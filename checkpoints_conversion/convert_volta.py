@@ -1,6 +1,6 @@
-"""`xabl convert --kind=volta` as a script: the same flags, the same function."""
+"""`xabl convert` as a script: the same flags, the same function."""
 
 from xabl import commands
 
 if __name__ == "__main__":
-    commands.run("convert", "--kind=volta")
+    commands.run("convert")

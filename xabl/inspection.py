@@ -14,6 +14,10 @@ from xabl.data.regions.recognise import region_form
 from xabl.data.regions.store import size_of
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
+from xabl.results.checking import check
+from xabl.results.format import MANIFEST, SCORES
+from xabl.results.losses import LOSSES
+from xabl.results.reading import read
 
 PUBLISHED_BOXES = 36  # regions an image that the published models were trained with
 PUBLISHED_CAPTIONS = 5
@@ -53,7 +57,7 @@ def inspect_path(
 
     Args:
         path: a Flickr30k Entities directory, image regions in any form, a vocabulary,
-            a model directory or a published checkpoint.
+            a model directory, a published checkpoint or a results directory.
         split: of the entities directory.
         image_ids: file with the ids of the images whose regions are to be checked;
             absent, the first ones of the file are.
@@ -73,9 +77,12 @@ def inspect_path(
             return _inspect_entities(path, split)
         if (path / "config.json").is_file():
             return _inspect_model(path)
+        if (path / MANIFEST).is_file() or (path / SCORES.name).is_file():
+            return _inspect_results(path)
         raise UserError(
             f"{path}: a folder with neither Flickr30k Entities (Sentences, "
-            "Annotations), nor region features (data.mdb), nor a model (config.json)"
+            "Annotations), nor region features (data.mdb), nor a model (config.json), "
+            f"nor results ({SCORES.name})"
         )
     if path.suffix in _CHECKPOINT_ENDINGS:
         return _inspect_checkpoint(path)
@@ -217,8 +224,29 @@ def _inspect_model(path: Path) -> Inspection:
     )
 
 
+def _inspect_results(path: Path) -> Inspection:
+    problems, facts = check(path), {}
+    try:
+        run = read(path)
+    except UserError:
+        pass  # `problems` says why
+    else:
+        facts = {
+            "model": run.title,
+            "examples": f"{len(run.example_ids):,}",
+            "conditions": ", ".join(f"{d} {c}" for d, c in run.excluded),
+            "losses": ", ".join(
+                loss.title for loss in LOSSES.values() if loss.column in run.columns
+            ),
+            "excluded": f"{sum(map(np.count_nonzero, run.excluded.values()))} rows",
+        }
+    return Inspection(
+        path=path, kind="results of an ablation", facts=facts, problems=problems
+    )
+
+
 def _inspect_checkpoint(path: Path) -> Inspection:
-    from checkpoints_conversion.conversion import open_checkpoint
+    from xabl.data.checkpoints.opening import open_checkpoint
 
     file = open_checkpoint(path)
     shapes = [tensor.shape for tensor in file.tensors.values()]

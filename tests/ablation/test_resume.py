@@ -138,5 +138,5 @@ def test_what_is_no_results_directory_is_never_replaced(workshop, tmp_path, resu
         resume=resume,
     )
     assert done.status == 1
-    assert "holds no results of experiments.ablate" in done.err
+    assert "holds no results of xabl ablate" in done.err
     assert os.listdir(tmp_path) == ["thesis.txt"]

@@ -195,7 +195,7 @@ def test_tables_of_the_subsets(study_directory):
 
 def test_results_without_gold_labels_say_how_to_get_them(tmp_path):
     directory = write_results(tmp_path / "run", FakeModel(gold=False))
-    with pytest.raises(UserError, match="experiments.ablate with --gold_labels"):
+    with pytest.raises(UserError, match="xabl ablate with --gold_labels"):
         tables.write_tables(directory, tmp_path / "out")
 
 

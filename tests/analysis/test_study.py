@@ -202,7 +202,7 @@ def test_labels_and_seeds_tell_runs_apart(tmp_path):
 def test_what_is_no_results_directory_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such results directory"):
         analysis.load_study(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no results of experiments.ablate in it"):
+    with pytest.raises(UserError, match="no results of xabl ablate in it"):
         analysis.load_study(tmp_path)
     with pytest.raises(UserError, match="no directory given"):
         analysis.load_study([])

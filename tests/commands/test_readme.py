@@ -11,6 +11,7 @@ import pytest
 from tests.helpers import golden, golden_world
 from tests.helpers.binaries import ROOT
 from tests.helpers.torch_writer import write_torch_file
+from tests.helpers.transformers_checkpoints import lxmert_state, write_settings
 
 README = (ROOT / "README.md").read_text()
 CASE = golden.ablation_case("ctrl_uniter_base")
@@ -57,6 +58,12 @@ def folder(tmp_path_factory):
     """A folder with the files the README speaks of, holding the golden world."""
     folder = tmp_path_factory.mktemp("readme")
     write_torch_file(folder / "pytorch_model_9.bin", CASE.state_dict(), "zip")
+    # The preset of that name is of full size.
+    (folder / "config.json").symlink_to(CASE.config_file)
+    lxmert = folder / "lxmert-base-uncased"
+    lxmert.mkdir()
+    write_torch_file(lxmert / "pytorch_model.bin", lxmert_state(), "zip")
+    write_settings(lxmert)
     (folder / "vocab.txt").symlink_to(golden_world.VOCABULARY)
     (folder / "flickr30k_entities").symlink_to(golden_world.ENTITIES)
     golden_world.write_regions(folder, "lmdb").rename(folder / "flickr30k_boxes36.lmdb")
@@ -68,10 +75,6 @@ def test_from_checkpoint_to_report(folder):
     for words in commands():
         if words[0] not in ("convert", "import", "ablate", "figures", "report"):
             continue
-        # The preset of that name is of full size.
-        words = [
-            word.replace("=ctrl_uniter_base", f"={CASE.config_file}") for word in words
-        ]
         done = xabl(*words, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert (folder / "report.html").is_file()

@@ -12,8 +12,8 @@ from tests.helpers import tiny_runs
 from xabl.errors import UserError
 from xabl.pretraining import configs, configuration, launch
 from xabl.pretraining.configs import uniter_overlap
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.train import pretrain
+from xabl.support.devices import Devices
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

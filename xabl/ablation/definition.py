@@ -1,9 +1,17 @@
-"""The naive way to ablate, as the published evaluation goes about it.
+"""The method on one page: one phrase under one condition, for any model.
 
-Every example under every condition is an input of its own: features are ablated on
-the host and shipped, captions padded to 38 pieces, batches are 16 consecutive
-examples, all heads are applied everywhere. The yardstick of speed, and, written from
-the definitions alone, of numbers.
+Part of one modality is hidden from a model: how much worse does it predict the other?
+(Frank et al., EMNLP 2021.) For one example and one condition this page says
+
+- which words and which regions are hidden: `hidden_words`, `hidden_regions`;
+- what takes their place: `words_seen`, `regions_seen`;
+- what is asked, and what is right: `question`;
+- how far the model is from it: `mlm_loss`, `mrc_losses`.
+
+`Definition` asks a model that is any function from words and regions to logits
+(`any_model`), every input on its own and all of it computed. The plan and the engine
+give the same numbers for less arithmetic; tests and benchmarks hold them against this
+page.
 """
 
 import dataclasses
@@ -13,196 +21,247 @@ from collections.abc import Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int
 
+from xabl.ablation.any_model import Model, Regions, Words
 from xabl.ablation.examples import PhraseExample
-from xabl.data.boxes import iot, iou
-from xabl.data.regions.image_regions import StackedRegions
+from xabl.ablation.overlap import TARGET_THRESHOLD
+from xabl.data.boxes import iot, iou, relative_locations
+from xabl.data.regions.image_regions import (
+    ImageRegions,
+    StackedRegions,
+    canonical_id,
+)
 from xabl.data.word_pieces import MAX_LENGTH
-from xabl.models.config import GlobalImage, ModelConfig
-from xabl.models.model import VisionLanguageBert
-from xabl.models.structs import RegionInput, TextInput
+from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction, Level
+from xabl.types import AnyArray, pytree
 
 BATCH_SIZE = 16
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class NaiveAblation:
-    """A model and the data it is asked about.
+def hidden_words(
+    example: PhraseExample, condition: Condition
+) -> Int[np.ndarray, " hidden"]:
+    """Positions of pieces the model does not see: to be predicted, or ablated."""
+    return {
+        Level.NONE: np.zeros(0, np.int64),
+        Level.PHRASE: example.pieces,
+        Level.ALL: np.arange(1, len(example.token_ids) - 1),  # [CLS] and [SEP] stay
+    }[condition.hidden_words]
 
-    average: the data set's average feature vector. precision: of matrix products.
+
+def hidden_regions(
+    example: PhraseExample, image: ImageRegions, condition: Condition
+) -> Bool[np.ndarray, " boxes"]:
+    """Regions the model does not see: ablated, or showing what it is asked for."""
+    covered = iot(image.boxes.astype(np.float64), example.boxes).max(axis=1)
+    if condition.direction is Direction.LANG4VIS:
+        return covered > TARGET_THRESHOLD
+    return covered > condition.region_threshold  # infinite: no region; or all of them
+
+
+def words_seen(
+    example: PhraseExample, condition: Condition, *, mask_id: int, shift_start: int
+) -> Words:
+    """The caption, hidden pieces as [MASK]."""
+    token_ids = np.zeros(MAX_LENGTH, np.int32)
+    token_ids[: len(example.token_ids)] = example.token_ids
+    token_ids[hidden_words(example, condition)] = mask_id
+    return Words(
+        token_ids=token_ids,
+        mask=np.arange(MAX_LENGTH) < len(example.token_ids),
+        shift_starts=np.array(shift_start, np.int32),
+    )
+
+
+def regions_seen(
+    image: ImageRegions,
+    hidden: Bool[np.ndarray, " boxes"],
+    condition: Condition,
+    *,
+    average: Float[np.ndarray, " features"],
+    num_boxes: int,
+) -> Regions:
+    """The image's regions, padded to `num_boxes`; hidden ones keep their location.
+
+    Ablated regions have the data set's average features, and [IMG] is the mean of the
+    result. Regions to be predicted have none, and [IMG] knows them all the same: so it
+    was published.
+    """
+    if condition.direction is Direction.VIS4LANG:
+        features = np.where(hidden[:, None], average, image.features)
+        whole = features.mean(axis=0)
+    else:
+        features = np.where(hidden[:, None], 0, image.features)
+        whole = image.features.mean(axis=0)
+    locations = relative_locations(
+        image.boxes, np.array(image.img_w), np.array(image.img_h), num_locs=5
+    )
+    padding = [(0, num_boxes - image.num_boxes), (0, 0)]
+    return Regions(
+        features=np.pad(features.astype(np.float32), padding),
+        locations=np.pad(locations, padding),
+        mask=np.arange(num_boxes) < image.num_boxes,
+        image=whole.astype(np.float32),
+    )
+
+
+@pytree
+class Question:
+    """What is asked, and what is right.
+
+    pieces: by position in the caption; -1 where none is asked for.
+    region: its number; -1: none is asked for.
+    objects_id, objects_conf, cls_prob: what the detector says about that region; None
+        without regions, cls_prob also where the file has none.
     """
 
-    config: ModelConfig
-    params: dict
+    pieces: Int[AnyArray, "*batch words"]
+    region: Int[AnyArray, "*batch"]
+    objects_id: Int[AnyArray, "*batch"] | None = None
+    objects_conf: Float[AnyArray, "*batch"] | None = None
+    cls_prob: Float[AnyArray, "*batch classes"] | None = None
+
+
+def question(
+    example: PhraseExample,
+    image: ImageRegions | None,
+    hidden: Bool[np.ndarray, " boxes"] | None,
+    condition: Condition,
+) -> Question:
+    """vis4lang: the words of the phrase. lang4vis: the region that shows it best.
+
+    That is, of those hidden, the one with the highest IoU with a box of the phrase.
+    Nothing is asked where the words are cut off or no region shows the phrase.
+    """
+    pieces, region = np.full(MAX_LENGTH, -1, np.int32), -1
+    if condition.direction is Direction.VIS4LANG:
+        pieces[example.pieces] = example.token_ids[example.pieces]
+    elif hidden.any() and (len(example.pieces) or condition.level is not Level.PHRASE):
+        shared = iou(image.boxes.astype(np.float64), example.boxes).max(axis=1)
+        region = int(np.where(hidden, shared, -1).argmax())
+    asked = Question(pieces=pieces, region=np.array(region, np.int32))
+    if image is None:
+        return asked
+    return dataclasses.replace(
+        asked,
+        objects_id=np.array(image.objects_id[region], np.int32),
+        objects_conf=np.array(image.objects_conf[region]),
+        cls_prob=None if image.cls_prob is None else image.cls_prob[region],
+    )
+
+
+@jax.jit
+def mlm_loss(
+    logits: Float[Array, "batch words vocabulary"], pieces: Int[Array, "batch words"]
+) -> Float[Array, " batch"]:
+    """Mean cross-entropy, in nats, over the pieces that are asked for."""
+    log_q = jax.nn.log_softmax(logits)
+    chosen = jnp.take_along_axis(log_q, jnp.maximum(pieces, 0)[..., None], axis=-1)
+    asked = pieces >= 0
+    return -jnp.sum(chosen[..., 0] * asked, axis=1) / jnp.sum(asked, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def mrc_losses(
+    target: VisualTarget,
+    logits: Float[Array, "batch boxes classes"],
+    asked: Question,
+) -> dict[str, Float[Array, " batch"]]:
+    """Cross-entropy to the detector's object and KL to its distribution, in nats.
+
+    As published, and with classes where they belong ("_corrected", "_aligned").
+    """
+    rows = jnp.maximum(asked.region, 0)[:, None, None]
+    log_q = jax.nn.log_softmax(jnp.take_along_axis(logits, rows, axis=1)[:, 0])
+    ids = asked.objects_id[:, None]
+    xe = -jnp.take_along_axis(log_q, ids, axis=1)[:, 0]
+    right = jnp.take_along_axis(log_q, ids + target.first_object, axis=1)[:, 0]
+    losses = {
+        "mrc_xe": xe * asked.objects_conf if target.weight else xe,
+        "mrc_xe_corrected": -right,
+    }
+    if asked.cls_prob is not None and target.has_kl:
+        p = asked.cls_prob
+        losses["mrc_kl"] = jnp.sum(jax.scipy.special.xlogy(p, p) - p * log_q, axis=1)
+        if target.first_object == 0:
+            p = p[:, 1:] / jnp.sum(p[:, 1:], axis=1, keepdims=True)
+            terms = jax.scipy.special.xlogy(p, p) - p * log_q[:, :-1]
+            losses["mrc_kl_aligned"] = jnp.sum(terms, axis=1)
+    return {
+        name: jnp.where(asked.region >= 0, loss, jnp.nan)
+        for name, loss in losses.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Definition:
+    """A model and what it is asked about.
+
+    regions: of all images; None for a text-only model.
+    average: the data set's average feature vector.
+    mask_id: the vocabulary's [MASK].
+    target: what the model predicts of regions; None: lang4vis cannot be asked.
+    per_example_positions: see `VlBertPositions`.
+    """
+
+    model: Model
     regions: StackedRegions | None
-    average: np.ndarray | None
+    average: Float[np.ndarray, " features"] | None
     mask_id: int
+    target: VisualTarget | None
     per_example_positions: bool = False
-    precision: str = "highest"
 
     def losses(
         self, examples: Sequence[PhraseExample], condition: Condition
-    ) -> Iterator[dict[str, np.ndarray]]:
-        """Losses in nats of each batch: mlm, or xe and (objectives 0, 6) kl."""
+    ) -> dict[str, Float[np.ndarray, " examples"]]:
+        """Losses in nats by name; NaN for examples of which nothing can be asked."""
+        batches = list(self.batches(examples, condition))
+        return {
+            name: np.concatenate([batch[name] for batch in batches])
+            for name in batches[0]
+        }
+
+    def batches(
+        self, examples: Sequence[PhraseExample], condition: Condition
+    ) -> Iterator[dict[str, Float[np.ndarray, " batch"]]]:
+        """The same, `BATCH_SIZE` examples at a time."""
         for start in range(0, len(examples), BATCH_SIZE):
             batch = list(examples[start : start + BATCH_SIZE])
             count = len(batch)
             # One compiled shape: the last batch repeats its first example.
             batch += batch[:1] * (BATCH_SIZE - count)
             inputs = [self._input(example, condition) for example in batch]
-            arrays = {
-                name: np.stack([one[name] for one in inputs]) for name in inputs[0]
-            }
-            results = self._scores(condition.direction, arrays)
-            yield {name: np.asarray(loss)[:count] for name, loss in results.items()}
-
-    def all_losses(
-        self, examples: Sequence[PhraseExample], condition: Condition
-    ) -> dict[str, np.ndarray]:
-        """The losses of all examples."""
-        batches = list(self.losses(examples, condition))
-        return {
-            name: np.concatenate([batch[name] for batch in batches])
-            for name in batches[0]
-        }
-
-    def _scores(self, direction: Direction, arrays: dict) -> dict[str, jax.Array]:
-        words, regions = self._forward(self.params, arrays)
-        if direction is Direction.VIS4LANG:
-            return {"mlm": self._losses[direction](words, arrays["labels"])}
-        return self._losses[direction](regions, arrays)
+            words, regions, asked = jax.tree.map(lambda *each: np.stack(each), *inputs)
+            logits = self.model(words, regions)
+            if condition.direction is Direction.VIS4LANG:
+                found = {"mlm": mlm_loss(logits.words, asked.pieces)}
+            else:
+                found = mrc_losses(self.target, logits.regions, asked)
+            yield {name: np.asarray(loss)[:count] for name, loss in found.items()}
 
     def _input(
         self, example: PhraseExample, condition: Condition
-    ) -> dict[str, np.ndarray]:
-        """One model input, on the host."""
-        length = len(example.token_ids)
-        token_ids = np.zeros(MAX_LENGTH, np.int32)
-        token_ids[:length] = example.token_ids
-        labels = np.full(MAX_LENGTH, -1, np.int32)
-        if condition.direction is Direction.VIS4LANG:
-            labels[example.pieces] = token_ids[example.pieces]
-            token_ids[example.pieces] = self.mask_id
-        elif condition.level is Level.PHRASE:
-            token_ids[example.pieces] = self.mask_id
-        elif condition.level is Level.ALL:
-            token_ids[1 : length - 1] = self.mask_id
-        start = length if self.per_example_positions else example.reference_shift_start
-        text = {
-            "token_ids": token_ids,
-            "length": np.int32(length),
-            "shift_start": np.int32(start),
-            "labels": labels,
-        }
+    ) -> tuple[Words, Regions | None, Question]:
+        start = len(example.token_ids)
+        if not self.per_example_positions:
+            start = example.reference_shift_start
+        words = words_seen(example, condition, mask_id=self.mask_id, shift_start=start)
         if self.regions is None:
-            return text
-        return text | self._region_input(example, condition)
-
-    def _region_input(
-        self, example: PhraseExample, condition: Condition
-    ) -> dict[str, np.ndarray]:
-        image = self.regions.image(self.regions.image_ids.index(example.image_id))
-        boxes = image.boxes.astype(np.float64)
-        covered = iot(boxes, example.boxes).max(axis=1)
-        features = image.features.copy()
-        target = -1
-        if condition.direction is Direction.VIS4LANG:
-            threshold = {Level.NONE: np.inf, Level.ALL: -1.0}.get(
-                condition.level, condition.threshold
-            )
-            features[covered > threshold] = self.average
-            image_row = features.mean(axis=0)
-        else:
-            masked = covered > 0.5
-            image_row = features.mean(axis=0)
-            features[masked] = 0
-            if masked.any():
-                shared = iou(boxes, example.boxes).max(axis=1)
-                target = int(np.where(masked, shared, -1).argmax())
-        x1, y1, x2, y2 = image.boxes.T
-        w, h = image.img_w, image.img_h
-        area = (x2 - x1) * (y2 - y1) / (w * h)
-        locations = np.stack([x1 / w, y1 / h, x2 / w, y2 / h, area], axis=1)
-        row = target
-        whole = np.array([[0, 0, 1, 1, 1]])
-        if self.config.add_global_imgfeat is GlobalImage.FIRST:
-            features = np.concatenate([image_row[None], features])
-            locations = np.concatenate([whole, locations])
-            row = target + 1
-        elif self.config.add_global_imgfeat is GlobalImage.LAST:
-            features = np.concatenate([features, image_row[None]])
-            locations = np.concatenate([locations, whole])
-        inputs = {
-            "features": features.astype(np.float32),
-            "locations": locations[:, : self.config.num_locs].astype(np.float32),
-            "target_row": np.int32(row),
-            "objects_id": image.objects_id[target].astype(np.int32),
-            "objects_conf": image.objects_conf[target],
-        }
-        if image.cls_prob is not None:
-            inputs["cls_prob"] = image.cls_prob[target]
-        return inputs
+            return words, None, question(example, None, None, condition)
+        image = self.regions.image(self._rows[canonical_id(example.image_id)])
+        hidden = hidden_regions(example, image, condition)
+        regions = regions_seen(
+            image,
+            hidden,
+            condition,
+            average=self.average,
+            num_boxes=self.regions.boxes.shape[1],
+        )
+        return words, regions, question(example, image, hidden, condition)
 
     @functools.cached_property
-    def _forward(self):
-        """The compiled model: parameters, inputs -> logits of every head, everywhere.
-
-        A program of its own, so that the compiler cannot drop what no loss reads.
-        """
-        model = VisionLanguageBert(self.config, precision=self.precision)
-
-        @jax.jit
-        def forward(params, arrays):
-            positions = jnp.arange(arrays["token_ids"].shape[1])
-            text = TextInput(
-                token_ids=arrays["token_ids"],
-                mask=positions < arrays["length"][:, None],
-                token_type_ids=jnp.zeros_like(arrays["token_ids"]),
-                position_shift_start=arrays["shift_start"],
-            )
-            regions = None
-            if "features" in arrays:
-                regions = RegionInput(
-                    features=arrays["features"],
-                    locations=arrays["locations"],
-                    mask=jnp.ones(arrays["features"].shape[:2], bool),
-                )
-            output = model.apply({"params": params}, text, regions)
-            return output.mlm_logits, output.region_logits
-
-        return forward
-
-    @functools.cached_property
-    def _losses(self):
-        """Compiled losses of each direction, from the logits of its stream."""
-        objective = next(iter(self.config.visual_targets), None)
-
-        def mrc(region_logits, arrays):
-            rows = arrays["target_row"][:, None, None]
-            logits = jnp.take_along_axis(region_logits[objective], rows, axis=1)
-            return _mrc(objective, logits[:, 0], arrays)
-
-        return {
-            Direction.VIS4LANG: jax.jit(_mlm),
-            Direction.LANG4VIS: jax.jit(mrc),
-        }
-
-
-def _mlm(logits, labels):
-    log_q = jax.nn.log_softmax(logits)
-    chosen = jnp.take_along_axis(log_q, jnp.maximum(labels, 0)[..., None], axis=-1)
-    is_target = labels >= 0
-    return -jnp.sum(chosen[..., 0] * is_target, axis=1) / jnp.sum(is_target, axis=1)
-
-
-def _mrc(objective, logits, arrays):
-    log_q = jax.nn.log_softmax(logits)
-    xe = -jnp.take_along_axis(log_q, arrays["objects_id"][:, None], axis=1)[:, 0]
-    if objective == "3":
-        return {"xe": xe * arrays["objects_conf"]}
-    losses = {"xe": xe}
-    if "cls_prob" in arrays:
-        p = arrays["cls_prob"]
-        losses["kl"] = jnp.sum(jax.scipy.special.xlogy(p, p) - p * log_q, axis=1)
-    return losses
+    def _rows(self) -> dict[str, int]:
+        ids = map(canonical_id, self.regions.image_ids)
+        return {image_id: row for row, image_id in enumerate(ids)}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xabl.ablation.digests import entities_sha256, file_sha256
 from xabl.ablation.engine.device_regions import (
-    RegionStore,
+    HostStore,
     average_features,
     check_feature_size,
     host_store,
@@ -70,7 +70,7 @@ class Inputs:
     config: ModelConfig
     word_pieces: WordPieces
     plan: Plan
-    store: RegionStore | None
+    store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
     hashes: dict[str, str | None]
@@ -93,7 +93,7 @@ def read_inputs(
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
-    word_pieces = WordPieces(vocabulary)
+    word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:

@@ -30,7 +30,7 @@ def run_means(study: Study) -> pd.DataFrame:
             for condition in study.conditions(direction):
                 cell = run.cell(metric, condition)
                 bits = None if cell.bits is None else cell.bits[~np.isnan(cell.bits)]
-                excluded = run.excluded.get((direction, condition), {})
+                excluded = run.excluded_counts(direction, condition)
                 rows.append(
                     {
                         "model": run.label,

@@ -22,6 +22,7 @@ MOST_PIECES = 4  # phrases of that many target pieces or more are one group
 # A group of examples by name; None: all of them.
 Groups = Sequence[tuple[str, Bool[np.ndarray, " examples"] | None]]
 _ALL: Groups = (("all", None),)
+_Cell = tuple[Model, str, str]  # model, metric, condition
 
 
 def bootstrap_of(study: Study, resamples: int = 2000, seed: int = 0) -> ImageBootstrap:
@@ -58,29 +59,23 @@ def means(
     Columns: model, seeds (how many), direction, metric, condition, group, mean, low,
     high, n (examples averaged), gap.
     """
-    keys, columns = [], []
-    for model, metric, condition in _cells(study, metrics):
-        keys.append((model, metric, condition))
-        columns.append(_bits(study, model, metric, condition))
-    values = _stack(study, columns)
-    rows = []
+    cells = _cells(study, metrics)
+    values = _stack(study, [_bits(study, *cell) for cell in cells])
+    tables = []
     for group, use in groups:
         draws = bootstrap.means(values, use)
         low, high = draws.interval()
-        counts = _counts(values, use)
-        for i, (model, metric, condition) in enumerate(keys):
-            rows.append(
-                _row(study, model, metric, condition)
-                | {
-                    "group": group,
-                    "mean": draws.estimate[i],
-                    "low": low[i],
-                    "high": high[i],
-                    "n": counts[i],
-                    "gap": model.cell(metric, condition).gap,
-                }
+        tables.append(
+            _keys(cells).assign(
+                group=group,
+                mean=draws.estimate,
+                low=low,
+                high=high,
+                n=_counts(values, use),
+                gap=[model.cell(metric, name).gap for model, metric, name in cells],
             )
-    return pd.DataFrame(rows)
+        )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def differences(
@@ -97,46 +92,41 @@ def differences(
     relative_high, p (two-sided, from the resampled standard error), evidence
     (higher, lower, no evidence or not measured: `verdicts.evidence`).
     """
-    keys, ablated, unablated = [], [], []
-    for model, metric, condition in _cells(study, metrics):
-        if condition == BASELINE:
-            continue
-        keys.append((model, metric, condition))
-        ablated.append(_bits(study, model, metric, condition))
-        unablated.append(_bits(study, model, metric, BASELINE))
-    first, second = paired(_stack(study, ablated), _stack(study, unablated))
-    rows = []
+    cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
+    intact = [(model, metric, BASELINE) for model, metric, _ in cells]
+    first, second = paired(
+        *(_stack(study, [_bits(study, *cell) for cell in of]) for of in (cells, intact))
+    )
+    gaps = [
+        model.cell(metric, name).gap or model.cell(metric, BASELINE).gap
+        for model, metric, name in cells
+    ]
+    tables = []
     for group, use in groups:
         none = bootstrap.means(second, use)
         # The mean difference itself, not a difference of two rounded means: a model
         # that cannot see the ablation gives exactly 0.
         difference = bootstrap.means(first - second, use)
         relative = difference / none
-        (low, high), (relative_low, relative_high) = (
-            difference.interval(),
-            relative.interval(),
-        )
-        p, counts = p_values(difference), _counts(first, use)
-        for i, (model, metric, condition) in enumerate(keys):
-            gap = model.cell(metric, condition).gap or model.cell(metric, BASELINE).gap
-            rows.append(
-                _row(study, model, metric, condition)
-                | {
-                    "group": group,
-                    "none": none.estimate[i],
-                    "difference": difference.estimate[i],
-                    "low": low[i],
-                    "high": high[i],
-                    "relative": relative.estimate[i],
-                    "relative_low": relative_low[i],
-                    "relative_high": relative_high[i],
-                    "p": p[i],
-                    "evidence": evidence(low[i], high[i]),
-                    "n": counts[i],
-                    "gap": gap,
-                }
+        low, high = difference.interval()
+        relative_low, relative_high = relative.interval()
+        tables.append(
+            _keys(cells).assign(
+                group=group,
+                none=none.estimate,
+                difference=difference.estimate,
+                low=low,
+                high=high,
+                relative=relative.estimate,
+                relative_low=relative_low,
+                relative_high=relative_high,
+                p=p_values(difference),
+                evidence=list(map(evidence, low.tolist(), high.tolist())),
+                n=_counts(first, use),
+                gap=gaps,
             )
-    return pd.DataFrame(rows)
+        )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def thresholds(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
@@ -234,7 +224,7 @@ def p_values(draws: Draws) -> np.ndarray:
     return np.array(values)
 
 
-def _cells(study: Study, metrics: Sequence[str] | None) -> list[tuple[Model, str, str]]:
+def _cells(study: Study, metrics: Sequence[str] | None) -> list[_Cell]:
     """Model, metric, condition in the order of the tables.
 
     A text-only model has its one condition; others have every condition of the study,
@@ -268,11 +258,14 @@ def _counts(values: np.ndarray, use: np.ndarray | None) -> np.ndarray:
     return present.sum(axis=0) if use is None else present[use].sum(axis=0)
 
 
-def _row(study: Study, model: Model, metric: str, condition: str) -> dict[str, object]:
-    return {
-        "model": model.label,
-        "seeds": len(model.runs),
-        "direction": LOSSES[metric].direction.value,
-        "metric": metric,
-        "condition": condition,
-    }
+def _keys(cells: Sequence[_Cell]) -> pd.DataFrame:
+    """What says which number a row is."""
+    return pd.DataFrame(
+        {
+            "model": [model.label for model, _, _ in cells],
+            "seeds": [len(model.runs) for model, _, _ in cells],
+            "direction": [LOSSES[metric].direction.value for _, metric, _ in cells],
+            "metric": [metric for _, metric, _ in cells],
+            "condition": [condition for _, _, condition in cells],
+        }
+    )

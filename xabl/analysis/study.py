@@ -11,7 +11,13 @@ import pyarrow.compute as pc
 from jaxtyping import Shaped
 
 from xabl.errors import UserError
-from xabl.results.conditions import BASELINE, Direction, in_order, main_conditions
+from xabl.results.conditions import (
+    BASELINE,
+    Condition,
+    Direction,
+    in_order,
+    main_conditions,
+)
 from xabl.results.format import MANIFEST, SCORES, UNFINISHED
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.published import PUBLISHED
@@ -57,13 +63,6 @@ class Model:
             return cells[0]
         mean = bits[0] if len(bits) == 1 else np.mean(bits, axis=0, dtype=np.float32)
         return Cell(bits=mean, gap=None)
-
-    def fact(
-        self, column: str, direction: str, condition: str
-    ) -> Shaped[np.ndarray, " examples"] | None:
-        """A fact about the inputs, from the first run that has it."""
-        found = (run.fact(column, direction, condition) for run in self.runs)
-        return next((values for values in found if values is not None), None)
 
     def text_only(self) -> bool:
         """Whether no run ablates anything: a language model's baseline."""
@@ -118,16 +117,26 @@ class Study:
         """The published main conditions, and other main ones that any run has."""
         return main_conditions(direction, self.conditions(direction))
 
+    def ways(self) -> tuple[str, ...]:
+        """What becomes of what is ablated, for each way of removing that was run."""
+        found = [
+            Condition.parse(direction, name).way_meaning
+            for direction in Direction
+            for name in self.conditions(direction)
+            if name != BASELINE
+        ]
+        return tuple(dict.fromkeys(found))
+
     def metrics(self) -> tuple[str, ...]:
         """Losses that any run has scores of, as columns of scores.parquet."""
-        found = {key[2] for run in self.runs for key in run.arrays}
+        found = frozenset().union(*(run.columns for run in self.runs))
         return tuple(metric for metric in LOSSES if metric in found)
 
     def fact(
         self, column: str, direction: str, condition: str
     ) -> Shaped[np.ndarray, " examples"] | None:
-        """A fact about the inputs, from the first model that has it."""
-        found = (model.fact(column, direction, condition) for model in self.models)
+        """A fact about the inputs, from the first run that has it."""
+        found = (run.fact(column, direction, condition) for run in self.runs)
         return next((values for values in found if values is not None), None)
 
     def missing_seeds(self) -> dict[str, tuple[int, ...]]:
@@ -222,7 +231,7 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
         ]
         if not finished:
             raise UserError(
-                f"{path}: no results of experiments.ablate in it (expected "
+                f"{path}: no results of xabl ablate in it (expected "
                 f"{' and '.join(parts)}, in it or one level below)"
             )
         found += finished
@@ -248,14 +257,14 @@ def _check_comparable(first: Run, run: Run) -> None:
             raise UserError(
                 f"{first.directory} and {run.directory} cannot be compared: {words} "
                 f"{here!r} against {there!r}; analyse them apart, or run "
-                "experiments.ablate again on the same data"
+                "xabl ablate again on the same data"
             )
     if not np.array_equal(first.example_ids, run.example_ids) or any(
         not np.array_equal(first.texts[key], run.texts[key]) for key in first.texts
     ):
         raise UserError(
             f"{first.directory} and {run.directory} do not score the same examples; "
-            "run experiments.ablate again on the same data"
+            "run xabl ablate again on the same data"
         )
 
 
@@ -269,13 +278,13 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
                 raise UserError(
                     f"the label {run.label!r} stands for {other.name} in "
                     f"{other.directory} and for {run.name} in {run.directory}; run "
-                    "experiments.ablate with different --label"
+                    "xabl ablate with different --label"
                 )
             if other.seed == run.seed:
                 raise UserError(
                     f"{other.directory} and {run.directory} both hold {run.title}; "
                     "give one of them, or set --label or --model_seed when running "
-                    "experiments.ablate"
+                    "xabl ablate"
                 )
         others.append(run)
     known = [row.model for row in PUBLISHED.values()]
@@ -283,16 +292,11 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
     def rank(label: str) -> int:
         return known.index(label) if label in known else len(known)
 
+    def by_seed(run: Run) -> tuple[bool, int]:
+        return run.seed is not None, run.seed or 0
+
     return tuple(
-        Model(
-            label=label,
-            runs=tuple(
-                sorted(
-                    by_label[label],
-                    key=lambda run: (run.seed is not None, run.seed or 0),
-                )
-            ),
-        )
+        Model(label=label, runs=tuple(sorted(by_label[label], key=by_seed)))
         for label in sorted(by_label, key=rank)
     )
 
@@ -354,21 +358,17 @@ def _gaps(study: Study) -> list[str]:
 
 def _gaps_of(run: Run) -> list[str]:
     notes = [
-        f"{count} scores of {LOSSES[name].title} under {condition} are not finite "
-        f"(first: example {first}); no mean is given there"
-        for (_, condition, name), (count, first) in run.not_finite.items()
+        f"{len(places)} scores of {LOSSES[name].title} under {condition} are not "
+        f"finite (first: example {run.example_ids[places[0]]}); no mean is given there"
+        for (_, condition, name), places in run.not_finite.items()
         if name in LOSSES
     ]
     counts: dict[str, list[int]] = {}
-    for reasons in run.excluded.values():
-        for reason, count in reasons.items():
+    for key in run.excluded:
+        for reason, count in run.excluded_counts(*key).items():
             counts.setdefault(reason, []).append(count)
-    return (
-        notes
-        + list(run.problems)
-        + [
-            f"up to {max(numbers)} examples excluded ({reason}) in {len(numbers)} "
-            "conditions"
-            for reason, numbers in counts.items()
-        ]
-    )
+    excluded = [
+        f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
+        for reason, found in counts.items()
+    ]
+    return [*notes, *run.problems, *excluded]

@@ -41,6 +41,7 @@ def run(command: str, *arguments: str) -> None:
         module.main,
         define_flags=module.define_flags,
         argv=[f"xabl {command}", *arguments, *sys.argv[1:]],
+        positional=getattr(module, "POSITIONAL", None),
     )
 
 

@@ -9,7 +9,7 @@ a figure and a conclusion.
     xabl controls --output=controls             # two hours, two cores
     xabl controls --output=controls --quick     # minutes
 
-Interrupted, it goes on where it was when the same command is given again.
+After an interruption, the same command continues.
 """
 
 from pathlib import Path

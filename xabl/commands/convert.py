@@ -1,22 +1,24 @@
 r"""Converts a published checkpoint to a model directory.
 
---kind says who wrote the file. PyTorch is not needed, and nothing in the file is
-executed.
+The checkpoint is recognised by the names and shapes of its tensors, and by a
+config.json beside it; what it is and what was assumed is printed. PyTorch is not
+needed, and nothing in the file is executed.
 
-  volta    the controlled models: pytorch_model_<epoch>.bin, pytorch_ckpt_latest.tar
-  bert     text-only BERT as Hugging Face has it: pytorch_model.bin, model.safetensors;
-           the text-only baseline of the ablation, and what pretraining starts from
-  lxmert   the original LXMERT: Epoch20_LXRT.pth, without its question answering head;
-           the report says which scores are faithful
+  VOLTA          the controlled models: pytorch_model_<epoch>.bin or
+                 pytorch_ckpt_latest.tar
+  LXMERT         the original (Epoch20_LXRT.pth) and transformers'
+  VisualBERT     transformers'
+  BERT           transformers': the text-only baseline of the ablation, and what
+                 pretraining starts from
+
+In any layout: .bin, .pth, .tar or .safetensors, in one file or in several with an
+index, or the folder that holds them.
 
 Examples:
 
-  xabl convert --kind=volta --checkpoint=pytorch_model_9.bin \
-    --config=ctrl_uniter_base --vocab=vocab.txt --output=models/ctrl_uniter_base
-  xabl convert --kind=bert --checkpoint=pytorch_model.bin \
-    --vocab=vocab.txt --output=models/bert_base
-  xabl convert --kind=lxmert --checkpoint=Epoch20_LXRT.pth \
-    --vocab=vocab.txt --output=models/lxmert
+  xabl convert pytorch_model_9.bin --output=models/ctrl_uniter_base --vocab=vocab.txt
+  xabl convert lxmert-base-uncased/ --output=models/lxmert
+  xabl convert Epoch20_LXRT.pth --config=lxmert --output=models/lxmert
 """
 
 from absl import flags
@@ -25,23 +27,25 @@ from xabl.errors import UserError
 
 FLAGS = flags.FLAGS
 
-_DEFAULT_CONFIG = {"volta": None, "bert": "bert_base", "lxmert": "lxmert"}
+POSITIONAL = "checkpoint"
 
 
 def define_flags() -> None:
-    flags.DEFINE_enum(
-        "kind", None, list(_DEFAULT_CONFIG), "who wrote the checkpoint", required=True
+    flags.DEFINE_string(
+        "checkpoint", None, "the published file, or the folder that holds it"
     )
-    flags.DEFINE_string("checkpoint", None, "the published file", required=True)
     flags.DEFINE_string("output", None, "the model directory to write", required=True)
     flags.DEFINE_string(
         "config",
         None,
-        "a preset (such as ctrl_uniter_base) or a configuration in JSON; needed for "
-        "volta, bert_base and lxmert for the others unless given",
+        "a preset (such as ctrl_uniter_base) or a configuration in JSON; by default "
+        "the checkpoint is recognised",
     )
     flags.DEFINE_string(
-        "vocab", None, "vocab.txt of the model's word pieces, to be kept with it"
+        "vocab",
+        None,
+        "vocab.txt or tokenizer.json of the model's word pieces, to be kept with it; "
+        "by default the one beside the checkpoint",
     )
     flags.DEFINE_bool("overwrite", False, "replace an existing model")
 
@@ -49,14 +53,12 @@ def define_flags() -> None:
 def main() -> None:
     from checkpoints_conversion.conversion import convert_file
 
-    config = FLAGS.config or _DEFAULT_CONFIG[FLAGS.kind]
-    if config is None:
-        raise UserError("--config: give a preset or a configuration file")
+    if FLAGS.checkpoint is None:
+        raise UserError("give the checkpoint: xabl convert FILE --output=DIRECTORY")
     summary = convert_file(
         FLAGS.checkpoint,
         FLAGS.output,
-        kind=FLAGS.kind,
-        config=config,
+        config=FLAGS.config,
         vocabulary=FLAGS.vocab,
         overwrite=FLAGS.overwrite,
     )

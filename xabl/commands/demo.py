@@ -6,7 +6,7 @@ published one does), removes each modality in turn, and says what the models use
 
     xabl demo --output=demo
 
-Interrupted, it goes on where it was when the same command is given again.
+After an interruption, the same command continues.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-r"""Pretrains a model, or goes on with a run that was interrupted.
+r"""Pretrains a model, or continues a run that was interrupted.
 
 --config names a published run (xabl/pretraining/configs; a wrong name lists them) or a
 Python file like those; --set changes any of its fields. Everything is written into
@@ -61,17 +61,14 @@ def define_flags() -> None:
 def main() -> None:
     from xabl.pretraining import launch
 
-    hosts = None
-    if FLAGS.coordinator is not None:
-        hosts = launch.Hosts(
-            coordinator=FLAGS.coordinator, count=FLAGS.hosts, this=FLAGS.host
-        )
-    finished = launch.run(
+    finished = launch.start(
         launch.resolve(FLAGS.config, FLAGS.set, is_toy=FLAGS.toy),
         Path(FLAGS.workdir),
         num_devices=FLAGS.devices,
         num_workers=FLAGS.workers,
-        hosts=hosts,
+        coordinator=FLAGS.coordinator,
+        num_hosts=FLAGS.hosts,
+        host=FLAGS.host,
     )
     if not finished:
         sys.exit(launch.START_AGAIN)

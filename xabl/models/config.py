@@ -53,6 +53,7 @@ class ModelConfig:
     name: str
     # Text stream
     vocab_size: int = 30522
+    do_lower_case: bool = True  # of captions, before they are cut into word pieces
     hidden_size: int = 768
     num_attention_heads: int = 12
     intermediate_size: int = 3072
@@ -97,6 +98,9 @@ class ModelConfig:
     fusion_act: str = "relu"
     itm_dim: int = 2
     image_head_ln: bool = True
+    # Ours, no field of the reference's. Models it trains without a visual target keep
+    # the head's transform, which nothing reads; those of others have no head at all.
+    region_head: bool = True
     visual_target_weights: Weights = (("0", 1.0),)
     # Numerics
     layer_norm_eps: float = 1e-12
@@ -162,6 +166,11 @@ class ModelConfig:
             f"model {self.name} {problem}, so there is no lang4vis for it; use "
             "--directions=vis4lang"
         )
+
+    @property
+    def has_region_head(self) -> bool:
+        """Whether there is at least the transform of the region head."""
+        return self.region_head and not self.text_only
 
     @property
     def has_image_row(self) -> bool:
@@ -231,9 +240,9 @@ def _types(cls: type[ModelConfig]) -> dict[str, Any]:
 
 def _problems(config: ModelConfig) -> Iterator[str]:
     """Yields what is wrong, one line each; nothing for a model that can be built."""
-    sizes = [key for key, value in vars(config).items() if isinstance(value, int)]
+    sizes = [key for key, value in vars(config).items() if type(value) is int]
     for key in sizes:
-        if key != "image_head_ln" and getattr(config, key) < 1:
+        if getattr(config, key) < 1:
             yield f"{key} is {getattr(config, key)}, it must be at least 1"
             return  # what follows divides by them
     attention, feed_forward = config.attention_sublayers, config.ff_sublayers
@@ -331,6 +340,8 @@ def _head_problems(config: ModelConfig) -> Iterator[str]:
     for name, weight in config.visual_target_weights:
         if weight > 0 and name not in known:
             yield f'visual target "{name}" is not one of {known[0]} ... {known[-1]}'
+        elif weight > 0 and not config.region_head:
+            yield f'visual target "{name}" needs a region head'
     for key in ("hidden_act", "v_hidden_act", "fusion_act"):
         if getattr(config, key) not in ACTIVATIONS:
             yield f"{key} is {getattr(config, key)!r}, expected one of {ACTIVATIONS}"

@@ -17,7 +17,6 @@ _IGNORED_FIELDS = frozenset(
     {
         "bert_model",
         "clf_hidden_size",
-        "do_lower_case",
         "fixed_layers",
         "max_boxes",
         "model",
@@ -69,7 +68,7 @@ def decoded(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, An
         if any(word in value for word in _OUT_OF_SCOPE_MODELS):
             raise UserError(
                 f"{key} is {fields[key]!r}; RoBERTa, M3P and UC2 variants are not "
-                "supported, only models over uncased BERT are"
+                "supported, only models over BERT are"
             )
     unknown = sorted(set(fields) - set(types) - _IGNORED_FIELDS - set(_FIXED_FIELDS))
     if unknown:

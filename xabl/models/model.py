@@ -51,7 +51,7 @@ class VisionLanguageBert(Numerics):
         if config.fusion_method is not Fusion.NONE:
             self.poolers = self.part(Poolers)
         self.mlm_head = self.part(MlmHead)
-        if not config.text_only:
+        if config.has_region_head:
             self.region_head = self.part(RegionHead)
         if config.fusion_method not in _NO_MATCHING:
             self.itm_head = self.part(ItmHead)
@@ -75,9 +75,9 @@ class VisionLanguageBert(Numerics):
             embedded, text.mask, region_mask, deterministic=deterministic
         )
         last = encoded[-1]
-        if self.is_initializing() and not self.config.text_only:
+        if self.is_initializing() and self.config.has_region_head:
             # Without a visual target the head keeps its transform, which no output
-            # depends on; published checkpoints hold it.
+            # depends on; checkpoints of the reference hold it.
             self.region_head.transformed(last.regions)
         pooled = self.pool(last, text.mask)
         matching = pooled is not None and self.config.fusion_method not in _NO_MATCHING

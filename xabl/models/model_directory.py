@@ -3,19 +3,22 @@
 config.json   the configuration, in the reference's format
 params/       the parameters (Orbax)
 report.json   where they come from, and the sizes of the files in params/
-vocab.txt     the word pieces, if they were given
+vocab.txt     the word pieces, if they were given; config.json says whether captions are
+              lower-cased before
 """
 
 import gc
 import json
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
@@ -44,7 +47,7 @@ def save(
 
     Args:
         params: the model's parameter tree; arrays of numpy or jax.
-        vocabulary: a file of word pieces in BERT's layout, one a line, to be copied.
+        vocabulary: vocab.txt or tokenizer.json with the word pieces, to be kept.
         report: what is to be known about the parameters' origin (JSON).
 
     Raises:
@@ -63,7 +66,7 @@ def save(
         sizes = _file_sizes(folder / _PARAMS)
         _write_json(folder / _REPORT, {**report, _FILE_SIZES: sizes})
         if vocabulary is not None:
-            shutil.copyfile(vocabulary, folder / _VOCABULARY)
+            _keep_vocabulary(Path(vocabulary), folder / _VOCABULARY)
 
 
 def check_output(directory: Path | str, *, overwrite: bool) -> None:
@@ -98,7 +101,7 @@ def load_config(directory: Path | str) -> ModelConfig:
         what = "is not a model directory" if directory.exists() else "does not exist"
         raise UserError(
             f"{directory}: {what}; a model directory is what "
-            "checkpoints_conversion.convert_volta and experiments.pretrain write"
+            "xabl convert and xabl pretrain write"
         )
     fields = _read_json(directory / _CONFIG)
     return ModelConfig.from_dict(fields, source=str(directory / _CONFIG))
@@ -163,18 +166,50 @@ def check_vocabulary(vocabulary: Path | str, config: ModelConfig) -> None:
     """Compares a vocabulary file with the model it is meant for.
 
     Raises:
-        UserError: unreadable, or of another size than the model's.
+        UserError: unreadable, of another size than the model's, or with capitals that
+            captions in lower case never have.
     """
+    pieces = _vocabulary_lines(Path(vocabulary))
+    if len(pieces) != config.vocab_size:
+        raise UserError(
+            f"{vocabulary}: has {len(pieces)} word pieces (lines), the model "
+            f"{config.name!r} has {config.vocab_size}; give the vocab.txt the model "
+            "was trained with"
+        )
+    if config.do_lower_case and _has_capitals(pieces):
+        raise UserError(
+            f"{vocabulary}: has pieces with capitals, but the model {config.name!r} "
+            'reads captions in lower case; if it is a cased one, set "do_lower_case": '
+            "false in its config.json"
+        )
+
+
+def is_cased(vocabulary: Path | str) -> bool:
+    """Whether a vocabulary has pieces with capitals.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    return _has_capitals(_vocabulary_lines(Path(vocabulary)))
+
+
+def _has_capitals(pieces: Iterable[bytes]) -> bool:
+    # Outside of tokens such as [CLS]; the uncased English and multilingual vocabularies
+    # have none.
+    return any(re.search(rb"[A-Z]", piece) for piece in pieces if piece[:1] != b"[")
+
+
+def _vocabulary_lines(vocabulary: Path) -> list[bytes]:
+    if vocabulary.suffix == ".json":
+        return [piece.encode() for piece in read_vocabulary(vocabulary)]
     try:
-        with Path(vocabulary).open("rb") as lines:
-            size = sum(1 for _ in lines)
+        return vocabulary.read_bytes().removesuffix(b"\n").split(b"\n")
     except OSError as error:
         raise UserError(f"{vocabulary}: cannot be read ({error.strerror})") from error
-    if size != config.vocab_size:
-        raise UserError(
-            f"{vocabulary}: has {size} word pieces (lines), the model {config.name!r} "
-            f"has {config.vocab_size}; give the vocab.txt the model was trained with"
-        )
+
+
+def _keep_vocabulary(vocabulary: Path, kept: Path) -> None:
+    kept.write_bytes(b"\n".join(_vocabulary_lines(vocabulary)) + b"\n")
 
 
 def _check_shapes(directory: Path, config: ModelConfig, found: Any) -> None:

@@ -219,7 +219,7 @@ def to_json(config: PretrainingConfig) -> dict[str, Any]:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two results of `to_json`, a line each."""
+    """The differences between two results of `to_json`, in lines."""
     lines = []
     for key in [*new, *(key for key in old if key not in new)]:
         before, after = old.get(key), new.get(key)

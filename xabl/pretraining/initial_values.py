@@ -26,13 +26,17 @@ _SUBLAYER = re.compile(r"sublayers_(\d+)/(.*)")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Initial:
-    """Values by path, and by path where they come from (for the log)."""
+    """Parameters and their origins.
+
+    values: by path.
+    origin: by path, where they come from, in words.
+    """
 
     values: Parameters
     origin: dict[str, str]
 
     def summary(self) -> str:
-        """One line a source: "148 parameters from BERT layers ..."."""
+        """A line for each origin: "148 parameters: BERT (bert_base)"."""
         counts = Counter(self.origin.values())
         return "\n".join(
             f"{count} parameters: {origin}" for origin, count in counts.most_common()
@@ -40,7 +44,7 @@ class Initial:
 
 
 def random_values(config: ModelConfig, scheme: str, seed: int) -> Initial:
-    """A model nobody has trained.
+    """The parameters of an untrained model.
 
     Args:
         config: which model.
@@ -107,11 +111,11 @@ def _constant(shape, value) -> tuple[np.ndarray, str]:
 def with_bert(
     initial: Initial, config: ModelConfig, bert: ModelConfig, parameters: Parameters
 ) -> Initial:
-    """Puts a text-only BERT into the text side; in shared sublayers that is both.
+    """Replaces the text side by a text-only BERT; shared sublayers are both sides.
 
     Args:
-        initial: what stays where BERT has nothing.
-        config: which model is to start.
+        initial: the values of the other parameters.
+        config: the model.
         bert: BERT's configuration.
         parameters: BERT's, by path.
 
@@ -160,17 +164,17 @@ def with_model(
     *,
     feed_forward: str = "matching",
 ) -> Initial:
-    """Puts in every parameter that another model has under the same path.
+    """Replaces every parameter that another model has under the same path.
 
-    The released code, loading the first stage of a two-stage pretraining, took the
-    number of a feed-forward sublayer for that of a BERT layer: sublayer n went where
-    BERT's layer n goes, and what no layer n went to stayed random. The published
-    two-stage rows (Frank et al., 2021) come from that; `feed_forward="published"`
-    repeats it.
+    When the released code loads the first stage of a two-stage pretraining, it takes
+    the number of a feed-forward sublayer for that of a BERT layer: sublayer n goes
+    where BERT's layer n belongs, and stays random itself unless another goes there. The
+    published two-stage rows (Frank et al., 2021) come from that;
+    `feed_forward="published"` repeats it.
 
     Args:
-        initial: what stays where the other model has nothing.
-        config: which model is to start.
+        initial: the values of the other parameters.
+        config: the model.
         parameters: the other model's, by path.
         feed_forward: "matching" or "published".
 
@@ -191,7 +195,7 @@ def with_model(
 
 
 def _as_released(path: str, config: ModelConfig) -> str | None:
-    """Where the released code took a parameter from; None: it stayed random."""
+    """Which parameter the released code took for a path; None: it stayed random."""
     match = _SUBLAYER.fullmatch(path)
     if not match or int(match[1]) not in config.ff_sublayers:
         return path

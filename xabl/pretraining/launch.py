@@ -1,6 +1,5 @@
 """From a command line to a run: its configuration, its hosts, its devices."""
 
-import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,51 +10,14 @@ from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
 from xabl.support.compilation_cache import use_compilation_cache
+from xabl.support.devices import Devices
 
 # EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
 # same command continues. Schedulers can restart a job that ends with it.
 START_AGAIN = 75
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Hosts:
-    """The hosts of a run on several of them.
-
-    coordinator: address:port of host 0; "auto" where the cluster knows it (TPU pods,
-        Slurm, Open MPI).
-    count: number of hosts; None with "auto".
-    this: number of this host, from 0; None with "auto".
-    """
-
-    coordinator: str
-    count: int | None = None
-    this: int | None = None
-
-    def __post_init__(self) -> None:
-        given = (self.count is not None, self.this is not None)
-        if self.coordinator != "auto" and not all(given):
-            raise UserError(
-                f"--coordinator={self.coordinator}: --hosts and --host are needed too"
-            )
-
-    def connect(self) -> None:
-        """Waits for all hosts; before anything else is asked of JAX."""
-        auto = self.coordinator == "auto"
-        try:
-            jax.distributed.initialize(
-                coordinator_address=None if auto else self.coordinator,
-                num_processes=self.count,
-                process_id=self.this,
-            )
-        except (ValueError, RuntimeError) as error:
-            raise UserError(
-                f"--coordinator={self.coordinator}: the hosts did not find each other "
-                f"({str(error)[:200]})"
-            ) from error
 
 
 def resolve(
@@ -83,21 +45,53 @@ def resolve(
     return configuration.overridden(small, overrides)
 
 
-def run(
+def start(
     config: PretrainingConfig,
     workdir: Path,
     *,
     num_devices: int | None = None,
     num_workers: int = 0,
-    hosts: Hosts | None = None,
+    coordinator: str | None = None,
+    num_hosts: int | None = None,
+    host: int | None = None,
 ) -> bool:
     """Connects the hosts and trains; True when the run is finished.
+
+    Args:
+        config: the run.
+        workdir: its folder.
+        num_devices: devices to use; None takes all.
+        num_workers: processes that make batches; 0 uses a thread.
+        coordinator: for several hosts, address:port of host 0, or "auto" where the
+            cluster knows it (TPU pods, Slurm, Open MPI).
+        num_hosts: number of hosts; None with "auto".
+        host: number of this host, from 0; None with "auto".
 
     Raises:
         UserError: the hosts do not find each other; or see `pretrain`.
     """
     use_compilation_cache()
-    if hosts is not None:
-        hosts.connect()
+    if coordinator is not None:
+        _connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
     return pretrain(config, workdir, devices=devices, num_workers=num_workers)
+
+
+def _connect(coordinator: str, num_hosts: int | None, host: int | None) -> None:
+    """Waits for all hosts; before any other use of JAX."""
+    is_auto = coordinator == "auto"
+    if not is_auto and (num_hosts is None or host is None):
+        raise UserError(
+            f"--coordinator={coordinator}: --hosts and --host are needed too"
+        )
+    try:
+        jax.distributed.initialize(
+            coordinator_address=None if is_auto else coordinator,
+            num_processes=num_hosts,
+            process_id=host,
+        )
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"--coordinator={coordinator}: the hosts did not find each other "
+            f"({str(error)[:200]})"
+        ) from error

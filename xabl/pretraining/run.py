@@ -1,4 +1,4 @@
-"""From a configuration to everything a run needs, checked before any work is done."""
+"""From a configuration to everything that a run needs, checked before any work."""
 
 import dataclasses
 import re
@@ -16,7 +16,6 @@ from xabl.models.model import VisionLanguageBert, parameter_shapes
 from xabl.pretraining.ablation_watch import AblationWatch
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.initial_values import (
     Initial,
     random_values,
@@ -30,20 +29,31 @@ from xabl.pretraining.objective import forward, losses
 from xabl.pretraining.optimiser import is_decayed, optimiser, warmup_linear
 from xabl.pretraining.train_step import TrainState
 from xabl.support import arithmetic
+from xabl.support.devices import Devices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
     """What stays the same from the first update to the last.
 
+    config: all that its result depends on.
+    devices: what it runs on.
+    share: this host's rows of every batch.
+    objective: model and losses.
+    training: batches.
+    validation: makes validation batches; None without a validation split.
+    learning_rate: of each update.
+    optimiser: the update rule.
     trained: paths of the parameters that are updated.
     total_steps: updates of the whole run.
     flops: arithmetic of the matrix products of one update, over all devices.
-    watch: scores the model under ablation; None where that was not asked for.
+    watch: scores the model under ablation; None if the configuration has no such
+        scores.
     """
 
     config: PretrainingConfig
     devices: Devices
+    share: Share
     objective: forward.Objective
     training: TrainingBatches
     validation: ExampleMaker | None
@@ -54,20 +64,12 @@ class Run:
     flops: float
     watch: AblationWatch | None
 
-    @property
-    def share(self) -> Share:
-        """This host's rows of every batch."""
-        return _share(self.config)
-
     def state_shapes(self) -> TrainState:
         """The state as `jax.ShapeDtypeStruct`s with their layout."""
         shapes = forward.flatten(parameter_shapes(self.config.model))
-        state = jax.eval_shape(self._state, shapes)
         return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(
-                x.shape, x.dtype, sharding=self.devices.replicated
-            ),
-            state,
+            lambda x: x.update(sharding=self.devices.replicated),
+            jax.eval_shape(self._state, shapes),
         )
 
     def initial_state(self, values: dict[str, np.ndarray]) -> TrainState:
@@ -96,9 +98,13 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
         num_workers: processes that make training batches; 0 makes them in a thread.
 
     Raises:
-        UserError: anything that does not fit.
+        UserError: configuration, model, data and devices do not fit together.
     """
-    share = _share(config)
+    share = Share(
+        batch_size=config.batch_size,
+        host=jax.process_index(),
+        num_hosts=jax.process_count(),
+    )
     devices.check_divides(config.batch_size // share.num_hosts, config.accumulation)
     weights = losses.loss_weights(config.model, config.inputs)
     vocabulary = Path(config.vocabulary)
@@ -135,6 +141,7 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
     return Run(
         config=config,
         devices=devices,
+        share=share,
         objective=objective,
         training=training,
         validation=config.valid_split and examples(config.valid_split),
@@ -144,13 +151,13 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
         total_steps=total_steps,
         flops=_flops(objective, shapes, trained, part)
         * config.accumulation
-        * devices.count,
+        * len(devices),
         watch=None if config.ablation.every is None else AblationWatch(config),
     )
 
 
 def initial_values(config: PretrainingConfig) -> Initial:
-    """The parameters the run starts from.
+    """The parameters that the run starts from.
 
     Raises:
         UserError: a model directory to start from is missing or does not fit.
@@ -175,19 +182,11 @@ def _load(directory: str) -> tuple[ModelConfig, dict[str, np.ndarray]]:
     return config, forward.flatten(jax.tree.map(np.asarray, parameters))
 
 
-def _share(config: PretrainingConfig) -> Share:
-    return Share(
-        batch_size=config.batch_size,
-        host=jax.process_index(),
-        num_hosts=jax.process_count(),
-    )
-
-
 def _part_shapes(
     examples: ExampleMaker, config: PretrainingConfig, devices: Devices
 ) -> PretrainingBatch:
-    """Shapes of what one device computes at a time."""
-    size = config.batch_size // (devices.count * config.accumulation)
+    """Shapes of the part of a batch that one device computes at a time."""
+    size = config.batch_size // (len(devices) * config.accumulation)
     one = examples.batch(config.seed, 0, np.zeros(1, np.int64))
     return jax.tree.map(
         lambda x: jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype), one
@@ -233,7 +232,7 @@ def _not_frozen(in_loss: frozenset[str], patterns: tuple[str, ...]) -> frozenset
 
 
 def _check_positions(model: ModelConfig, max_words: int, num_boxes: int) -> None:
-    """An index past the end of a table would silently read its last row."""
+    """Without this check, an index beyond a table silently reads its last row."""
     needed = max_words
     if model.image_embeddings.positions_follow_words:
         needed += num_boxes + model.has_image_row

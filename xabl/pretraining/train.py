@@ -11,12 +11,12 @@ from jax.experimental import multihost_utils
 from xabl.errors import UserError
 from xabl.pretraining.checkpoints import Checkpoints
 from xabl.pretraining.configuration import PretrainingConfig
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.inputs.pipeline import validation_batches
 from xabl.pretraining.reports import Reports
 from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.pretraining.workdir import claim, export, write_json
+from xabl.support.devices import Devices
 
 
 def pretrain(
@@ -51,7 +51,7 @@ def pretrain(
         keep_last=config.keep_last,
         keep_every=run.training.steps_per_epoch if config.keep_epochs else None,
     )
-    with run.training, checkpoints, _Preemption() as preemption:
+    with run.training, checkpoints, _stop_requests() as stop_requested:
         state, step = _first_state(run, workdir, checkpoints)
         with Reports(
             workdir,
@@ -61,7 +61,7 @@ def pretrain(
             flops=run.flops,
         ) as reports:
             loop = _Loop(run, workdir, checkpoints, reports)
-            state, step = loop.train(state, step, preemption.requested)
+            state, step = loop.train(state, step, stop_requested)
         finished = step == run.total_steps
         if finished and not (workdir / "model").exists():
             _export(run, workdir / "model", state, step)
@@ -88,7 +88,7 @@ class _Loop:
         )
         stop = False
         while step < run.total_steps and not stop:
-            batch = run.devices.shard(next(run.training), config.accumulation)
+            batch = run.devices.spread(next(run.training), config.accumulation)
             state, metrics = update(state, batch)
             step += 1
             self._reports.add(step, metrics)
@@ -171,7 +171,7 @@ class _Loop:
         batches = validation_batches(run.validation, run.share, config.seed)
         under_way = []
         for batch in batches:
-            placed = run.devices.shard(batch, config.accumulation)
+            placed = run.devices.spread(batch, config.accumulation)
             under_way.append(self._evaluate(state, placed))
             if len(under_way) > 2:
                 _add(sums, counts, under_way.pop(0))
@@ -189,38 +189,23 @@ def _add(sums: dict[str, float], counts: dict[str, float], result: tuple) -> Non
         counts[kind] += float(more_counts[kind])
 
 
-class _Preemption:
+@contextlib.contextmanager
+def _stop_requests() -> Iterator[Callable[[int], bool]]:
     """Notices SIGTERM, by which a cluster takes a machine back.
 
-    A context manager, on the main thread.
+    Yields a function: whether to stop after an update, the same answer on every host.
+    Several hosts do not receive the signal at once; JAX's coordination service agrees
+    on an update that all of them reach. One host has to be on its main thread.
     """
-
-    def __init__(self):
-        self._received = False
-        self._previous = None
-
-    def requested(self, step: int) -> bool:
-        """Whether to stop after this update: the same answer on every host.
-
-        Several hosts do not receive the signal at once; JAX's coordination service
-        agrees on an update that all of them reach.
-        """
-        if jax.process_count() > 1:
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self._received
-
-    def __enter__(self) -> "_Preemption":
-        if jax.process_count() == 1:
-            self._previous = signal.signal(signal.SIGTERM, self._receive)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGTERM, self._previous)
-
-    def _receive(self, number: int, frame: object) -> None:
-        del number, frame
-        self._received = True
+    if jax.process_count() > 1:
+        yield multihost_utils.reached_preemption_sync_point
+        return
+    received = []
+    previous = signal.signal(signal.SIGTERM, lambda *_: received.append(True))
+    try:
+        yield lambda step: bool(received)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 def _first_state(

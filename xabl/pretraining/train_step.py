@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt
 
-from xabl.pretraining.devices import AXIS, Devices
 from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.objective import forward, losses
+from xabl.support.devices import AXIS, Devices
 from xabl.types import pytree
 
 
@@ -122,13 +122,8 @@ def train_step(
         )
         return new, metrics
 
-    return jax.pmap(
-        step,
-        axis_name=AXIS,
-        in_axes=(None, 0),
-        out_axes=None,
-        donate_argnums=0,
-        devices=list(devices.mesh.devices),
+    return devices.parallel(
+        step, replicated=1, sharded=1, donated=(0,), same_results=True
     )
 
 
@@ -156,13 +151,7 @@ def evaluation_step(objective: forward.Objective, devices: Devices) -> Evaluatio
         sums, _ = jax.lax.scan(add_part, dict.fromkeys(weights, jnp.zeros(())), batch)
         return jax.lax.psum((sums, losses.count_targets(batch, weights)), AXIS)
 
-    return jax.pmap(
-        step,
-        axis_name=AXIS,
-        in_axes=(None, 0),
-        out_axes=None,
-        devices=list(devices.mesh.devices),
-    )
+    return devices.parallel(step, replicated=1, sharded=1, same_results=True)
 
 
 def _all_devices(arrays):

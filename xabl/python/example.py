@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike
 
 from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.ablation.engine.losses import RegionLabels, mrc_scores
-from xabl.ablation.engine.scorer import scored_objective
 from xabl.ablation.overlap import coverage, target_region
 from xabl.data.regions import ImageRegions
 from xabl.data.word_pieces import MAX_LENGTH, EncodedCaption, WordPieces
@@ -183,7 +182,7 @@ class Example:
         )
 
     def _predict_region(self, words: str | Sequence[int], target: int | None) -> Frame:
-        objective = scored_objective(self.config)
+        predicted = self.config.scored_target()
         if target is not None:
             _selected([target], self.image.num_boxes, "target")
             boxes = self.image.boxes[[target]].astype(np.float64)
@@ -201,8 +200,8 @@ class Example:
         image = self.image
         label = int(image.objects_id[target])
         scores = mrc_scores(
-            objective,
-            logits[objective][[target]],
+            predicted,
+            logits[predicted.name][[target]],
             RegionLabels(
                 objects_id=np.array([label], np.int32),
                 objects_conf=image.objects_conf[[target]],

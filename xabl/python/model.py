@@ -40,7 +40,7 @@ class Model:
     @functools.cached_property
     def word_pieces(self) -> WordPieces:
         """Its tokenizer."""
-        return WordPieces(self.vocabulary)
+        return WordPieces(self.vocabulary, lower_case=self.config.do_lower_case)
 
     def example(
         self,

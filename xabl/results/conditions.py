@@ -58,6 +58,7 @@ class DirectionWords:
     ablated: what is removed.
     predicts: words or class.
     task: what the model does.
+    explained: its conditions in a sentence or two.
     use: completes "the model uses ...".
     region_state: what the regions hidden from the model are called in a picture.
     """
@@ -66,6 +67,7 @@ class DirectionWords:
     ablated: str
     predicts: str
     task: str
+    explained: str
     use: str
     region_state: str
 
@@ -76,6 +78,10 @@ _DIRECTIONS = {
         ablated="regions",
         predicts="words",
         task="predict the words of the phrase",
+        explained="The words of a phrase are masked and predicted: with all regions "
+        "(None), without the regions that show the phrase (Object), or without any "
+        "(All). A region shows the phrase when it covers more than a threshold of one "
+        "of the phrase's boxes: 0.5 of its area unless said otherwise.",
         use="vision when it predicts words",
         region_state="ablated",
     ),
@@ -84,6 +90,9 @@ _DIRECTIONS = {
         ablated="words",
         predicts="class",
         task="predict the class of the target region",
+        explained="The regions that show the phrase are masked, and the class of the "
+        "one that fits its box best is predicted: with all words (None), without the "
+        "words of the phrase (Phrase), or without any (All).",
         use="language when it predicts region classes",
         region_state="masked",
     ),
@@ -228,14 +237,14 @@ class Condition:
     @property
     def published_name(self) -> str:
         """The Mask column of the published tables: None, 0.5, Phrase, All."""
-        if self.threshold is None:
-            return self.axis_name
-        return f"{self.threshold}{self._way_in_brackets}"
+        name = self._selection.title if self.threshold is None else str(self.threshold)
+        return f"{name} ({self._way.short})" if self.way else name
 
     @property
     def axis_name(self) -> str:
-        """On the axis of a figure: None, Object, Phrase, All."""
-        return self._selection.title + self._way_in_brackets
+        """On the axis of a figure, in one or two lines: None, Object, Phrase, All."""
+        title = self._selection.title
+        return f"{title}\n({self._way.short})" if self.way else title
 
     @property
     def menu_name(self) -> str:
@@ -249,6 +258,11 @@ class Condition:
         """What a sentence about its effect begins with: Removing all image regions."""
         threshold = None if self.threshold is None else f"{self.threshold:g}"
         return self._way.doing.format(self._selection.selected.format(threshold))
+
+    @property
+    def way_meaning(self) -> str:
+        """What becomes of what is ablated, as a clause."""
+        return self._way.meaning
 
     @property
     def region_threshold(self) -> float | None:
@@ -300,10 +314,6 @@ class Condition:
     @property
     def _way(self) -> Way:
         return WAYS[self.direction][self._way_name]
-
-    @property
-    def _way_in_brackets(self) -> str:
-        return f" ({self._way.short})" if self.way else ""
 
 
 def in_order(direction: str, names: Iterable[str]) -> tuple[str, ...]:

@@ -89,7 +89,7 @@ class ResultsDirectory:
             return
         if not self.is_finished:
             raise UserError(
-                f"{self.path}: exists and holds no results of experiments.ablate; "
+                f"{self.path}: exists and holds no results of xabl ablate; "
                 "choose another --output"
             )
         if not self.overwrite and not self.resume:

@@ -130,8 +130,7 @@ SCORES = File(
         _probability("gold_probability", "lang4vis: what the gold class is given"),
         _text("excluded", "why there is no score; null where there is"),
     ),
-    absent="the run has not finished (start experiments.ablate again with the same "
-    "flags)",
+    absent="the run has not finished (start xabl ablate again with the same flags)",
 )
 EXAMPLES = File(
     name="examples.parquet",

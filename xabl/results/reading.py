@@ -6,14 +6,13 @@ wrong without a sign of it (a row twice, a row missing) is an error.
 
 import dataclasses
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from jaxtyping import Float32, Int32
+from jaxtyping import Float32, Int, Int32
 
 from xabl.errors import UserError
 from xabl.results.columns import (
@@ -48,8 +47,9 @@ class Run:
     texts: image_id, phrase and phrase_type of each example.
     arrays: by direction, condition and column: [examples] float32, losses in bits,
         NaN where not scored.
-    not_finite: how many scores of a cell are NaN or infinite, and the first example.
-    excluded: by direction and condition, examples counted by reason.
+    not_finite: places of the examples whose score is NaN or infinite; keys as above.
+    reasons: why examples are excluded; the first is for those that are not.
+    excluded: by direction and condition, a place in `reasons` for each example.
     problems: what else is wrong with the files, in words.
     """
 
@@ -61,8 +61,9 @@ class Run:
     example_ids: Int32[np.ndarray, " examples"]
     texts: dict[str, np.ndarray]
     arrays: dict[tuple[str, str, str], Float32[np.ndarray, " examples"]]
-    not_finite: dict[tuple[str, str, str], tuple[int, int]]
-    excluded: dict[tuple[str, str], dict[str, int]]
+    not_finite: dict[tuple[str, str, str], Int[np.ndarray, " _"]]
+    reasons: tuple[str, ...]
+    excluded: dict[tuple[str, str], Int[np.ndarray, " examples"]]
     problems: tuple[str, ...]
 
     @property
@@ -70,9 +71,24 @@ class Run:
         """The label, with the seed where there is one."""
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
 
+    @property
+    def columns(self) -> frozenset[str]:
+        """Losses and facts that there are values of."""
+        return frozenset(column for _, _, column in self.arrays)
+
     def conditions(self, direction: str) -> tuple[str, ...]:
         """Conditions scored, in the order of the file."""
         return tuple(c for d, c in self.excluded if d == direction)
+
+    def excluded_counts(self, direction: str, condition: str) -> dict[str, int]:
+        """Examples excluded under a condition, counted by reason."""
+        codes = self.excluded.get((direction, condition), ())
+        found, counts = np.unique(codes, return_counts=True)
+        return {
+            self.reasons[int(code)]: int(count)
+            for code, count in zip(found, counts, strict=True)
+            if code
+        }
 
     def fact(
         self, column: str, direction: str, condition: str
@@ -92,8 +108,9 @@ class Run:
         elif condition not in conditions:
             gap = f"{condition} was not run"
         elif (direction, condition, loss) in self.not_finite:
-            count, first = self.not_finite[direction, condition, loss]
-            gap = f"{count} scores are not finite (first: example {first})"
+            places = self.not_finite[direction, condition, loss]
+            first = self.example_ids[places[0]]
+            gap = f"{len(places)} scores are not finite (first: example {first})"
         elif bits is None or np.isnan(bits).all():
             gap = f"no {LOSSES[loss].title} in this run"
         return Cell(bits=None if gap else bits, gap=gap)
@@ -114,6 +131,8 @@ def read(directory: Path | str) -> Run:
     ids, first_row, position = np.unique(
         examples, return_index=True, return_inverse=True
     )
+    reasons = table["excluded"].combine_chunks().dictionary_encode()
+    codes = reasons.indices.fill_null(-1).to_numpy() + 1
     run = Run(
         directory=directory,
         label=str(manifest["model"]["label"]),
@@ -127,6 +146,7 @@ def read(directory: Path | str) -> Run:
         },
         arrays={},
         not_finite={},
+        reasons=("", *map(str, reasons.dictionary.to_pylist())),
         excluded={},
         problems=(),
     )
@@ -136,8 +156,6 @@ def read(directory: Path | str) -> Run:
         for name in (*LOSSES, *FACTS)
         if name in table.column_names and table[name].null_count < len(table)
     }
-    values = {name: column.to_numpy() for name, column in columns.items()}
-    reasons = table["excluded"].to_numpy()
     for (direction, condition), rows in rows_by_condition(table).items():
         try:
             Condition.parse(direction, condition)
@@ -149,21 +167,22 @@ def read(directory: Path | str) -> Run:
                 f"{directory / SCORES.name}: {direction} {condition}: {problem}; write "
                 "the results again"
             )
-        scored = reasons[rows] == np.array(None)
-        run.excluded[direction, condition] = _counts(reasons[rows][~scored])
+        place = position[rows]
+        run.excluded[direction, condition] = np.zeros(len(ids), codes.dtype)
+        run.excluded[direction, condition][place] = codes[rows]
         for name in columns:
             if name in LOSSES and LOSSES[name].direction != direction:
                 continue
             key = (direction, condition, name)
-            here = values[name][rows].astype(np.float32)
-            bad = not_finite(columns[name].take(rows)) & scored
+            own = columns[name].take(rows)
+            bad = not_finite(own) & (codes[rows] == 0)
             if bad.any():
-                first = int(examples[rows][bad].min())
-                run.not_finite[key] = (int(bad.sum()), first)
-            if columns[name].take(rows).null_count < len(rows):
+                run.not_finite[key] = np.sort(place[bad])
+            if own.null_count < len(rows):
                 unit = 1 / NATS_PER_BIT if name in LOSSES else 1.0
                 run.arrays[key] = np.full(len(ids), np.nan, np.float32)
-                run.arrays[key][position[rows]] = here * np.float32(unit)
+                run.arrays[key][place] = own.to_numpy().astype(np.float32)
+                run.arrays[key] *= np.float32(unit)
     return dataclasses.replace(run, problems=tuple(problems))
 
 
@@ -178,7 +197,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         raise UserError(f"{directory}: no such results directory")
     if not path.is_file():
         raise UserError(
-            f"{directory}: no {MANIFEST}; give a directory that experiments.ablate "
+            f"{directory}: no {MANIFEST}; give a directory that xabl ablate "
             "has finished writing"
         )
     try:
@@ -186,13 +205,11 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         version = manifest["format"]
         manifest["model"]["label"], manifest["model"]["name"], manifest["data"]
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{path}: not a manifest of experiments.ablate ({error!r})"
-        ) from error
+        raise UserError(f"{path}: not a manifest of xabl ablate ({error!r})") from error
     if version != VERSION:
         raise UserError(
             f"{path}: format {version}, but this version reads format {VERSION}; "
-            "run experiments.ablate again"
+            "run xabl ablate again"
         )
     return manifest
 
@@ -222,8 +239,3 @@ def read_file(directory: Path, file: File) -> pa.Table:
         return table.select(names).cast(schema)
     except pa.ArrowException as error:
         raise UserError(f"{path}: {error}; write the results again") from error
-
-
-def _counts(reasons: Iterable[str]) -> dict[str, int]:
-    names, counts = np.unique(np.asarray(reasons).astype(str), return_counts=True)
-    return dict(zip(names.tolist(), counts.tolist(), strict=True))

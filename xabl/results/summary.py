@@ -26,7 +26,7 @@ class SummaryRow:
 
 
 def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
-    """One row a condition of scores.parquet, in its order."""
+    """One row a condition of scores.parquet, by `Condition.rank`."""
     rows = []
     for condition, part in by_condition(scores):
         excluded = len(part) - part["excluded"].null_count
@@ -45,15 +45,16 @@ def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
 
 
 def by_condition(scores: pa.Table) -> list[tuple[Condition, pa.Table]]:
-    """The rows of each condition, in the order of the table.
+    """The rows of each condition, by `Condition.rank`.
 
     Raises:
         UserError: a condition that is not known.
     """
-    return [
+    found = [
         (Condition.parse(*key), scores.take(rows))
         for key, rows in rows_by_condition(scores).items()
     ]
+    return sorted(found, key=lambda pair: pair[0].rank)
 
 
 def _mean_bits(column: pa.ChunkedArray) -> float | None:

@@ -41,6 +41,7 @@ def run(
     *,
     define_flags: Callable[[], None] | None = None,
     argv: Sequence[str] | None = None,
+    positional: str | None = None,
 ) -> None:
     """Parses the flags, runs `main` and exits.
 
@@ -51,6 +52,7 @@ def run(
         define_flags: defines its flags, if importing its module has not: so two
             commands can be imported into one process though both have, say, --output.
         argv: program and arguments; `sys.argv` by default.
+        positional: a flag of text that may be given without its name.
 
     Exit status: 0 when `main` returns, 1 for a `UserError` or a package that is not
     installed (one message goes to standard error), 130 for Ctrl-C; anything else is a
@@ -63,9 +65,13 @@ def run(
         if any(argument.partition("=")[0] in _HELP for argument in argv[1:]):
             module = sys.modules[main.__module__]
             defined = flags.FLAGS.get_flags_for_module(module)
-            show(_help_text(argv[0], inspect.getdoc(module) or "", defined))
+            about = inspect.getdoc(module) or ""
+            show(_help_text(argv[0], about, defined, positional))
             sys.exit(0)
-        return _parse_flags(argv)
+        argv = _parse_flags(argv)
+        if positional is not None and len(argv) == 2:
+            flags.FLAGS[positional].value = argv.pop()
+        return argv
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
@@ -136,10 +142,12 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     fail(f"{problem} (--help lists the flags)")
 
 
-def _help_text(program: str, docstring: str, defined: Sequence[flags.Flag]) -> str:
+def _help_text(
+    program: str, docstring: str, defined: Sequence[flags.Flag], positional: str | None
+) -> str:
     """What the command is for, examples, and its flags: those that are needed first."""
-    needed = [flag for flag in defined if _is_required(flag)]
-    others = [flag for flag in defined if not _is_required(flag)]
+    needed = [flag for flag in defined if _is_required(flag) or flag.name == positional]
+    others = [flag for flag in defined if flag not in needed]
     usage = " ".join([program, *map(_spelled, needed), "[--flag=value ...]"])
     parts = [docstring, paragraph(f"usage: {usage}")]
     for title, group in (("Needed", needed), ("Optional", others)):

@@ -38,41 +38,30 @@ _TRAIN = "train"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SmallWorld:
+class SmallWorld(WorldSettings):
     """A world that small models learn in minutes.
 
     It has narrow features, two classes for each phrase type, and five regions for each
     object: with one region of 36, objects would be targets too seldom.
 
     name: of its folder.
-    train_images, val_images: see `WorldSettings`.
-    vision_to_language: see `WorldSettings`.
-    label_noise: see `WorldSettings`.
-    surviving_leaks: see `WorldSettings`.
     pictures: whether its images are drawn.
     """
 
     name: str
+    pictures: bool = False
     train_images: int = 2000
     val_images: int = 60
-    vision_to_language: float = 1.0
-    label_noise: str = "gold"
-    surviving_leaks: str = "none"
-    pictures: bool = False
+    test_images: int = 1
+    region_overlap: str | int = 5
+    feature_size: int = 128
+    classes_per_type: int = 2
 
     @property
     def settings(self) -> WorldSettings:
-        return WorldSettings(
-            train_images=self.train_images,
-            val_images=self.val_images,
-            test_images=1,
-            vision_to_language=self.vision_to_language,
-            label_noise=self.label_noise,
-            surviving_leaks=self.surviving_leaks,
-            region_overlap=5,
-            classes_per_type=2,
-            feature_size=128,
-        )
+        """The settings without name and pictures."""
+        fields = dataclasses.fields(WorldSettings)
+        return WorldSettings(**{x.name: getattr(self, x.name) for x in fields})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,7 +196,7 @@ def _pretraining(folders: TrialFolders) -> PretrainingConfig:
     return PretrainingConfig(
         name=trial.name,
         model=ARCHITECTURES[trial.architecture](
-            len(read_vocabulary(vocabulary)), trial.world.settings.feature_size
+            len(read_vocabulary(vocabulary)), trial.world.feature_size
         ),
         # More word targets than the published 15%: there are few updates. Fewer
         # region targets: each hides the other regions that show its object.

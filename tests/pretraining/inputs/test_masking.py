@@ -5,14 +5,14 @@ import pytest
 
 from xabl.pretraining.inputs import masking
 from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
-from xabl.pretraining.inputs.random_numbers import draw
+from xabl.pretraining.inputs.random_numbers import RandomNumbers
 
 EXAMPLES = 100_000
 WORDS, BOXES = 6, 5
 
 
 def draws_of(examples, seed=0, epoch=0, ablations=1):
-    return draw(
+    return RandomNumbers.draw(
         seed,
         epoch,
         np.asarray(examples),

@@ -15,9 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation.engine.device_regions import (
+    HostStore,
     ImageToken,
     RegionBatch,
-    RegionStore,
 )
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
@@ -89,7 +89,7 @@ class Request:
     config: ModelConfig
     params: Params
     plan: Plan
-    store: RegionStore | None
+    store: HostStore | None
     options: Options = Options()
 
 
@@ -159,7 +159,7 @@ class Evaluation:
         )
         self.tables = choose_tables(self.scorer, self.plan, free)
 
-    def take(self, params: Params, store: RegionStore | None) -> None:
+    def take(self, params: Params, store: HostStore | None) -> None:
         """Goes on with another checkpoint of the model; everything else stays.
 
         Args:

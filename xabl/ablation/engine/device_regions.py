@@ -36,7 +36,7 @@ class ImageToken(enum.StrEnum):
 
 
 @pytree
-class RegionStore:
+class HostStore:
     """Every image's regions on the host, and what ablated ones are replaced with.
 
     locations: relative (0 ... 1), see `RegionInput`; present: False for padding of
@@ -54,7 +54,7 @@ class ProjectedStore:
     """The region store as a model's first products see it; see `ProjectedRegions`.
 
     image_location: of the [IMG] row. is_zero: regions without any feature, padding
-    among them. average: of `RegionStore.average`; average_is_zero: whether that is
+    among them. average: of `HostStore.average`; average_is_zero: whether that is
     zero. masked: takes the place of a row whose features are zero.
     """
 
@@ -81,7 +81,7 @@ def host_store(
     config: ModelConfig,
     regions: StackedRegions,
     average: Float32[np.ndarray, " features"],
-) -> RegionStore:
+) -> HostStore:
     """The store's arrays, still on the host.
 
     Raises:
@@ -89,7 +89,7 @@ def host_store(
     """
     check_feature_size(config, regions.features.shape[2], "the regions")
     present = np.arange(regions.boxes.shape[1]) < regions.num_boxes[:, None]
-    return RegionStore(
+    return HostStore(
         features=regions.features,
         locations=relative_locations(
             regions.boxes, regions.img_w, regions.img_h, config.num_locs

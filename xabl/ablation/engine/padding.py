@@ -26,7 +26,7 @@ class ProgramLimits:
     most: int = 64
 
 
-class Sizes:
+class PaddedSizes:
     """Word and target positions of the programs, and which pairs share a batch.
 
     Pairs fall into classes by direction and number of targets; each class has word

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation.engine.device_regions import ProjectedStore, RegionStore
+from xabl.ablation.engine.device_regions import HostStore, ProjectedStore
 from xabl.data.boxes import WHOLE_IMAGE
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
@@ -23,7 +23,7 @@ _IMAGES = 64
 
 
 def projected_store(
-    config: ModelConfig, params: dict, store: RegionStore, devices: LocalDevices
+    config: ModelConfig, params: dict, store: HostStore, devices: LocalDevices
 ) -> ProjectedStore:
     """Projects all regions, in float32 whatever the precision of the evaluation.
 

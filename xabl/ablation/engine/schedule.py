@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Bool, Int, Int64
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.engine.padding import ProgramLimits, Sizes, allotted_sizes
+from xabl.ablation.engine.padding import PaddedSizes, ProgramLimits, allotted_sizes
 from xabl.ablation.plan import Plan
 from xabl.results.conditions import Direction
 
@@ -128,7 +128,7 @@ class Schedule:
         if done is not None:
             left = {direction: p[~done[direction]] for direction, p in left.items()}
         sizes = {d: (_lengths(plan, d), _num_targets(plan, d)) for d in Direction}
-        self._sizes = Sizes(
+        self._sizes = PaddedSizes(
             {d: of_pairs for d, of_pairs in sizes.items() if len(of_pairs[0])},
             limits,
         )

@@ -22,6 +22,7 @@ from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Direction
 from xabl.results.losses import columns_of
 
+LABELMATCH, LABELMATCH_AGREE = "LabelMatch", "LabelMatch-agree"
 _METRICS = columns_of(Direction.LANG4VIS)
 
 
@@ -37,8 +38,8 @@ def gold_and_silver(
     silver = study.fact("silver_class", Direction.LANG4VIS, BASELINE)
     if gold is None or silver is None:
         raise UserError(
-            "no gold labels in these results; make them with experiments.labelmatch "
-            "and run experiments.ablate with --gold_labels"
+            "no gold labels in these results; make them with xabl labelmatch "
+            "and run xabl ablate with --gold_labels"
         )
     return gold, silver
 
@@ -51,7 +52,7 @@ def subsets(study: Study) -> dict[str, Bool[np.ndarray, " examples"]]:
     """
     gold, silver = gold_and_silver(study)
     has_gold = ~np.isnan(gold)
-    return {"LabelMatch": has_gold, "LabelMatch-agree": has_gold & (gold == silver)}
+    return {LABELMATCH: has_gold, LABELMATCH_AGREE: has_gold & (gold == silver)}
 
 
 def subset_means(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
@@ -72,7 +73,7 @@ def agreement(study: Study) -> pd.DataFrame:
     Columns: phrase_type, examples, agree, share, phrases (distinct, lower-cased).
     """
     both = subsets(study)
-    has_gold, agree = both["LabelMatch"], both["LabelMatch-agree"]
+    has_gold, agree = both[LABELMATCH], both[LABELMATCH_AGREE]
     types = study.phrase_types.astype(str)
     rows = []
     for name in ["all", *sorted(set(types[has_gold]))]:

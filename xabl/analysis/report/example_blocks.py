@@ -217,9 +217,3 @@ def _indices(values: Iterable[str]) -> tuple[np.ndarray, list[str]]:
     place: dict[str, int] = {}
     indices = [place.setdefault(value, len(place)) for value in values]
     return np.array(indices, index_type(len(place))), list(place)
-
-
-def phrase_types(study: Study) -> list[str]:
-    """Types of phrases, the most frequent first."""
-    names, counts = np.unique(study.phrase_types.astype(str), return_counts=True)
-    return [str(names[i]) for i in np.lexsort((names, -counts))]

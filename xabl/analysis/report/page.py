@@ -16,7 +16,6 @@ from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
     Examples,
     examples_block,
-    phrase_types,
     read_examples,
     regions_block,
 )
@@ -25,7 +24,7 @@ from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.errors import UserError
-from xabl.results.conditions import BASELINE, WAYS, Condition, Direction
+from xabl.results.conditions import BASELINE, Condition, Direction
 from xabl.results.losses import LOSSES
 from xabl.support.atomic import new_file
 
@@ -173,7 +172,7 @@ def _index(
             for direction in Direction
         },
         "baseline": BASELINE,
-        "types": phrase_types(study),
+        "types": [name for name, _ in effects.by_phrase_type(study)],
         "classes": classes,
         "blocks": {block.name: block.header for block in blocks},
         "loss_steps": score_blocks.LOSS_STEPS,
@@ -199,7 +198,7 @@ def _missing_predictions(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]
         return ()
     return (
         f"no predictions of {', '.join(titles)}: the browser shows their losses only; "
-        "run experiments.ablate with --save_predictions=5 for predictions",
+        "run xabl ablate with --save_predictions=5 for predictions",
     )
 
 
@@ -220,7 +219,8 @@ def _render(
         "models": [model.label for model in study.models],
         "runs": [_run_row(run) for run in study.runs],
         "metrics": [LOSSES[name] for name in study.metrics()],
-        "ways": _ways(study),
+        "directions": [direction.words for direction in Direction],
+        "ways": study.ways(),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
@@ -239,22 +239,6 @@ def _render(
     text = environment.get_template("report.html").render(values)
     # Texts of results may hold what UTF-8 cannot.
     return text.encode("utf-8", errors="replace")
-
-
-def _ways(study: Study) -> list[str]:
-    """What happens to what is removed, in the ways that were run."""
-    found = {
-        (direction, Condition.parse(direction, name).way or next(iter(WAYS[direction])))
-        for direction in Direction
-        for name in study.conditions(direction)
-        if name != BASELINE
-    }
-    return [
-        way.meaning
-        for direction, ways in WAYS.items()
-        for name, way in ways.items()
-        if (direction, name) in found
-    ]
 
 
 def _run_row(run) -> dict[str, str]:

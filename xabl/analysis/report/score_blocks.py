@@ -11,9 +11,9 @@ from jaxtyping import Int64
 from xabl.analysis.report.blocks import Block, index_type, pack
 from xabl.analysis.report.example_blocks import known_integers, starts
 from xabl.errors import UserError
-from xabl.results.columns import not_finite, rows_by_condition
+from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import BASELINE, Direction, in_order
-from xabl.results.format import PREDICTIONS, SCORES
+from xabl.results.format import PREDICTIONS
 from xabl.results.losses import LOSSES, main_loss
 from xabl.results.reading import Run, read_file
 
@@ -77,12 +77,12 @@ def _scores_block(
         values = run.arrays[LOSSES[metric].direction, condition, metric][rows]
         steps = np.clip(np.nan_to_num(values) * LOSS_STEPS, -(2**30), 2**30)
         losses[:, column] = np.where(np.isnan(values), NO_SCORE, np.rint(steps))
-    reasons, why, unusable = _outcomes(run, rows, cells, conditions)
-    losses[unusable] = NOT_FINITE
+        unusable = run.not_finite.get((LOSSES[metric].direction, condition, metric), [])
+        losses[np.isin(rows, unusable), column] = NOT_FINITE
+    order = [(d, c) for d in conditions for c in conditions[d]]
+    reasons = [run.excluded[key][rows] for key in order]
     ablated = [
-        known_integers(run.arrays.get((d, c, "ablated_regions")), rows)
-        for d in conditions
-        for c in conditions[d]
+        known_integers(run.arrays.get((*key, "ablated_regions")), rows) for key in order
     ]
     facts = {
         key: known_integers(run.fact(column, Direction.LANG4VIS, BASELINE), rows)
@@ -90,37 +90,11 @@ def _scores_block(
     }
     arrays = {
         "losses": losses,
-        "reasons": reasons,
+        "reasons": np.stack(reasons, axis=1).astype(index_type(len(run.reasons))),
         "ablated": np.stack(ablated, axis=1),
         **facts,
     }
-    return pack(name, arrays, {"why": why})
-
-
-def _outcomes(
-    run: Run,
-    rows: Int64[np.ndarray, " rows"],
-    cells: Sequence[tuple[str, str]],
-    conditions: dict[str, tuple[str, ...]],
-) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """Why examples have no score (0: they have), the reasons, and non-finite losses."""
-    table = read_file(run.directory, SCORES)
-    place = _places(run, rows, table)
-    excluded = table["excluded"].combine_chunks().dictionary_encode()
-    codes = excluded.indices.fill_null(-1).to_numpy() + 1
-    order = [(d, c) for d in conditions for c in conditions[d]]
-    reasons = np.zeros((len(rows), len(order)), index_type(int(codes.max(initial=0))))
-    unusable = np.zeros((len(rows), len(cells)), bool)
-    for key, here in rows_by_condition(table).items():
-        here = here[place[here] >= 0]
-        if key not in order:
-            continue
-        reasons[place[here], order.index(key)] = codes[here]
-        for column, (metric, condition) in enumerate(cells):
-            if (LOSSES[metric].direction, condition) == key:
-                bad = not_finite(table[metric].take(here)) & (codes[here] == 0)
-                unusable[place[here][bad], column] = True
-    return reasons, ["", *map(str, excluded.dictionary.to_pylist())], unusable
+    return pack(name, arrays, {"why": run.reasons})
 
 
 def _places(run: Run, rows: Int64[np.ndarray, " rows"], table: pa.Table) -> np.ndarray:
@@ -165,8 +139,8 @@ def _predictions_block(
     arrays: dict[str, np.ndarray] = {}
     for direction, names in conditions.items():
         condition_of[:] = -1
-        for number, name in enumerate(names):
-            condition_of[found_rows.get((direction, name), [])] = number
+        for number, condition in enumerate(names):
+            condition_of[found_rows.get((direction, condition), [])] = number
         keep = (condition_of >= 0) & (rank >= 1)
         found = _Predictions(
             row=place[keep],

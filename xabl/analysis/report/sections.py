@@ -2,15 +2,13 @@
 
 import base64
 import dataclasses
-import io
 
-import matplotlib
 import pandas as pd
 
 from xabl.analysis import comparisons, effects, verdicts
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import FIGURES, NotDrawn
-from xabl.analysis.figures.style import SETTINGS
+from xabl.analysis.figures.style import render
 from xabl.analysis.labelmatch.tables import agreement
 from xabl.analysis.report import html_tables
 from xabl.analysis.report.html_tables import Table
@@ -157,16 +155,9 @@ def _figures(
         except NotDrawn as reason:
             missing.append(f"Figure {number} ({name.replace('_', ' ')}): {reason}.")
             continue
-        buffer = io.BytesIO()
         # Letters as paths: the reader's machine need not have the font.
-        with matplotlib.rc_context(SETTINGS | {"svg.fonttype": "path"}):
-            figure.figure.savefig(
-                buffer,
-                format="svg",
-                bbox_inches="tight",
-                metadata={"Date": None, "Creator": None},
-            )
-        content = base64.b64encode(buffer.getvalue()).decode("ascii")
+        svg = render(figure.figure, "svg", **{"svg.fonttype": "path"})
+        content = base64.b64encode(svg).decode("ascii")
         drawn.append(
             Picture(
                 number=number,

@@ -31,9 +31,11 @@ class TensorFile:
         layout: how the file is written, for the report.
         tensors: by their names in the file, in its order.
         skipped: what the file holds beside the weights, each with what became of it.
+        parts: the files with the tensors, where `path` is only their index.
     """
 
     path: Path
     layout: str
     tensors: dict[str, Tensor]
     skipped: dict[str, str]
+    parts: tuple[Path, ...] = ()

@@ -20,7 +20,8 @@ from xabl.data.checkpoints.tensors import Tensor, TensorFile
 from xabl.data.checkpoints.torch_pickle import Storage, View, load_description
 from xabl.errors import UserError
 
-WRAPPED_WEIGHTS = "model_state_dict"
+# Where programs put the weights that save other things beside them.
+WRAPPERS = ("model_state_dict", "state_dict", "model")
 
 _ZIP_START = b"PK\x03\x04"
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -31,7 +32,7 @@ _FETCH_AGAIN = (
 
 
 def open_torch_file(path: Path) -> TensorFile:
-    """Lists the tensors of a state dict, bare or inside `pytorch_ckpt_latest.tar`.
+    """Lists the tensors of a state dict, bare or under one of `WRAPPERS`.
 
     Each tensor is read from the file when it is asked for, so the file must stay.
 
@@ -206,14 +207,18 @@ def _weights(
 ) -> TensorFile:
     skipped: dict[str, str] = {}
     weights = value
-    if isinstance(value, dict) and isinstance(value.get(WRAPPED_WEIGHTS), dict):
-        weights = value[WRAPPED_WEIGHTS]
-        layout = f"{layout}, weights under {WRAPPED_WEIGHTS}"
-        skipped = {
+    while isinstance(weights, dict):
+        found = [key for key in WRAPPERS if isinstance(weights.get(key), dict)]
+        if not found:
+            break
+        skipped |= {
             str(key)[:200]: "training state beside the weights, not read"
-            for key in value
-            if key != WRAPPED_WEIGHTS
+            for key in weights
+            if key != found[0]
         }
+        weights = weights[found[0]]
+        layout = f"{layout}, weights under {found[0]}"
+    if weights is not value:
         for name in sorted(set(unknown)):
             skipped[f"pickled {name}"[:200]] = "not a weight; nothing of it was run"
     elif unknown:

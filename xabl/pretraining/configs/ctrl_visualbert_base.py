@@ -2,7 +2,7 @@ r"""VisualBERT in the controlled setup (Bugliarello et al., TACL 2021).
 
 Row VisualBERT of the main table of Frank et al. (EMNLP 2021), seed 1234. Conceptual
 Captions, 10 epochs (108,500 updates of 256). It starts from BERT: models/bert_base is
-what checkpoints_conversion.convert_bert made of bert-base-uncased.
+what `xabl convert` made of bert-base-uncased.
 
 Ten seeds (0, 1234, 27, 33, 42, 54, 69, 73, 89, 93) give the spread: --set=seed=73 and a
 workdir for each.

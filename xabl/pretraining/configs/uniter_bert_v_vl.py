@@ -1,7 +1,7 @@
 r"""UNITER on Conceptual Captions after the images alone (bert-v-vl).
 
 Second stage (Frank et al., EMNLP 2021): starts from runs/uniter_bert_v/model,
-which uniter_bert_v.py makes.
+which the run uniter_bert_v writes.
 
 The published rows come from a second stage that loaded the feed-forward sublayers of
 the first shuffled. --set=initial.feed_forward=published repeats that; by default they

@@ -1,8 +1,7 @@
 r"""UNITER on the images of Conceptual Captions alone, from random values.
 
 First stage of rnd-v-vl (Frank et al., EMNLP 2021): see uniter_rnd_v_vl.
-Regions alone first: no matching loss, no words (one padded position), only the region
-loss.
+Regions alone: no matching loss, no words (one padded position), the region loss only.
 
 Expected: no row of its own; the second stage has one.
 

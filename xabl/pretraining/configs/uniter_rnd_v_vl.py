@@ -1,7 +1,7 @@
 r"""UNITER on Conceptual Captions after the images alone (rnd-v-vl).
 
 Second stage (Frank et al., EMNLP 2021): starts from runs/uniter_rnd_v/model,
-which uniter_rnd_v.py makes.
+which the run uniter_rnd_v writes.
 
 The published rows come from a second stage that loaded the feed-forward sublayers of
 the first shuffled. --set=initial.feed_forward=published repeats that; by default they

@@ -1,7 +1,7 @@
 r"""UNITER on Conceptual Captions from random initial values.
 
 Does starting from BERT, a model of text alone, explain the asymmetry (Frank et al.,
-EMNLP 2021)? Here nothing is: rnd-vl. Everything else is ctrl_uniter_base.
+EMNLP 2021)? Here all values start at random (rnd-vl). All else is ctrl_uniter_base.
 
 Expected: in the ablation (validation, bits) MLM 7.606 without and 9.698 with all
 regions ablated; MRC-KL 0.5488 without, 0.5491 with the phrase, 0.5559 with all words

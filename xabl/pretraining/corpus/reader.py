@@ -1,7 +1,6 @@
 """Reads a pretraining corpus: all captions at once, images on demand."""
 
 import dataclasses
-import functools
 from pathlib import Path
 
 import numpy as np
@@ -42,8 +41,14 @@ class Corpus:
     read once; others are read from disk each time. A pickle holds no images: worker
     processes open the files themselves.
 
+    metadata: of the data set.
     captions: all captions, in the order of the examples.
     image_of: the record of each example's image.
+    num_images: number of records.
+    num_boxes: boxes of a record, padding included.
+    feature_size: length of a region's feature vector.
+    has_cls_prob: whether records have the detector's class distributions.
+    has_attributes: whether records have the detector's attributes.
     average_features: over captions, of the mean over an image's boxes.
     """
 
@@ -72,43 +77,25 @@ class Corpus:
                 "build it again with xabl corpus"
             ) from error
         self.metadata = dict(builder.info.metadata or {})
-        self._features = builder.info.features
+        self.num_images = len(self._records)
         self.captions: pyarrow.ChunkedArray = table["caption"].combine_chunks()
         self.image_of: Int32[np.ndarray, " examples"] = table["record"].to_numpy()
-        if len(self._records) != self.metadata.get("num_images"):
+        if self.num_images != self.metadata.get("num_images"):
             raise UserError(
                 f"{folder}: a part of the corpus is missing: metadata.json and the "
                 "records do not agree on the number of images; build it again with "
                 "xabl corpus"
             )
+        features = builder.info.features
+        self.num_boxes, self.feature_size = features["features"].shape
+        self.has_cls_prob = "cls_prob" in features
+        self.has_attributes = "attrs_id" in features
+        average = self.metadata["average_features"]
+        self.average_features = np.array(average, np.float32)
 
     def __len__(self) -> int:
         """Number of examples: pairs of a caption and its image."""
         return len(self.captions)
-
-    @property
-    def num_images(self) -> int:
-        return len(self._records)
-
-    @property
-    def num_boxes(self) -> int:
-        return self._features["boxes"].shape[0]
-
-    @property
-    def feature_size(self) -> int:
-        return self._features["features"].shape[1]
-
-    @property
-    def has_cls_prob(self) -> bool:
-        return "cls_prob" in self._features
-
-    @property
-    def has_attributes(self) -> bool:
-        return "attrs_id" in self._features
-
-    @functools.cached_property
-    def average_features(self) -> Float32[np.ndarray, " features"]:
-        return np.array(self.metadata["average_features"], np.float32)
 
     def image(self, record: int) -> CorpusImage:
         """One image.

@@ -93,7 +93,7 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder):
             self._image_ids.append(image.regions.image_id)
             self._captions += image.captions
             self._records += [number] * len(image.captions)
-            yield number, _record(image, self.builder_config)
+            yield number, _record(image, self.info.features)
 
     def _download_and_prepare(self, dl_manager, download_config) -> None:
         """Writes the records as they come.
@@ -157,7 +157,8 @@ def build_corpus(
         captions: of the images; see `read_captioned_images`.
         output: folder of the corpus; the split becomes a folder in it.
         split: its name.
-        image_ids: file with the ids of the images to take, one a line; None takes all.
+        image_ids: file with the ids of the images to take, one on each line; None takes
+            all.
         limit: number of images to take, the first of the source; None takes all.
         num_boxes: boxes of every record.
         skip_bad_rows: leaves out images that are missing or bad, and counts them.
@@ -303,22 +304,19 @@ def _record_features(config: CorpusConfig) -> tfds.features.FeaturesDict:
     return tfds.features.FeaturesDict(features)
 
 
-def _record(image: CaptionedImage, config: CorpusConfig) -> dict[str, object]:
+def _record(
+    image: CaptionedImage, features: tfds.features.FeaturesDict
+) -> dict[str, object]:
     """The fields of one image, padded with zeros."""
-    regions = image.regions
-    padding = config.num_boxes - regions.num_boxes
-    record: dict[str, object] = {
-        "image_id": regions.image_id,
-        "captions": list(image.captions),
-        "img_w": regions.img_w,
-        "img_h": regions.img_h,
-        "num_boxes": regions.num_boxes,
-    }
-    for name, feature in _record_features(config).items():
-        if name not in record:
-            array = getattr(regions, name)
-            widths = [(0, padding)] + [(0, 0)] * (array.ndim - 1)
-            record[name] = np.pad(array, widths).astype(feature.np_dtype)
+    record: dict[str, object] = {"captions": list(image.captions)}
+    for name, feature in features.items():
+        if name in record:
+            continue
+        value = getattr(image.regions, name)
+        if isinstance(value, np.ndarray):
+            widths = [(0, feature.shape[0] - len(value))] + [(0, 0)] * (value.ndim - 1)
+            value = np.pad(value, widths).astype(feature.np_dtype)
+        record[name] = value
     return record
 
 
@@ -351,9 +349,8 @@ def _misfit(regions: ImageRegions, config: CorpusConfig) -> str | None:
             f"{size} numbers a feature vector where the first image has "
             f"{config.feature_size}; one corpus holds the output of one detector"
         )
-    if (regions.cls_prob is not None) != config.has_cls_prob or (
-        regions.attrs_id is not None
-    ) != config.has_attributes:
+    has = (regions.cls_prob is not None, regions.attrs_id is not None)
+    if has != (config.has_cls_prob, config.has_attributes):
         return (
             "unlike the first image in having class distributions or attributes; "
             "extract its regions again, or leave it out"

@@ -1,17 +1,12 @@
-"""What the input pipeline hands to the training step."""
+"""What the input pipeline gives to the training step."""
 
-import dataclasses
-
-import jax
-import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from xabl.models.structs import RegionInput, TextInput
+from xabl.types import AnyArray, pytree
 
-_Array = np.ndarray | jax.Array  # numpy from the pipeline, jax inside the step
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@pytree
 class PretrainingBatch:
     """One batch of masked caption-image pairs; every shape is static.
 
@@ -44,25 +39,25 @@ class PretrainingBatch:
     is_matched: the caption is the image's own (not replaced).
     """
 
-    example_index: Int[_Array, "*batch"]
-    token_ids: Int[_Array, "*batch words"]
-    text_mask: Bool[_Array, "*batch words"]
-    token_type_ids: Int[_Array, "*batch words"]
-    position_shift_start: Int[_Array, "*batch"]
-    mlm_targets: Int[_Array, "*batch words"]
-    itm_labels: Int[_Array, "*batch"]
-    is_matched: Bool[_Array, "*batch"]
-    region_features: Float[_Array, "*batch regions features"] | None = None
-    region_locations: Float[_Array, "*batch regions locations"] | None = None
-    region_mask: Bool[_Array, "*batch regions"] | None = None
-    region_is_target: Bool[_Array, "*batch regions"] | None = None
-    target_rows: Int[_Array, "*batch targets"] | None = None
-    target_class_probabilities: Float[_Array, "*batch targets classes"] | None = None
-    target_classes: Int[_Array, "*batch targets"] | None = None
-    target_class_confidences: Float[_Array, "*batch targets"] | None = None
-    target_attributes: Int[_Array, "*batch targets"] | None = None
-    target_attribute_confidences: Float[_Array, "*batch targets"] | None = None
-    unmasked_features: Float[_Array, "*batch regions features"] | None = None
+    example_index: Int[AnyArray, "*batch"]
+    token_ids: Int[AnyArray, "*batch words"]
+    text_mask: Bool[AnyArray, "*batch words"]
+    token_type_ids: Int[AnyArray, "*batch words"]
+    position_shift_start: Int[AnyArray, "*batch"]
+    mlm_targets: Int[AnyArray, "*batch words"]
+    itm_labels: Int[AnyArray, "*batch"]
+    is_matched: Bool[AnyArray, "*batch"]
+    region_features: Float[AnyArray, "*batch regions features"] | None = None
+    region_locations: Float[AnyArray, "*batch regions locations"] | None = None
+    region_mask: Bool[AnyArray, "*batch regions"] | None = None
+    region_is_target: Bool[AnyArray, "*batch regions"] | None = None
+    target_rows: Int[AnyArray, "*batch targets"] | None = None
+    target_class_probabilities: Float[AnyArray, "*batch targets classes"] | None = None
+    target_classes: Int[AnyArray, "*batch targets"] | None = None
+    target_class_confidences: Float[AnyArray, "*batch targets"] | None = None
+    target_attributes: Int[AnyArray, "*batch targets"] | None = None
+    target_attribute_confidences: Float[AnyArray, "*batch targets"] | None = None
+    unmasked_features: Float[AnyArray, "*batch regions features"] | None = None
 
     @property
     def text(self) -> TextInput:
@@ -94,20 +89,3 @@ LABEL_FIELDS = {
     "attrs_id": "target_attributes",
     "attrs_conf": "target_attribute_confidences",
 }
-
-_FIELDS = tuple(field.name for field in dataclasses.fields(PretrainingBatch))
-
-
-def _flatten(batch: PretrainingBatch) -> tuple[tuple, None]:
-    return tuple(getattr(batch, name) for name in _FIELDS), None
-
-
-def _unflatten(_: None, leaves: tuple) -> PretrainingBatch:
-    """Skips the constructor: jax also builds trees of shapes and of shardings."""
-    batch = object.__new__(PretrainingBatch)
-    for name, leaf in zip(_FIELDS, leaves, strict=True):
-        object.__setattr__(batch, name, leaf)
-    return batch
-
-
-jax.tree_util.register_pytree_node(PretrainingBatch, _flatten, _unflatten)

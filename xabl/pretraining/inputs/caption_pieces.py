@@ -15,13 +15,20 @@ class CaptionPieces:
     A caption is tokenised when it is first read, and then kept in two bytes a piece.
     """
 
-    def __init__(self, captions: pyarrow.Array, vocabulary: Path, max_words: int):
-        """Reads the vocabulary.
+    def __init__(
+        self,
+        captions: pyarrow.Array,
+        vocabulary: Path,
+        max_words: int,
+        *,
+        lower_case: bool = True,
+    ):
+        """Reads the vocabulary; `lower_case` is the model's `do_lower_case`.
 
         Raises:
             UserError: the vocabulary cannot be read.
         """
-        self.word_pieces = WordPieces(vocabulary)
+        self.word_pieces = WordPieces(vocabulary, lower_case=lower_case)
         self._captions = captions
         smallest = np.min_scalar_type(self.word_pieces.size)
         self._token_ids = np.zeros((len(captions), max_words), smallest)

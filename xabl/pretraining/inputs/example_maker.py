@@ -1,4 +1,4 @@
-"""From numbers of examples to one masked batch."""
+"""Masks, replaces and ablates examples: from their numbers to a batch."""
 
 from pathlib import Path
 
@@ -13,19 +13,19 @@ from xabl.pretraining.inputs import masking
 from xabl.pretraining.inputs.batch import LABEL_FIELDS, PretrainingBatch
 from xabl.pretraining.inputs.caption_pieces import CaptionPieces
 from xabl.pretraining.inputs.config import InputConfig
-from xabl.pretraining.inputs.random_numbers import Draws, draw
+from xabl.pretraining.inputs.random_numbers import RandomNumbers
 
 
 class ExampleMaker:
-    """Masks, replaces and ablates the examples of one corpus for one model."""
+    """Makes the examples of one corpus for one model."""
 
     def __init__(
         self, corpus: Corpus, vocabulary: Path, model: ModelConfig, inputs: InputConfig
     ):
-        """Checks that the corpus and the vocabulary are what the model needs.
+        """Checks that corpus, vocabulary, model and configuration fit together.
 
         Raises:
-            UserError: they are not, or the configurations contradict each other.
+            UserError: they do not.
         """
         self.corpus = corpus
         self._model = model
@@ -43,7 +43,12 @@ class ExampleMaker:
         )
         self._pieces = None
         if not inputs.vision_only:
-            self._pieces = CaptionPieces(corpus.captions, vocabulary, inputs.max_words)
+            self._pieces = CaptionPieces(
+                corpus.captions,
+                vocabulary,
+                inputs.max_words,
+                lower_case=model.do_lower_case,
+            )
             if self._pieces.word_pieces.size > model.vocab_size:
                 raise UserError(
                     f"{vocabulary} has {self._pieces.word_pieces.size} word pieces, "
@@ -54,11 +59,11 @@ class ExampleMaker:
     def batch(
         self, seed: int, epoch: int, examples: Int64[np.ndarray, " batch"]
     ) -> PretrainingBatch:
-        """The examples as they are in an epoch; -1 is a row without targets."""
+        """The examples as they are in one epoch; -1 makes a row without targets."""
         is_example = examples >= 0
         rows = np.maximum(examples, 0)
         inputs = self._inputs
-        draws = draw(
+        random = RandomNumbers.draw(
             seed,
             epoch,
             rows,
@@ -66,16 +71,16 @@ class ExampleMaker:
             num_boxes=self.corpus.num_boxes,
             num_ablations=len(inputs.ablations),
         )
-        is_replaced = self._replaces & (draws.replace_caption < 0.5)
+        is_replaced = self._replaces & (random.replace_caption < 0.5)
         itm_labels = (
             np.where(is_replaced, 1, 0) if self._replaces else np.full(len(rows), -1)
         )
         has_targets = is_example.copy()
         if inputs.objective == 1:
             has_targets &= ~is_replaced
-        fields = self._words(rows, is_replaced, has_targets, draws)
+        fields = self._words(rows, is_replaced, has_targets, random)
         if not self._model.text_only:
-            fields |= self._regions(rows, has_targets, draws)
+            fields |= self._regions(rows, has_targets, random)
         return PretrainingBatch(
             example_index=np.where(is_example, examples, -1).astype(np.int32),
             itm_labels=np.where(is_example, itm_labels, -1).astype(np.int32),
@@ -88,7 +93,7 @@ class ExampleMaker:
         rows: Int64[np.ndarray, " batch"],
         is_replaced: Bool[np.ndarray, " batch"],
         has_targets: Bool[np.ndarray, " batch"],
-        draws: Draws,
+        random: RandomNumbers,
     ) -> dict[str, np.ndarray]:
         """The fields of the batch that are about words."""
         if self._pieces is None:
@@ -100,7 +105,7 @@ class ExampleMaker:
                 "position_shift_start": nothing[:, 0],
                 "mlm_targets": nothing - 1,
             }
-        other = (draws.other_caption * len(self.corpus)).astype(np.int64)
+        other = (random.other_caption * len(self.corpus)).astype(np.int64)
         token_ids, lengths = self._pieces.read(np.where(is_replaced, other, rows))
         positions = np.arange(token_ids.shape[1])
         text_mask = positions < lengths[:, None]
@@ -109,12 +114,12 @@ class ExampleMaker:
         seen, targets = masking.mask_words(
             token_ids,
             is_piece,
-            draws,
+            random,
             self._inputs.word_rate,
             mask_id=word_pieces.mask_id,
             vocabulary=word_pieces.size,
         )
-        ablated = is_piece & masking.ablated(self._inputs, draws, "words")
+        ablated = is_piece & masking.ablated(self._inputs, random, "words")
         return {
             "token_ids": np.where(ablated, np.int32(word_pieces.mask_id), seen),
             "text_mask": text_mask,
@@ -127,7 +132,7 @@ class ExampleMaker:
         self,
         rows: Int64[np.ndarray, " batch"],
         has_targets: Bool[np.ndarray, " batch"],
-        draws: Draws,
+        random: RandomNumbers,
     ) -> dict[str, np.ndarray]:
         """The fields of the batch that are about regions."""
         images = [self.corpus.image(int(self.corpus.image_of[row])) for row in rows]
@@ -135,7 +140,7 @@ class ExampleMaker:
         num_boxes = np.array([image.num_boxes for image in images])
         is_real = np.arange(self.corpus.num_boxes) < num_boxes[:, None]
         chosen, hidden = masking.choose_regions(
-            is_real, draws, self._inputs.region_rate
+            is_real, random, self._inputs.region_rate
         )
         overlapped, overlapped_by_others = masking.overlapped(
             boxes, chosen, self._inputs.overlap_threshold, self._inputs.overlap_measure
@@ -148,7 +153,7 @@ class ExampleMaker:
             fields["unmasked_features"] = stream.copy()
             self._set_image_row(fields["unmasked_features"], box_rows, is_real)
         features = stream[:, box_rows]
-        ablated = is_real & masking.ablated(self._inputs, draws, "regions")
+        ablated = is_real & masking.ablated(self._inputs, random, "regions")
         features[ablated] = self.corpus.average_features
         features[hidden] = 0
         self._set_image_row(stream, box_rows, is_real & ~overlapped)
@@ -202,7 +207,7 @@ class ExampleMaker:
         boxes: Float32[np.ndarray, "batch boxes 4"],
         box_rows: slice,
     ) -> Float32[np.ndarray, "batch regions locations"]:
-        """Relative places of the boxes; [IMG] is the whole image."""
+        """Relative locations of the boxes; that of [IMG] is the whole image."""
         num_locs = self._model.num_locs
         widths = np.array([image.img_w for image in images])
         heights = np.array([image.img_h for image in images])
@@ -217,14 +222,14 @@ class ExampleMaker:
         images: list[CorpusImage],
         target_boxes: Int32[np.ndarray, "batch targets"],
     ) -> dict[str, np.ndarray]:
-        """What the model's visual targets need of each slot's region."""
+        """The labels of the target regions, as the model's visual targets need them."""
         numbers = (target_boxes >= 0).sum(axis=1)
         fields = {}
         for name, field in LABEL_FIELDS.items():
             if name not in self._labels:
                 continue
             like = getattr(images[0], name)
-            # Zeros that are never written to take no memory.
+            # np.zeros takes no memory where nothing is written.
             values = np.zeros((*target_boxes.shape, *like.shape[1:]), like.dtype)
             for example, image in enumerate(images):
                 targets = target_boxes[example, : numbers[example]]
@@ -234,10 +239,10 @@ class ExampleMaker:
 
 
 def _check_regions(corpus: Corpus, model: ModelConfig) -> None:
-    """Whether the corpus has what the model reads and predicts.
+    """Checks that the corpus has what the model reads and predicts.
 
     Raises:
-        UserError: it has not.
+        UserError: it does not.
     """
     name = f"{corpus.directory / corpus.split}"
     if corpus.feature_size != model.v_feature_size:

@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float32, Int32
 
 from xabl.data.boxes import iot, iou
 from xabl.pretraining.inputs.config import InputConfig
-from xabl.pretraining.inputs.random_numbers import Draws
+from xabl.pretraining.inputs.random_numbers import RandomNumbers
 
 WORD_BECOMES_MASK, WORD_BECOMES_OTHER = 0.8, 0.1  # the rest stays as it is
 REGION_BECOMES_ZERO = 0.9
@@ -22,7 +22,7 @@ _SLOTS_SUFFICE = 1e9
 def mask_words(
     token_ids: Int32[np.ndarray, "batch words"],
     is_piece: Bool[np.ndarray, "batch words"],
-    draws: Draws,
+    random: RandomNumbers,
     rate: float,
     *,
     mask_id: int,
@@ -38,21 +38,21 @@ def mask_words(
     Returns:
         What the model sees, and the targets (-1 elsewhere).
     """
-    chosen = is_piece & (draws.word_is_target < rate)
-    kind = draws.word_kind
+    chosen = is_piece & (random.word_is_target < rate)
+    kind = random.word_kind
     to_mask = chosen & (kind < WORD_BECOMES_MASK)
     to_other = chosen & ~to_mask & (kind < WORD_BECOMES_MASK + WORD_BECOMES_OTHER)
-    others = (draws.other_word * vocabulary).astype(np.int32)
+    others = (random.other_word * vocabulary).astype(np.int32)
     seen = np.where(to_mask, np.int32(mask_id), np.where(to_other, others, token_ids))
     return seen, np.where(chosen, token_ids, np.int32(-1))
 
 
 def choose_regions(
-    is_real: Bool[np.ndarray, "batch boxes"], draws: Draws, rate: float
+    is_real: Bool[np.ndarray, "batch boxes"], random: RandomNumbers, rate: float
 ) -> tuple[Bool[np.ndarray, "batch boxes"], Bool[np.ndarray, "batch boxes"]]:
     """The target regions, and those of them whose features become zero."""
-    chosen = is_real & (draws.region_is_target < rate)
-    return chosen, chosen & (draws.region_kind < REGION_BECOMES_ZERO)
+    chosen = is_real & (random.region_is_target < rate)
+    return chosen, chosen & (random.region_kind < REGION_BECOMES_ZERO)
 
 
 def target_slots(num_boxes: int, rate: float) -> int:
@@ -129,13 +129,13 @@ def image_row(
 
 
 def ablated(
-    inputs: InputConfig, draws: Draws, modality: str
+    inputs: InputConfig, random: RandomNumbers, modality: str
 ) -> Bool[np.ndarray, "batch positions"]:
     """Positions of one modality that any ablation of the configuration covers."""
-    positions = draws.ablate_word if modality == "words" else draws.ablate_region
+    positions = random.ablate_word if modality == "words" else random.ablate_region
     taken = np.zeros(positions.shape[::2], bool)
     for number, ablation in enumerate(inputs.ablations):
         if ablation.modality == modality:
-            applies = draws.ablation_applies[:, number] < ablation.probability
+            applies = random.ablation_applies[:, number] < ablation.probability
             taken |= applies[:, None] & (positions[:, number] < ablation.share)
     return taken

@@ -23,11 +23,13 @@ from xabl.support.arithmetic import needed_equations
 class Objective:
     """What is computed for a batch.
 
-    weights: the kinds of losses (`losses.loss_weights`).
-    word_rate, region_rate: expected shares of words and regions that are targets, for
-        how many positions the heads are compiled.
-    rematerialise: keep only the hidden states between sublayers for the backward pass
-        and compute the rest again: memory for time.
+    model: with its precision.
+    weights: of the kinds of losses (`losses.loss_weights`).
+    word_rate: expected share of words that are targets; with `region_rate`, it sets the
+        number of positions that the heads are compiled for.
+    region_rate: expected share of regions that are targets.
+    rematerialise: keeps only the hidden states between sublayers for the backward pass,
+        and computes the rest again: less memory, more time.
     """
 
     model: VisionLanguageBert
@@ -108,13 +110,13 @@ def _encode(
     keys: Key[Array, " batch"],
     dropout: bool,
 ) -> tuple[Streams, Array | None]:
-    """Last hidden states and, where there is a matching loss, its logits."""
+    """Last hidden states and, if there is a matching loss, its logits."""
     inputs = (batch.text, batch.regions)
     if not dropout:
         return _run(objective, parameters, *inputs, None)
 
-    # One key an example, not one a batch: then neither the number of devices nor the
-    # number of parts a batch is computed in changes what is dropped.
+    # A key for each example: the number of devices and of accumulated parts does not
+    # change what is dropped.
     def one(key: Array, text, regions):
         single = jax.tree.map(lambda x: x[None], (text, regions))
         result = _run(objective, parameters, *single, key)
@@ -160,7 +162,7 @@ def _run(objective: Objective, parameters, text, regions, key):
 
 
 def _capacity(positions: int, rate: float) -> int:
-    """Positions to evaluate a head at: the expectation and six deviations."""
+    """Positions to evaluate a head at: the expected number and six deviations."""
     mean = positions * rate
     deviation = np.sqrt(positions * rate * (1 - rate))
     return min(positions, int(np.ceil((mean + 6 * deviation) / 8)) * 8)
@@ -169,7 +171,7 @@ def _capacity(positions: int, rate: float) -> int:
 def plain_loss(
     objective: Objective, parameters: dict[str, Array], batch: PretrainingBatch
 ) -> Float[Array, ""]:
-    """Sum of all sums without dropout: what a trace of the loss is read off.
+    """Sum of all sums without dropout, to be traced.
 
     Args:
         objective: model and losses.
@@ -185,17 +187,17 @@ def plain_loss(
 def parameters_in_loss(
     objective: Objective, parameters: dict[str, Any], batch: PretrainingBatch
 ) -> frozenset[str]:
-    """Paths of the parameters the loss depends on, whatever their values.
+    """Paths of the parameters that the loss depends on, whatever their values.
 
-    Read off the traced computation: the others have no gradient (in PyTorch: None, not
-    zero) and are neither updated nor decayed.
+    Found in the traced computation. The others have no gradient (in PyTorch None, not
+    zero), and are neither updated nor decayed.
 
     Args:
         objective: model and losses.
         parameters: arrays or shapes (`jax.ShapeDtypeStruct`), by path.
         batch: likewise, of one axis.
     """
-    # Rematerialised, a whole sublayer would be one equation, which needs all it takes.
+    # Rematerialised, a sublayer is one equation, which seems to need all its inputs.
     plain = dataclasses.replace(objective, rematerialise=False)
     loss = functools.partial(plain_loss, plain)
     traced = jax.make_jaxpr(loss)(parameters, batch).jaxpr
@@ -215,7 +217,7 @@ def candidates(
     batch: PretrainingBatch,
     gather: Callable[[Any], Any] = lambda arrays: arrays,
 ) -> negatives.Candidates | None:
-    """What a batch's negatives are drawn from; None if no loss asks for them.
+    """What a batch's negatives are drawn from; None without a contrastive loss.
 
     Args:
         objective: model and losses.
@@ -242,5 +244,5 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def flatten(nested: dict[str, Any]) -> dict[str, Any]:
-    """The reverse of `nest`; the form in which parameters are trained."""
+    """The inverse of `nest`: the form in which parameters are trained."""
     return traverse_util.flatten_dict(nested, sep="/")

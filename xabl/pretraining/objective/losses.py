@@ -1,9 +1,9 @@
 """Losses of pretraining, as sums and counts.
 
-The loss is, for each kind of target, the mean over ALL targets of the batch; then the
-kinds are added, each with its weight (Bugliarello et al., TACL 2021). Devices and parts
-of an accumulated batch hold different numbers of targets, so they add up sums and
-counts, and only then is divided. (The reference averaged the means of its parts.)
+The loss is the weighted sum, over the kinds of targets, of the mean over ALL targets of
+the batch (Bugliarello et al., TACL 2021). Devices and parts of an accumulated batch
+have different numbers of targets: sums and counts are added up, and divided at the end.
+(The reference averages the means of its parts.)
 
 Kinds are named "mlm", "itm" and "regions_0" ... "regions_6", by visual target.
 All logarithms are natural, all losses in nats and float32.
@@ -137,8 +137,8 @@ def contrast(
 ) -> Float[Array, "batch targets"]:
     """Noise-contrastive loss: the region's own feature among negatives ("2").
 
-    Scores are dot products of prediction and feature. All candidates are scored and
-    those drawn are picked: their scores are 2048 times smaller than their features.
+    Scores are dot products of prediction and feature. All candidates are scored, then
+    the drawn ones are picked: scores are 2048 times smaller than features.
 
     Args:
         predictions: outputs of the region head at the targets.
@@ -192,7 +192,7 @@ def at_rows(
 def sum_where(
     losses: Float[Array, "*positions"], is_target: Bool[Array, "*positions"]
 ) -> Float[Array, ""]:
-    """Sum over the targets; what stands elsewhere, NaN included, does not count."""
+    """Sum over the targets; other values, NaN included, do not count."""
     return jnp.sum(jnp.where(is_target, losses, 0.0))
 
 
@@ -202,16 +202,16 @@ def sum_at_targets(
     capacity: int,
     *arguments: Any,
 ) -> Float[Array, ""]:
-    """Sum of losses at the targets, evaluated at hardly any other position.
+    """Sum of losses at the targets, evaluated at few other positions.
 
-    The vocabulary's logits at every position cost an eighth of the whole step, and most
-    of its memory; targets are a seventh of the positions.
+    Targets are a seventh of the positions. The vocabulary's logits at all positions
+    would cost an eighth of the update and most of its memory.
 
     Args:
         losses_of: (arguments [n ...]) -> losses [n].
         is_target: where the targets are.
-        capacity: number of positions to evaluate. A batch with more targets than
-            that is evaluated at all positions, so that the result stays exact.
+        capacity: number of positions to evaluate. A batch with more targets is
+            evaluated at all positions, so that the result is exact.
         arguments: trees of arrays [batch positions ...].
     """
     flat = jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), arguments)

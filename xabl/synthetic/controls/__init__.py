@@ -29,10 +29,11 @@ from xabl.synthetic.parallel_trials import run_trials
 
 
 def run_controls(output: Path, options: ControlsOptions) -> str:
-    """Runs the study in `output`, or goes on with it; returns the conclusion.
+    """Runs the study in `output`, or continues it; returns the conclusion.
 
-    Writes controls.tsv (a row a setting, model, loss and ablation), controls_labels.tsv
-    (gold against silver), controls_figure.{pdf,svg,png,tsv} and conclusion.md.
+    Writes controls.tsv (a row for each setting, model, loss and ablation),
+    controls_labels.tsv (gold against silver), controls_figure.{pdf,svg,png,tsv} and
+    conclusion.md.
 
     Raises:
         UserError: a training failed; `output` cannot be written to.

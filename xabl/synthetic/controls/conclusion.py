@@ -68,7 +68,7 @@ def _of_model(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _object(row: dict, rows: pd.DataFrame) -> str:
-    """Where removing the object stands between removing nothing and everything."""
+    """How removing the object compares with removing nothing and everything."""
     keys = ["vision_to_language", "labels", "overlap", "leaks"]
     same = rows[(rows[keys] == pd.Series(row)[keys]).all(axis=1)]
     whole = _cells(same, "mlm", "all").iloc[0]

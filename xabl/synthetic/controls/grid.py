@@ -6,7 +6,7 @@ from xabl.synthetic.trials import ARCHITECTURES, SmallWorld, Trial
 from xabl.synthetic.world.settings import LABEL_NOISES
 
 VISION_TO_LANGUAGE = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Updates until vision for language is learned well; ViLBERT's count for more.
+# Updates until vision for language is learned well; ViLBERT learns more in each.
 _STEPS = {"UNITER": 2400, "ViLBERT": 1600}
 # Where only some phrases follow the image, training continues from the model of the
 # same seed for which all did: from random values, small models need too long to find a

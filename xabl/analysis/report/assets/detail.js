@@ -26,7 +26,7 @@ function showDetail(row, state, choose) {
 function withoutPredictions(state) {
   if (state.run.predictions) return "Reading the predictions \u2026";
   return (
-    "No predictions of this run were saved; experiments.ablate keeps them with " +
+    "No predictions of this run were saved; xabl ablate keeps them with " +
     "--save_predictions=5."
   );
 }

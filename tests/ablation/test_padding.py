@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from xabl.ablation.engine.padding import (
+    PaddedSizes,
     ProgramLimits,
-    Sizes,
     allotted_sizes,
     best_sizes,
     padded,
@@ -47,7 +47,9 @@ def test_sizes_go_where_they_save_most():
 def test_any_batch_has_a_size():
     lengths = RNG.integers(5, 39, 100_000)
     targets = RNG.integers(1, 9, 100_000)
-    sizes = Sizes({Direction.VIS4LANG: (lengths, targets)}, ProgramLimits(worth=3000))
+    sizes = PaddedSizes(
+        {Direction.VIS4LANG: (lengths, targets)}, ProgramLimits(worth=3000)
+    )
     order = sizes.order(Direction.VIS4LANG, lengths, targets)
     computed = 0
     for start in range(0, len(order), 32):

@@ -1,10 +1,10 @@
 """Figures 1 and 3-8: losses by how much was ablated, one line a model."""
 
 import dataclasses
+import functools
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +15,7 @@ from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn, NotDrawn
-from xabl.analysis.labelmatch.tables import subsets
+from xabl.analysis.labelmatch.tables import LABELMATCH, subsets
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
@@ -27,7 +27,7 @@ _BARS = (
     "Bars: 95% intervals of the difference to None (images resampled, paired), drawn "
     "around the mean."
 )
-_WIDTH = 3.5
+_WIDTH, _POSITION_WIDTH = 3.5, 1.15
 
 
 def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -35,7 +35,10 @@ def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     chosen = selection.main_models(study)
     panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
     text, others = selection.text_baseline(chosen)
-    caption = "Loss when the other modality is ablated (baseline: None). " + _BARS
+    caption = (
+        "Loss when the other modality is ablated (baseline: None): "
+        f"{'; '.join(study.ways())}. {_BARS}"
+    )
     if text is not None and panels[0].title == Direction.VIS4LANG.words.title:
         value = _mean(text.cell(_WORDS, BASELINE).bits)
         panels[0] = dataclasses.replace(
@@ -60,20 +63,7 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     if not chosen.models:
         raise NotDrawn("no model has results of more than one seed")
     spread = comparisons.seeds(chosen)
-    panels = []
-    for metric in PUBLISHED_MAIN:
-        conditions = chosen.main_conditions(LOSSES[metric].direction)
-        series = []
-        for model in chosen.models:
-            rows = _by_condition(spread, model.label, metric)
-            if BASELINE in rows and rows[BASELINE]["seeds"] > 0:
-                y, low, high = (
-                    tuple(rows[c][key] if c in rows else math.nan for c in conditions)
-                    for key in ("mean", "low", "high")
-                )
-                series.append(Series(label=model.label, y=y, low=low, high=high))
-        if series:
-            panels.append(_panel(metric, conditions, tuple(series), bands=True))
+    panels = _panels_of(chosen, spread, PUBLISHED_MAIN, bands=True)
     if not panels:
         raise NotDrawn(f"no scores of {_or(PUBLISHED_MAIN)}")
     counts = "; ".join(
@@ -92,26 +82,38 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     )
 
 
-def initialisation(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 4: models whose layers were initialised otherwise."""
-    return _variants(
-        study,
-        bootstrap,
-        "Initialisation",
-        selection.INITIALISATION,
-        selection.INITIALISATION_SEEDS,
-    )
+def variants(
+    study: Study,
+    bootstrap: ImageBootstrap,
+    *,
+    what: str,
+    labels: re.Pattern[str],
+    seeds: Mapping[str, int],
+) -> Drawn:
+    """Figures 4 and 5: variants of some models, each beside its baseline.
+
+    Args:
+        what: sets the variants apart, in words.
+        labels: which labels are variants'.
+        seeds: the baselines' seeds.
+    """
+    chosen, baselines = selection.with_baselines(study, labels, dict(seeds))
+    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
+    return _drawn(panels, chosen, f"{what}; baseline: {_and(baselines)}. {_BARS}")
 
 
-def training_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 5: models pretrained with another overlap threshold."""
-    return _variants(
-        study,
-        bootstrap,
-        "Overlap threshold in pretraining",
-        selection.THRESHOLD,
-        selection.THRESHOLD_SEEDS,
-    )
+initialisation = functools.partial(
+    variants,
+    what="Initialisation",
+    labels=selection.INITIALISATION,
+    seeds=selection.INITIALISATION_SEEDS,
+)
+training_threshold = functools.partial(
+    variants,
+    what="Overlap threshold in pretraining",
+    labels=selection.THRESHOLD,
+    seeds=selection.THRESHOLD_SEEDS,
+)
 
 
 def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -146,17 +148,8 @@ def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     )
 
 
-def labelmatch(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 7: MRC-KL and cross-entropy to the gold class on LabelMatch."""
-    return _labelmatch(study, bootstrap, "LabelMatch")
-
-
-def labelmatch_agree(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 8: as figure 7, where the detector's top class is the gold one."""
-    return _labelmatch(study, bootstrap, "LabelMatch-agree")
-
-
-def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
+def labelmatch(study: Study, bootstrap: ImageBootstrap, *, subset: str) -> Drawn:
+    """Figures 7 and 8: MRC-KL and cross-entropy to the gold class on a subset."""
     try:
         use = subsets(study)[subset]
     except UserError as error:
@@ -173,7 +166,7 @@ def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
         raise NotDrawn(f"no scores of {_or(_LABELMATCH)}")
     what = (
         "examples whose noun is a detector class"
-        if subset == "LabelMatch"
+        if subset == LABELMATCH
         else "LabelMatch examples on which the detector's top class is the gold one"
     )
     return _drawn(
@@ -182,18 +175,6 @@ def _labelmatch(study: Study, bootstrap: ImageBootstrap, subset: str) -> Drawn:
         f"{subset}: {use.sum():,} {what} (baseline: None). Left: divergence from the "
         f"detector's distribution; right: cross-entropy to the gold class. {_BARS}",
     )
-
-
-def _variants(
-    study: Study,
-    bootstrap: ImageBootstrap,
-    what: str,
-    variant: re.Pattern[str],
-    seeds: Mapping[str, int],
-) -> Drawn:
-    chosen, baselines = selection.with_baselines(study, variant, dict(seeds))
-    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
-    return _drawn(panels, chosen, f"{what}; baseline: {_and(baselines)}. {_BARS}")
 
 
 def _panels(
@@ -207,34 +188,37 @@ def _panels(
     groups = (("all", use),)
     means = effects.means(study, bootstrap, groups=groups, metrics=metrics)
     changes = effects.differences(study, bootstrap, groups=groups, metrics=metrics)
+    keys = ["model", "metric", "condition"]
+    changes = changes[[*keys, "difference", "low", "high"]]
+    table = means[[*keys, "mean"]].merge(changes, how="left", on=keys)
+    for end in ("low", "high"):
+        table[end] = table["mean"] + (table[end] - table["difference"])
+    seeing = tuple(model for model in study.models if not model.text_only())
+    panels = _panels_of(dataclasses.replace(study, models=seeing), table, metrics)
+    if not panels and not or_none:
+        raise NotDrawn(
+            f"no model that sees both modalities has scores of {_or(metrics)}"
+        )
+    return panels
+
+
+def _panels_of(
+    study: Study, rows: pd.DataFrame, metrics: Sequence[str], bands: bool = False
+) -> list[Panel]:
+    """A panel for each metric; rows: model, metric, condition, mean, low, high."""
     panels = []
     for metric in metrics:
         conditions = study.main_conditions(LOSSES[metric].direction)
         series = []
         for model in study.models:
-            levels = _by_condition(means, model.label, metric)
-            change = _by_condition(changes, model.label, metric)
-            if model.text_only() or BASELINE not in levels:
-                continue
-            y = tuple(levels.get(c, {}).get("mean", math.nan) for c in conditions)
-            if math.isnan(y[0]):
-                continue
-            ends = []
-            for end in ("low", "high"):
-                shifts = (
-                    change[c][end] - change[c]["difference"]
-                    if c in change
-                    else math.nan
-                    for c in conditions
-                )
-                ends.append(tuple(v + s for v, s in zip(y, shifts, strict=True)))
-            series.append(Series(label=model.label, y=y, low=ends[0], high=ends[1]))
+            own = rows[(rows["model"] == model.label) & (rows["metric"] == metric)]
+            own = own.set_index("condition").reindex(conditions)
+            ends = (own[name].tolist() for name in ("mean", "low", "high"))
+            y, low, high = map(tuple, ends)
+            if not math.isnan(y[conditions.index(BASELINE)]):
+                series.append(Series(label=model.label, y=y, low=low, high=high))
         if series:
-            panels.append(_panel(metric, conditions, tuple(series)))
-    if not panels and not or_none:
-        raise NotDrawn(
-            f"no model that sees both modalities has scores of {_or(metrics)}"
-        )
+            panels.append(_panel(metric, conditions, tuple(series), bands))
     return panels
 
 
@@ -245,12 +229,18 @@ def _panel(
     bands: bool = False,
 ) -> Panel:
     direction = LOSSES[metric].direction
+    known = [Condition.parse(direction, name) for name in conditions]
     return Panel(
         title=direction.words.title,
         xlabel=f"Ablated {direction.words.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
-        positions=tuple(Condition.parse(direction, c).axis_name for c in conditions),
+        positions=tuple(condition.axis_name for condition in known),
+        starts=tuple(
+            place
+            for place in range(1, len(known))
+            if known[place].way != known[place - 1].way
+        ),
         series=series,
         bands=bands,
     )
@@ -272,18 +262,10 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]
     if several and not any(panel.bands for panel in panels):
         caption += f" Means over seeds ({', '.join(several)})."
+    width = max(_WIDTH, *(_POSITION_WIDTH * len(panel.positions) for panel in panels))
     return Drawn(
-        figure=draw(panels, lines, _WIDTH), table=table(panels), caption=caption
+        figure=draw(panels, lines, width), table=table(panels), caption=caption
     )
-
-
-def _by_condition(
-    frame: pd.DataFrame, label: str, metric: str
-) -> dict[str, dict[str, Any]]:
-    if frame.empty:
-        return {}
-    rows = frame[(frame["model"] == label) & (frame["metric"] == metric)]
-    return {row["condition"]: row for row in rows.to_dict("records")}
 
 
 def _mean(bits: np.ndarray | None) -> float:

@@ -11,10 +11,10 @@ from xabl.ablation.run import RunOptions, run
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.pretraining.configuration import AblationDuringTraining, PretrainingConfig
-from xabl.pretraining.devices import Devices
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.small_models import small_uniter
 from xabl.pretraining.train import pretrain
+from xabl.support.devices import Devices
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders, make_small_world
 
 EXAMPLES = 10
