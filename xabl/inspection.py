@@ -87,7 +87,8 @@ def inspect_path(
         if (path / "Sentences").is_dir() or (path / "Annotations").is_dir():
             return _inspect_entities(path, split)
         if (path / "config.json").is_file():
-            return _inspect_model(path)
+            is_model = (path / "report.json").is_file() or (path / "params").is_dir()
+            return _inspect_model(path) if is_model else _inspect_checkpoint(path)
         if (path / MANIFEST).is_file() or (path / SCORES.name).is_file():
             return _inspect_results(path)
         raise UserError(

@@ -154,6 +154,9 @@ def test_names_a_directory_that_is_none(tmp_path):
         model_directory.load(tmp_path)
     with pytest.raises(UserError, match="nowhere: does not exist"):
         model_directory.load(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "lxmert"}')
+    with pytest.raises(UserError, match="transformers, not a model.*: xabl convert"):
+        model_directory.load(tmp_path)
 
 
 def _parameter_files(directory):

@@ -1,4 +1,4 @@
-"""experiments.import_regions and experiments.inspect_data, as a user runs them."""
+"""xabl import and xabl inspect, as a user runs them."""
 
 import os
 import shutil

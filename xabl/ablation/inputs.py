@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """What to evaluate on; see the flags of `experiments.ablate`.
+    """What to evaluate on; see the flags of `xabl ablate`.
 
     model: its directory. regions: None for a text-only model. vocabulary: None takes
         the model's own.
@@ -204,7 +204,7 @@ def _regions(
     if files.regions is None:
         raise UserError(
             f"--regions: model {config.name} sees image regions; give the LMDB, TSV or "
-            "HDF5 file that holds them, or a store of experiments.import_regions"
+            "HDF5 file that holds them, or a store of xabl import"
         )
     with open_regions(files.regions) as source:
         check_feature_size(config, source.feature_size, str(files.regions))

@@ -111,6 +111,11 @@ def load_config(directory: Path | str) -> ModelConfig:
             "xabl convert and xabl pretrain write"
         )
     fields = _read_json(directory / _CONFIG)
+    if {"model_type", "architectures"} & fields.keys():
+        raise UserError(
+            f"{directory}: a checkpoint of transformers, not a model directory; make "
+            f"one of it with: xabl convert {directory} --output=DIRECTORY"
+        )
     return ModelConfig.from_dict(fields, source=str(directory / _CONFIG))
 
 

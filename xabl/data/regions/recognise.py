@@ -13,7 +13,7 @@ from xabl.errors import UserError, from_system
 
 _FORMS = (
     "expected an LMDB directory (holding data.mdb), a TSV or HDF5 file of region "
-    "features, or a store made by experiments.import_regions"
+    "features, or a store made by xabl import"
 )
 
 
