@@ -1,0 +1,155 @@
+"""One reader and one process: `python -m tests.fuzz.child TARGET SECONDS FOLDER`."""
+
+import os
+import random
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+
+SLOWEST = 20  # seconds for one input, on a busy machine
+GRACE = 60.0  # seconds to start and to end
+MOST_BYTES = 2**18  # of an input
+_REPORT_EVERY = 1000  # inputs
+
+
+def memory_limit(size: int) -> int:
+    """Bytes that reading a file of `size` bytes may take at most."""
+    return 96 * 2**20 + 16 * size
+
+
+class Watched:
+    """Reads inputs and raises when one breaks what is promised."""
+
+    def __init__(self, name: str, folder: Path):
+        from tests.fuzz.targets import TARGETS
+        from xabl.errors import UserError
+
+        self._target, self._error = TARGETS[name], UserError
+        self._folder, self.count = folder, 0
+        self._work = folder / "work"
+        self._work.mkdir(exist_ok=True)
+        self._started = time.monotonic()
+        self._peak = 0
+
+    def read(self, content: bytes) -> None:
+        """Reads one input; any error but our own comes out, as do other breaches."""
+        (self._folder / "input").write_bytes(content)
+        signal.setitimer(signal.ITIMER_REAL, SLOWEST)
+        before = max(self._peak, _resident())
+        try:
+            self._target.read(self._work, content)
+        except self._error as error:
+            assert str(error).strip(), "an empty message"
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self._peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        taken = self._peak - before
+        assert self.count < 20 or taken < memory_limit(len(content)), (
+            f"{taken >> 20} MiB for {len(content)} bytes"
+        )
+        self.count += 1
+        if self.count % _REPORT_EVERY == 0:
+            self.report()
+
+    def report(self, covered: str = "") -> None:
+        (self._folder / "progress").write_text(f"{self.count}\t{covered}")
+
+
+def _resident() -> int:
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
+
+
+def mutated(drawn: random.Random, content: bytes, others: list[bytes]) -> bytes:
+    """An input with a few changes of the kinds that break readers."""
+    data = bytearray(content)
+    for _ in range(drawn.choice([1, 1, 1, 2, 4, 16])):
+        at = drawn.randrange(len(data) + 1)
+        size = drawn.choice([1, 1, 2, 4, 8, 32, 200])
+        match drawn.randrange(8):
+            case 0 if data:
+                data[at % len(data)] ^= 1 << drawn.randrange(8)
+            case 1 if data:
+                data[at % len(data)] = drawn.randrange(256)
+            case 2:
+                number = drawn.choice(
+                    [0, 1, -1, 2**31 - 1, 2**63 - 1, drawn.randrange(2**16)]
+                )
+                wide = drawn.choice([1, 2, 4, 8])
+                data[at : at + wide] = (number % 2 ** (8 * wide)).to_bytes(
+                    wide, "little"
+                )
+            case 3:
+                del data[at : at + size]
+            case 4:
+                data[at:at] = data[at : at + size]
+            case 5:
+                data[at:at] = drawn.randbytes(size)
+            case 6:
+                other = drawn.choice(others)
+                start = drawn.randrange(len(other) + 1)
+                data[at : at + size] = other[start : start + size]
+            case 7:
+                del data[at:]
+    return bytes(data[:MOST_BYTES])
+
+
+def by_chance(watched: Watched, seeds: list[bytes], seconds: float) -> None:
+    """Mutates the seeds for so many seconds."""
+    drawn = random.Random(time.time())
+    end = time.monotonic() + seconds
+    for seed in seeds:
+        watched.read(seed)
+    while time.monotonic() < end:
+        watched.read(mutated(drawn, drawn.choice(seeds), seeds))
+
+
+def by_coverage(
+    watched: Watched, seeds: list[bytes], seconds: float, folder: Path
+) -> None:
+    """Lets libFuzzer find what reaches new code; it ends the process itself."""
+    import atheris
+
+    corpus = folder / "corpus"
+    corpus.mkdir()
+    for number, seed in enumerate(seeds):
+        (corpus / f"{number}").write_bytes(seed)
+    arguments = [
+        sys.argv[0],
+        f"-max_total_time={int(seconds) + 1}",
+        f"-max_len={MOST_BYTES}",
+        f"-timeout={SLOWEST}",
+        "-rss_limit_mb=4096",
+        f"-artifact_prefix={folder}/",
+        str(corpus),
+    ]
+    atheris.Setup(arguments, watched.read)
+    atheris.Fuzz()
+
+
+def main() -> None:
+    name, seconds, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+    try:
+        import atheris
+    except ImportError:
+        guided = False
+    else:
+        guided = True
+        with atheris.instrument_imports(include=["xabl"]):
+            from tests.fuzz import targets
+    from tests.fuzz import targets  # noqa: F811
+
+    watched = Watched(name, folder)
+    saved = Path(__file__).parents[1] / "data" / "fuzz" / name.replace(" ", "-")
+    seeds = targets.TARGETS[name].seeds()
+    seeds += [path.read_bytes() for path in sorted(saved.glob("*"))]
+    if guided:
+        by_coverage(watched, seeds, seconds, folder)
+    else:
+        by_chance(watched, seeds, seconds)
+    watched.report()
+
+
+if __name__ == "__main__":
+    main()
