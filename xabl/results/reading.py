@@ -204,7 +204,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format"]
         manifest["model"]["label"], manifest["model"]["name"], manifest["data"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not a manifest of xabl ablate ({error!r})") from error
     if version != VERSION:
         raise UserError(
@@ -225,9 +225,10 @@ def read_file(directory: Path, file: File) -> pa.Table:
         raise UserError(f"{directory}: no {file.name}; {file.absent}")
     try:
         table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
+        table.validate(full=True)  # that text is text, for one
+        problems = form_problems(table, file)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable Parquet file ({error})") from error
-    problems = form_problems(table, file)
     if problems:
         raise UserError(f"{path}: {'; '.join(problems)}; write the results again")
     if file is SCORES and not table.num_rows:

@@ -62,16 +62,23 @@ def _file_in(folder: Path) -> Path:
 def _open_sharded(index: Path) -> TensorFile:
     """Joins the files of an index, {"weight_map": {tensor: file}}."""
     try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = json.loads(index.read_text(encoding="utf-8-sig"))["weight_map"]
         names = sorted(set(weight_map.values()))
-        if any(Path(name).name != name for name in names):
-            raise ValueError("it names files outside its folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if any(Path(name).name != name or name.endswith(_INDEX) for name in names):
+            raise ValueError("it names files outside its folder, or other indices")
+        absent = [name for name in names if not (index.parent / name).is_file()]
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise UserError(
             f"{index}: not the index of a checkpoint in several files ({error}); fetch "
             "it again"
         ) from error
-    absent = [name for name in names if not (index.parent / name).is_file()]
     if absent:
         raise UserError(
             f"{index}: {len(absent)} of its {len(names)} files are not there: "

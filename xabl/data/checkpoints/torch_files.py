@@ -8,6 +8,7 @@ by persistent ids and calls a few functions of PyTorch that make tensors over th
 `xabl.data.safe_pickle` puts descriptions in their place.
 """
 
+import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -26,6 +27,16 @@ WRAPPERS = ("model_state_dict", "state_dict", "model")
 _ZIP_START = b"PK\x03\x04"
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+# What `zipfile` raises for bytes that are no archive, or not one it reads.
+_DAMAGED = (
+    OSError,
+    zipfile.BadZipFile,
+    NotImplementedError,
+    RuntimeError,
+    ValueError,
+    EOFError,
+    struct.error,
+)
 _FETCH_AGAIN = (
     "compare the file's size and hash with the publisher's and fetch it again"
 )
@@ -46,7 +57,7 @@ def open_torch_file(path: Path) -> TensorFile:
         if is_zip:
             return _open_zip(path)
         return _open_sequence(path)
-    except (OSError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise UserError(f"{path}: cannot be read ({error}); {_FETCH_AGAIN}") from error
 
 
@@ -90,7 +101,7 @@ def _open_zip(path: Path) -> TensorFile:
         try:  # zipfile compares the member's CRC
             with zipfile.ZipFile(path) as archive:
                 return archive.read(f"{root}data/{storage.key}")
-        except zipfile.BadZipFile as error:
+        except _DAMAGED as error:
             raise UserError(f"{path}: {error}; {_FETCH_AGAIN}") from error
 
     return _weights(path, "zip", value, unknown, read)

@@ -142,7 +142,12 @@ def unpack_record(value: bytes, place: str) -> dict[str, object]:
             max_map_len=_LONGEST_NUMBER,
             max_ext_len=0,
         )
-    except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
+    except (
+        ValueError,
+        TypeError,  # a list as the key of a map
+        RecursionError,
+        msgpack.exceptions.UnpackException,
+    ) as error:
         raise UserError(
             f"{place}: not a msgpack record ({error}); the entry is cut or damaged"
         ) from error
