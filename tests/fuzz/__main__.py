@@ -9,6 +9,7 @@ What breaks this is kept in a file, named, and makes the exit status 1.
 """
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -32,7 +33,7 @@ def main() -> None:
     for name in names:
         count, problem, covered = _fuzz(name, given.seconds / len(names), given.keep)
         total += count
-        print(f"{name:20} {count:9,} inputs  {covered}  {problem or ''}", flush=True)
+        print(f"{name:20} {count:9,} inputs  {covered:26} {problem or ''}", flush=True)
         broken += [name] if problem else []
     print(f"{total:,} inputs, {len(broken)} of {len(names)} readers broken")
     sys.exit(1 if broken else 0)
@@ -58,18 +59,19 @@ def _fuzz(name: str, seconds: float, keep: Path) -> tuple[int, str, str]:
             output, _ = process.communicate()
             problem = "did not come to an end"
         progress = Path(folder) / "progress"
-        count, covered = (
-            (progress.read_text() + "\t").split("\t")[:2]
-            if (progress.exists())
-            else ("0", "")
-        )
+        count = int(progress.read_text()) if progress.exists() else 0
+        seen = re.findall(r"#(\d+)\s.*cov: (\d+) ft: (\d+)", output)
+        covered = "by chance"
+        if seen:  # libFuzzer's own report: inputs, edges, edges by how often
+            count, edges, features = max(count, int(seen[-1][0])), *seen[-1][1:]
+            covered = f"{edges} edges, {features} ways"
         if problem:
             keep.mkdir(parents=True, exist_ok=True)
             kept = keep / f"{name.replace(' ', '-')}-{int(time.time())}"
             kept.write_bytes(current.read_bytes() if current.exists() else b"")
             last = [line for line in output.splitlines() if line.strip()][-1:]
             problem = f"{problem}: {kept}: {' '.join(last)[:300]}"
-        return int(count), problem, covered
+        return count, problem, covered
 
 
 if __name__ == "__main__":

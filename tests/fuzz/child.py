@@ -52,8 +52,9 @@ class Watched:
         if self.count % _REPORT_EVERY == 0:
             self.report()
 
-    def report(self, covered: str = "") -> None:
-        (self._folder / "progress").write_text(f"{self.count}\t{covered}")
+    def report(self) -> None:
+        """Says how far it is, to whoever watches."""
+        (self._folder / "progress").write_text(str(self.count))
 
 
 def _resident() -> int:
