@@ -82,7 +82,7 @@ def read_inputs(
     """Reads and checks all files, and builds the plan.
 
     Args:
-        say: is told what the user should know, a line each.
+        say: called with each line that the user should read.
         config: of a model that is not on disk; then the vocabulary has to be given.
 
     Raises:

@@ -40,7 +40,7 @@ class KeptScores:
         return (self.folder / _RUN).is_file()
 
     def begin(self, run: Mapping[str, Any]) -> None:
-        """Throws away what was kept and begins anew."""
+        """Discards what was kept and starts again."""
         self.discard()
         self.folder.mkdir(parents=True)
         _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
