@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +45,7 @@ class Regions(Mapping[str, ImageRegions]):
         with open_regions(self.path) as source:
             image = source.read(image_id)
         values = {f.name: getattr(image, f.name) for f in dataclasses.fields(image)}
-        return _RegionsOfFile(**values, file=self)
+        return _RegionsOfFile(**values, find_average=lambda: self.average)
 
     def __contains__(self, image_id: object) -> bool:
         return isinstance(image_id, str) and canonical_id(image_id) in self._ids
@@ -99,11 +99,14 @@ def regions(
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _RegionsOfFile(ImageRegions):
-    """Regions that know their file, whose average replaces them when ablated."""
+    """Regions that know what replaces them when they are ablated.
 
-    file: Regions
+    find_average: `Regions.average` of their file, which takes reading many images.
+    """
+
+    find_average: Callable[[], Float32[np.ndarray, " features"]]
 
 
 def average_of(image: ImageRegions) -> Float32[np.ndarray, " features"] | None:
     """The average features of the file an image's regions came from, if known."""
-    return image.file.average if isinstance(image, _RegionsOfFile) else None
+    return image.find_average() if isinstance(image, _RegionsOfFile) else None
