@@ -120,6 +120,7 @@ def test_terminals_of_any_width(columns):
         (["ablate", "--modle=x"], "no flag --modle; did you mean --model? (--help"),
         (["ablate", "--sauce=x"], "no flag --sauce (--help lists the flags)"),
         (["ablate"], "give --model, --entities (--help lists the flags)"),
+        (["convert", "--output=x"], "give the checkpoint: xabl convert FILE --output="),
         (["demo", "here"], "unexpected argument 'here'; flags are written --name="),
         (["demo", "--steps=many"], "flag --steps=many: invalid literal"),
         (["demo", "--flagfile=nowhere"], "nowhere"),
