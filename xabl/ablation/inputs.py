@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xabl.ablation.digests import entities_sha256, file_sha256
+from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
     HostStore,
     average_features,
@@ -31,6 +31,7 @@ from xabl.results.conditions import (
     Level,
     all_conditions,
 )
+from xabl.support.checksums import file_sha256
 from xabl.support.files import read_json
 
 Say = Callable[[str], None]
