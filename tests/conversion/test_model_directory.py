@@ -144,7 +144,7 @@ def test_refuses_a_vocabulary_of_another_size(tmp_path, params, vocabulary):
     short.write_text("piece\n" * 29)
     with pytest.raises(UserError, match=r"short\.txt: has 29 word pieces"):
         model_directory.save(tmp_path / "m", BERT, params, vocabulary=short, report={})
-    with pytest.raises(UserError, match=r"none\.txt: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.txt is missing"):
         model_directory.check_vocabulary(tmp_path / "none.txt", BERT)
 
 

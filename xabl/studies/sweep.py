@@ -17,6 +17,7 @@ from xabl.studies.jobs import Board
 from xabl.studies.pool import Pool, places
 from xabl.studies.record import Recorded, write_record
 from xabl.studies.runs import Run, identified, runs_of
+from xabl.studies.slurm import Resources, SlurmPool
 from xabl.studies.study_file import StudyFile, read_study
 from xabl.support import lease
 
@@ -27,6 +28,7 @@ class SweepOptions:
 
     workers: processes side by side on this machine; by default one for each GPU, and
         one where there is none.
+    slurm: what to ask a cluster for, in place of processes on this machine.
     retries: in place of the study's own.
     joins: helps another sweep of the same folder, on another machine.
     """
@@ -34,6 +36,7 @@ class SweepOptions:
     study: Path
     output: Path
     workers: int | None = None
+    slurm: Resources | None = None
     retries: int | None = None
     joins: bool = False
 
@@ -121,6 +124,9 @@ def _recorded(run: Run) -> Recorded:
 
 def _work(options: SweepOptions, board: Board) -> Iterator[object]:
     """Has the jobs done; yields now and then until none is left."""
+    if options.slurm is not None:
+        yield from SlurmPool(board, options.slurm).run()
+        return
     gpus = _gpus()
     count = options.workers or len(gpus) or 1
     with Pool(board, places(count, gpus)) as pool:
