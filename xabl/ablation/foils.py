@@ -157,8 +157,8 @@ class Foils:
         return regions_seen(
             image,
             hidden,
+            self.average[None],
             Condition(direction=Direction.VIS4LANG, level=condition.regions),
-            average=self.average,
             num_boxes=self.regions.boxes.shape[1],
         )
 
