@@ -22,6 +22,7 @@ SCRIPTS = (
     ("labelmatch", "experiments.labelmatch"),
     ("corpus", "experiments.build_corpus"),
     ("pretrain", "experiments.pretrain"),
+    ("sweep", "experiments.sweep"),
     ("world", "experiments.make_world"),
     ("controls", "experiments.controls"),
     ("demo", "experiments.demo"),

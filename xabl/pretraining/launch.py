@@ -3,10 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
-
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
@@ -14,6 +11,7 @@ from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
 from xabl.support.compilation_cache import use_compilation_cache
 from xabl.support.devices import Devices
+from xabl.support.hosts import connect
 
 # EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
 # same command continues. Schedulers can restart a job that ends with it.
@@ -72,26 +70,6 @@ def start(
     """
     use_compilation_cache()
     if coordinator is not None:
-        _connect(coordinator, num_hosts, host)
+        connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
     return pretrain(config, workdir, devices=devices, num_workers=num_workers)
-
-
-def _connect(coordinator: str, num_hosts: int | None, host: int | None) -> None:
-    """Waits for all hosts; before any other use of JAX."""
-    is_auto = coordinator == "auto"
-    if not is_auto and (num_hosts is None or host is None):
-        raise UserError(
-            f"--coordinator={coordinator}: --hosts and --host are needed too"
-        )
-    try:
-        jax.distributed.initialize(
-            coordinator_address=None if is_auto else coordinator,
-            num_processes=num_hosts,
-            process_id=host,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise UserError(
-            f"--coordinator={coordinator}: the hosts did not find each other "
-            f"({str(error)[:200]})"
-        ) from error
