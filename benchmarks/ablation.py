@@ -48,7 +48,7 @@ _PRECISIONS = flags.DEFINE_list(
     "are compared with it",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", None, "as in experiments.ablate", lower_bound=1
+    "batch_size", None, "as in xabl ablate", lower_bound=1
 )
 _DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
 _NAME = flags.DEFINE_string(

@@ -1,4 +1,4 @@
-"""How time and memory grow: whole runs of `experiments.ablate`, one process each."""
+"""How time and memory grow: whole runs of `xabl ablate`, one process each."""
 
 import dataclasses
 import json
@@ -98,7 +98,7 @@ def measure(run: Run, model: Path, world: World, cache: Path) -> dict[str, Any]:
         peak = _host_peak(process)
         seconds = time.perf_counter() - begin
         if process.returncode:
-            raise UserError(f"experiments.ablate ended with {process.returncode}")
+            raise UserError(f"xabl ablate ended with {process.returncode}")
         manifest = json.loads((results / "manifest.json").read_text())
     return {
         **dataclasses.asdict(run),

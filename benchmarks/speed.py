@@ -56,7 +56,7 @@ class Measured:
 
 
 def load(files: InputFiles, devices: LocalDevices) -> Loaded:
-    """Reads everything, as `experiments.ablate` does."""
+    """Reads everything, as `xabl ablate` does."""
     begin = time.perf_counter()
     inputs = read_inputs(files)
     _, params = model_directory.load(files.model, sharding=devices.replicated)

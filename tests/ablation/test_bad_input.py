@@ -69,8 +69,8 @@ def of_first_image(name, value, place):
         ({"entities": "nowhere"}, "nowhere is no Flickr30k Entities directory"),
         ({"model": "nowhere"}, "nowhere: does not exist; a model directory is what"),
         ({"model": golden_world.ENTITIES}, "is not a model directory; a model direct"),
-        ({"vocab": "nowhere.txt"}, "nowhere.txt: cannot be read"),
-        ({"gold_labels": "nowhere.json"}, "--gold_labels=nowhere.json: cannot be re"),
+        ({"vocab": "nowhere.txt"}, "nowhere.txt is missing"),
+        ({"gold_labels": "nowhere.json"}, "nowhere.json is missing; expected a class"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from tests.helpers.ablation import average, regions, ruled_params, shallow, small
-from xabl.ablation.distinct_inputs import Fill
 from xabl.ablation.engine import projection
 from xabl.ablation.engine.device_regions import (
     ImageToken,
@@ -20,6 +19,7 @@ from xabl.ablation.engine.device_regions import (
     region_input,
 )
 from xabl.ablation.engine.projection import projected_store
+from xabl.ablation.replacement import Fill
 from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError

@@ -175,7 +175,7 @@ def test_variants_without_their_baseline_are_not_drawn(tmp_path):
     write_study(tmp_path, [FakeModel(label="ViLBERT_rnd-vl")])
     study = analysis.load_study(tmp_path)
     with pytest.raises(NotDrawn, match="no results of the baseline: ViLBERT"):
-        selection.with_baselines(study, selection.INITIALISATION, {})
+        selection.with_baselines(study, selection.INITIALISATION)
 
 
 def test_latex_escapes_and_marks_gaps():

@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 
 from tests.helpers.binaries import ROOT
+from tests.helpers.fake_results import FakeModel, write_results
 from xabl.commands import COMMANDS, module_of
 
 # Importing any of these takes longer than a help may.
@@ -16,6 +17,7 @@ HEAVY = {"jax", "flax", "numpy", "orbax", "pyarrow", "pandas", "h5py", "grain"}
 SCRIPTS = (
     ("ablate", "experiments.ablate"),
     ("import", "experiments.import_regions"),
+    ("check", "experiments.check_results"),
     ("inspect", "experiments.inspect_data"),
     ("figures", "experiments.figures"),
     ("report", "experiments.report"),
@@ -118,6 +120,7 @@ def test_terminals_of_any_width(columns):
         (["ablate", "--modle=x"], "no flag --modle; did you mean --model? (--help"),
         (["ablate", "--sauce=x"], "no flag --sauce (--help lists the flags)"),
         (["ablate"], "give --model, --entities (--help lists the flags)"),
+        (["convert", "--output=x"], "give the checkpoint: xabl convert FILE --output="),
         (["demo", "here"], "unexpected argument 'here'; flags are written --name="),
         (["demo", "--steps=many"], "flag --steps=many: invalid literal"),
         (["demo", "--flagfile=nowhere"], "nowhere"),
@@ -142,3 +145,15 @@ def test_commands_can_be_imported_together():
     before = set(flags.FLAGS)
     assert len({module_of(command) for command in COMMANDS}) == len(COMMANDS)
     assert set(flags.FLAGS) == before
+
+
+def test_check(tmp_path):
+    directory = write_results(tmp_path / "results", FakeModel(), num_images=5)
+    done = python("-m", "xabl", "check", str(directory))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{directory}: as figures, tables and report expect it\n"
+    (directory / "examples.parquet").unlink()
+    done = python("-m", "xabl", "check", f"--results={directory}")
+    assert done.returncode == 1 and "examples.parquet" in done.stdout
+    assert f"problems found in {directory}: 1" in done.stderr
+    assert "give the results directory" in python("-m", "xabl", "check").stderr

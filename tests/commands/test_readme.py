@@ -31,8 +31,12 @@ def commands():
 
 
 def xabl(*arguments, cwd):
+    return python("-m", "xabl", *arguments, cwd=cwd)
+
+
+def python(*arguments, cwd):
     return subprocess.run(
-        [sys.executable, "-m", "xabl", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd)},
         capture_output=True,
@@ -70,11 +74,22 @@ def folder(tmp_path_factory):
     return folder
 
 
-def test_from_checkpoint_to_report(folder):
+def test_from_checkpoint_to_report_and_python(folder):
     """The numbered steps, one after the other, with the paths as they stand there."""
     for words in commands():
         if words[0] not in ("convert", "import", "ablate", "figures", "report"):
             continue
+        if words[0] == "convert":
+            if not (folder / words[1]).exists():
+                continue
+            # What is recognised is of full size.
+            words = [*words, f"--config={CASE.config_file}"]
         done = xabl(*words, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert (folder / "report.html").is_file()
+    (code,) = blocks("python")
+    image_id = next(iter(golden_world.golden_images())).image_id
+    done = python("-c", code.replace("1000092795", image_id), cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "vis4lang" in done.stdout  # the summary
+    assert (folder / "results" / "from_python" / "scores.parquet").is_file()

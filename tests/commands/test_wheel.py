@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.analysis.test_report_input import results
 from tests.helpers.binaries import ROOT
+from tests.helpers.fake_results import FakeModel, write_results
 
 
 def build_wheel(folder: Path) -> Path:
@@ -92,7 +92,8 @@ def test_cures_are_true_without_a_checkout(xabl):
 
 
 def test_report(xabl):
-    directory = results(xabl.folder)
+    world = dict(num_images=5, phrases_per_image=2, predictions=2)
+    directory = write_results(xabl.folder / "results", FakeModel(), **world)
     done = xabl(
         "xabl",
         "report",

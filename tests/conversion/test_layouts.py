@@ -12,6 +12,7 @@ from tests.helpers.torch_writer import write_torch_file
 from tests.helpers.transformers_checkpoints import visualbert_state, write_settings
 from xabl.data.checkpoints.opening import open_checkpoint
 from xabl.errors import UserError
+from xabl.inspection import inspect_path
 from xabl.models import model_directory
 
 # What is found beside the weights.
@@ -99,3 +100,12 @@ def test_a_folder_with_none_or_several(tmp_path):
         write_torch_file(tmp_path / name, visualbert_state(), "zip")
     with pytest.raises(UserError, match="holds 2 checkpoints.*give the one to take"):
         open_checkpoint(tmp_path)
+
+
+def test_inspecting_a_folder_with_a_checkpoint(tmp_path):
+    state = visualbert_state()
+    write_shards(tmp_path, state, "safetensors")
+    write_settings(tmp_path, model_type="visual_bert")
+    inspection = inspect_path(tmp_path)
+    assert inspection.kind == "checkpoint (safetensors in 2 files)"
+    assert inspection.facts["tensors"] == str(len(state))

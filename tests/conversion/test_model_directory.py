@@ -144,15 +144,18 @@ def test_refuses_a_vocabulary_of_another_size(tmp_path, params, vocabulary):
     short.write_text("piece\n" * 29)
     with pytest.raises(UserError, match=r"short\.txt: has 29 word pieces"):
         model_directory.save(tmp_path / "m", BERT, params, vocabulary=short, report={})
-    with pytest.raises(UserError, match=r"none\.txt: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.txt is missing"):
         model_directory.check_vocabulary(tmp_path / "none.txt", BERT)
 
 
 def test_names_a_directory_that_is_none(tmp_path):
-    with pytest.raises(UserError, match="is not a model directory; .*convert_volta"):
+    with pytest.raises(UserError, match="is not a model directory; .*xabl convert"):
         model_directory.load(tmp_path)
     with pytest.raises(UserError, match="nowhere: does not exist"):
         model_directory.load(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "lxmert"}')
+    with pytest.raises(UserError, match="transformers, not a model.*: xabl convert"):
+        model_directory.load(tmp_path)
 
 
 def _parameter_files(directory):

@@ -1,4 +1,4 @@
-"""experiments.import_regions and experiments.inspect_data, as a user runs them."""
+"""xabl import and xabl inspect, as a user runs them."""
 
 import os
 import shutil
@@ -255,7 +255,7 @@ def test_inspect_of_something_else_says_what_it_knows(tmp_path):
     for path, message in (
         (tmp_path, "a folder with neither Flickr30k Entities"),
         (tmp_path / "notes.md", "neither region features"),
-        (tmp_path / "nothing", "does not exist"),
+        (tmp_path / "nothing", "nothing: No such file"),
     ):
         status, out, err = run("inspect_data", path=path)
         assert (status, out) == (1, "")

@@ -73,7 +73,7 @@ class Workshop:
         } | flags
 
     def ablate(self, **flags: object) -> Finished:
-        """Runs experiments.ablate on the golden world."""
+        """Runs xabl ablate on the golden world."""
         return binaries.run(
             "experiments.ablate", cache=self.cache, **self.flags(**flags)
         )

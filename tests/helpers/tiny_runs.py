@@ -66,7 +66,7 @@ def config(folder: Path | str, **changes) -> PretrainingConfig:
 
 
 def config_file(folder: Path, **changes) -> Path:
-    """The same as a file for experiments.pretrain; `changes` of plain values."""
+    """The same as a file for xabl pretrain; `changes` of plain values."""
     path = folder / "config.py"
     path.write_text(_FILE.format(folder=str(folder), changes=changes))
     return path

@@ -227,10 +227,8 @@ def test_the_tokenizer_beside_a_checkpoint(tmp_path, cased):
     """As transformers writes it: tokenizer.json and tokenizer_config.json."""
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "dog", "##s"]
     pieces += ["Dog"] if cased else ["cat"]
-    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
-    tokenizer = transformers.BertTokenizerFast(
-        tmp_path / "vocab.txt", do_lower_case=not cased
-    )
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    tokenizer = transformers.BertTokenizerFast(vocabulary, do_lower_case=not cased)
     published = tmp_path / "published"
     tokenizer.save_pretrained(published)
     config = transformers.BertConfig(**SMALL | {"vocab_size": len(pieces)})

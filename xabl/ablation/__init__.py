@@ -4,6 +4,7 @@ The method, in the order to read it (conditions, what is removed, are in `result
 
 examples         phrases of captions, as word pieces
 definition       THE METHOD: one phrase under one condition, for any model
+replacement      what takes the place of hidden regions, by way of removing
 any_model        what a model is to it: a function from words and regions to logits
 plan             all phrases under all conditions: the distinct inputs among them,
 distinct_inputs  and what they hold

@@ -26,6 +26,7 @@ from jaxtyping import Array, Bool, Float, Int
 from xabl.ablation.any_model import Model, Regions, Words
 from xabl.ablation.examples import PhraseExample
 from xabl.ablation.overlap import TARGET_THRESHOLD
+from xabl.ablation.replacement import Fill, replacement
 from xabl.data.boxes import iot, iou, relative_locations
 from xabl.data.regions.image_regions import (
     ImageRegions,
@@ -78,23 +79,18 @@ def words_seen(
 def regions_seen(
     image: ImageRegions,
     hidden: Bool[np.ndarray, " boxes"],
+    instead: Float[np.ndarray, "#boxes features"],
     condition: Condition,
     *,
-    average: Float[np.ndarray, " features"],
     num_boxes: int,
 ) -> Regions:
     """The image's regions, padded to `num_boxes`; hidden ones keep their location.
 
-    Ablated regions have the data set's average features, and [IMG] is the mean of the
-    result. Regions to be predicted have none, and [IMG] knows them all the same: so it
-    was published.
+    [IMG] is the mean of what is left after ablation. Of regions to be predicted it
+    knows all the same: so it was published.
     """
-    if condition.direction is Direction.VIS4LANG:
-        features = np.where(hidden[:, None], average, image.features)
-        whole = features.mean(axis=0)
-    else:
-        features = np.where(hidden[:, None], 0, image.features)
-        whole = image.features.mean(axis=0)
+    features = np.where(hidden[:, None], instead, image.features)
+    known = features if condition.direction is Direction.VIS4LANG else image.features
     locations = relative_locations(
         image.boxes, np.array(image.img_w), np.array(image.img_h), num_locs=5
     )
@@ -103,7 +99,7 @@ def regions_seen(
         features=np.pad(features.astype(np.float32), padding),
         locations=np.pad(locations, padding),
         mask=np.arange(num_boxes) < image.num_boxes,
-        image=whole.astype(np.float32),
+        image=known.mean(axis=0).astype(np.float32),
     )
 
 
@@ -250,16 +246,29 @@ class Definition:
         words = words_seen(example, condition, mask_id=self.mask_id, shift_start=start)
         if self.regions is None:
             return words, None, question(example, None, None, condition)
-        image = self.regions.image(self._rows[canonical_id(example.image_id)])
+        row = self._rows[canonical_id(example.image_id)]
+        image = self.regions.image(row)
         hidden = hidden_regions(example, image, condition)
         regions = regions_seen(
             image,
             hidden,
+            self._instead(condition, row),
             condition,
-            average=self.average,
             num_boxes=self.regions.boxes.shape[1],
         )
         return words, regions, question(example, image, hidden, condition)
+
+    def _instead(
+        self, condition: Condition, row: int
+    ) -> Float[np.ndarray, "#boxes features"]:
+        """Features that take the place of those of hidden regions."""
+        found = replacement(condition, self.regions, row)
+        if found.fill is Fill.AVERAGE:
+            return self.average[None]
+        if found.fill is Fill.ZERO:
+            return np.zeros_like(self.average)[None]
+        donor = self.regions.image(found.donor)
+        return donor.features[np.arange(self.regions.num_boxes[row]) % donor.num_boxes]
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:

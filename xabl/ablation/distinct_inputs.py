@@ -1,23 +1,17 @@
 """Distinct inputs of the two streams, and the pairs of them that are scored."""
 
 import dataclasses
-import enum
+import functools
 from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int32
 
+from xabl.ablation.replacement import NO_DONOR
 from xabl.data.regions.image_regions import StackedRegions
 
 NOT_SCORED = -1  # in tables of pair numbers
-
-
-class Fill(enum.IntEnum):
-    """What takes the place of the features of an ablated region."""
-
-    AVERAGE = 0  # the data set's average feature vector (vis4lang)
-    ZERO = 1  # as masked regions in pretraining (lang4vis)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,11 +31,21 @@ class WordInputs:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class RegionInputs:
-    """Distinct inputs of the region stream: an image and what is done to its rows."""
+    """Distinct inputs of the region stream: an image and what is done to its rows.
+
+    ablated: rows whose features are replaced.
+    fill, donor: by what, see `Replacement`.
+    """
 
     image: Int32[np.ndarray, " inputs"]
     ablated: Bool[np.ndarray, "inputs boxes"]
     fill: Int32[np.ndarray, " inputs"]
+    donor: Int32[np.ndarray, " inputs"]
+
+    @functools.cached_property
+    def has_donors(self) -> bool:
+        """Whether any takes features from another image."""
+        return bool((self.donor != NO_DONOR).any())
 
     def __len__(self) -> int:
         return len(self.image)
@@ -110,7 +114,8 @@ class WordInputKey(NamedTuple):
 
 class RegionInputKey(NamedTuple):
     image: int
-    fill: Fill
+    fill: int
+    donor: int
     ablated: bytes  # bool
 
 
@@ -171,6 +176,7 @@ def region_inputs(keys: Distinct[RegionInputKey], boxes: int) -> RegionInputs:
     return RegionInputs(
         image=keys.integers("image"),
         fill=keys.integers("fill"),
+        donor=keys.integers("donor"),
         ablated=ablated.reshape(len(keys), boxes),
     )
 

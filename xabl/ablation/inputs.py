@@ -1,7 +1,6 @@
 """From files to a plan: everything an ablation reads, but for the parameters."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from xabl.ablation.examples import (
     prepare_examples,
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
-from xabl.data.flickr30k_entities import AnnotatedImage, read_split
+from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
 from xabl.data.word_pieces import WordPieces
@@ -32,13 +31,14 @@ from xabl.results.conditions import (
     Level,
     all_conditions,
 )
+from xabl.support.files import read_json
 
 Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """What to evaluate on; see the flags of `experiments.ablate`.
+    """What to evaluate on; see the flags of `xabl ablate`.
 
     model: its directory. regions: None for a text-only model. vocabulary: None takes
         the model's own.
@@ -94,6 +94,11 @@ def read_inputs(
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
     word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
+    if not config.do_lower_case and not model_directory.is_cased(vocabulary):
+        say(
+            f"{vocabulary}: no piece has a capital, but the model does not lower-case "
+            "text (do_lower_case): every word with a capital becomes [UNK]"
+        )
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -102,10 +107,11 @@ def read_inputs(
 
     on_error = skip if files.skip_bad_examples else None
     images = read_split(files.entities, files.split, on_error)
+    check_linked(images, files.entities)
     examples = prepare_examples(images, word_pieces)
     regions = None
     if not config.text_only:
-        regions = _regions(config, files, images, on_error)
+        regions = _regions(config, files, images, say, on_error)
         asked_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
         could_have_kl = asked_classes and config.scored_target().has_kl
         if regions.cls_prob is None and could_have_kl:
@@ -190,31 +196,32 @@ def _regions(
     config: ModelConfig,
     files: InputFiles,
     images: Sequence[AnnotatedImage],
+    say: Say,
     on_error: Callable[[str, UserError], None] | None,
 ) -> StackedRegions:
     """Regions of all images of the split: the average features need every one."""
     if files.regions is None:
         raise UserError(
             f"--regions: model {config.name} sees image regions; give the LMDB, TSV or "
-            "HDF5 file that holds them, or a store of experiments.import_regions"
+            "HDF5 file that holds them, or a store of xabl import"
         )
     with open_regions(files.regions) as source:
         check_feature_size(config, source.feature_size, str(files.regions))
-        return source.read_all([image.image_id for image in images], on_error)
+        sizes = {image.image_id: (image.width, image.height) for image in images}
+        regions = source.read_all(list(sizes), on_error, sizes)
+        if source.notice:
+            say(source.notice)
+        return regions
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:
     if path is None:
         return None
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--gold_labels={path}: cannot be read ({error})") from error
-    if not isinstance(labels, list) or len(labels) != count:
-        found = f"{len(labels)} of them" if isinstance(labels, list) else "no list"
+    labels = read_json(path, "a class or null for each example", list)
+    if len(labels) != count:
         raise UserError(
             f"--gold_labels={path}: expected a list with one class or null for each of "
-            f"the split's {count} examples, found {found}"
+            f"the split's {count} examples, found {len(labels)} of them"
         )
     for number, label in enumerate(labels):
         known = type(label) is int and 0 <= label < DETECTOR_CLASSES

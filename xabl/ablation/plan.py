@@ -17,7 +17,6 @@ from xabl.ablation import overlap
 from xabl.ablation.distinct_inputs import (
     NOT_SCORED,
     Distinct,
-    Fill,
     MlmPairKey,
     MlmPairs,
     MrcPairKey,
@@ -35,6 +34,7 @@ from xabl.ablation.distinct_inputs import (
     word_inputs,
 )
 from xabl.ablation.examples import PhraseExample, VlBertPositions
+from xabl.ablation.replacement import replacement
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
@@ -264,24 +264,32 @@ class _Builder:
         found = self._regions.boxes[row, :count].astype(np.float64)
         coverage = overlap.coverage(found, boxes)
 
-        def region_input(fill: Fill, ablated: Bool[np.ndarray, " boxes"]) -> int:
-            padded = np.pad(ablated, (0, width - count))
-            return self._region_inputs.number(
-                RegionInputKey(image=row, fill=fill, ablated=padded.tobytes())
+        def region_input(
+            condition: Condition, hidden: Bool[np.ndarray, " boxes"]
+        ) -> int:
+            instead = replacement(condition, self._regions, row)
+            key = RegionInputKey(
+                image=row,
+                fill=instead.fill,
+                donor=instead.donor,
+                ablated=np.pad(hidden, (0, width - count)).tobytes(),
             )
+            return self._region_inputs.number(key)
 
-        ablated = {}
+        ablated, asked_region = {}, None
         for condition in self._conditions:
             if condition.direction is Direction.VIS4LANG:
                 selected = coverage > condition.region_threshold
-                number = region_input(Fill.AVERAGE, selected)
+                number = region_input(condition, selected)
                 ablated[condition] = (number, int(selected.sum()))
+            else:
+                asked_region = condition
         masked, target = overlap.target_region(found, boxes)
-        if target is None or len(ablated) == len(self._conditions):
+        if target is None or asked_region is None:
             return _Mentioned(ablated=ablated)
         return _Mentioned(
             ablated=ablated,
-            masked_input=region_input(Fill.ZERO, masked),
+            masked_input=region_input(asked_region, masked),
             target=target,
             target_row=self._targets.number(TargetKey(image=row, region=target)),
         )

@@ -1,4 +1,4 @@
-"""One ablation from files to a results directory: what `experiments.ablate` does."""
+"""One ablation from files to a results directory: what `xabl ablate` does."""
 
 import contextlib
 import dataclasses

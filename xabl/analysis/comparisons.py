@@ -103,7 +103,7 @@ def compare_models(
     pairs: Sequence[tuple[str, str]] | None = None,
     metrics: Sequence[str] = PUBLISHED_MAIN,
 ) -> pd.DataFrame:
-    """Pairs of models on the same examples and resamples; default every pair.
+    """Pairs of models on the same examples and resamples; by default every pair.
 
     Two quantities: `loss` (first - second under a condition) and `effect` (what the
     ablation adds to the first - what it adds to the second). p is corrected over the
@@ -147,7 +147,7 @@ def compare_models(
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p corrected for their number (Holm 1979); NaN are no comparison."""
+    """p-values corrected for how many there are (Holm 1979); NaN counts for none."""
     corrected = np.full(len(p), np.nan)
     order = [i for i in np.argsort(p, kind="stable") if not math.isnan(p[i])]
     largest = 0.0

@@ -1,7 +1,7 @@
 """What ablating changes: means, differences to `none`, relative increases (in bits).
 
-Every function gives a tidy data frame, one row a number, where a number that cannot be
-given is NaN and the column `gap` says why. Intervals (`low`, `high`) are 95%
+Every function gives a tidy data frame, one row per number. A number that cannot be
+given is NaN, and the column `gap` says why. Intervals (`low`, `high`) are 95%
 percentile intervals over resampled images.
 """
 
@@ -166,7 +166,7 @@ def ablated_share(study: Study, condition: str) -> float:
 
 
 def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
-    """Vision for language against language for vision, in one number a model.
+    """Vision for language against language for vision, in one number per model.
 
     asymmetry = relative increase of MLM under `all` - relative increase of MRC-KL
     under `all`; positive: the model uses vision for language more than the reverse.
@@ -259,7 +259,7 @@ def _counts(values: np.ndarray, use: np.ndarray | None) -> np.ndarray:
 
 
 def _keys(cells: Sequence[_Cell]) -> pd.DataFrame:
-    """What says which number a row is."""
+    """The columns that say which number a row holds."""
     return pd.DataFrame(
         {
             "model": [model.label for model, _, _ in cells],

@@ -40,7 +40,7 @@ _SAME = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """The runs of one label: one a seed."""
+    """The runs of one label, one per seed."""
 
     label: str
     runs: tuple[Run, ...]
@@ -173,7 +173,7 @@ def load_study(results: Paths) -> Study:
 def load(results: Paths) -> "pd.DataFrame":
     """Per-example scores of any number of runs as one data frame, losses in bits.
 
-    Columns: model, seed, then those of scores.parquet. One row an example and
+    Columns: model, seed, then those of scores.parquet. One row per example and
     condition; text columns are categories.
 
     Raises:

@@ -29,7 +29,7 @@ def effect_sentence(row: Row) -> str:
     """One row of `effects.differences` in words."""
     title = LOSSES[row["metric"]].title
     condition = Condition.parse(row["direction"], row["condition"])
-    removed, use = condition.removing, condition.direction.words.use
+    removed, use = condition.removing, condition.direction.wording.use
     said = evidence(row["low"], row["high"])
     if said == NOT_MEASURED:
         return f"{row['model']}: {removed}: not measured ({_gap(row)})."
@@ -59,7 +59,7 @@ def asymmetry_sentence(row: Row) -> str:
     said = evidence(row["low"], row["high"])
     if said == NOT_MEASURED:
         return f"{row['model']}: asymmetry not measured ({_gap(row)})."
-    first, second = (direction.words.title.lower() for direction in Direction)
+    first, second = (direction.wording.title.lower() for direction in Direction)
     numbers = (
         f"{LOSSES[PUBLISHED_MAIN[0]].title} {percent(row['mlm_relative'])}, "
         f"{LOSSES[row['kl']].title} "

@@ -18,6 +18,7 @@ COMMANDS = {
     "import": "import_regions",
     "inspect": "inspect",
     "ablate": "ablate",
+    "check": "check",
     "figures": "figures",
     "report": "report",
     "labelmatch": "labelmatch",

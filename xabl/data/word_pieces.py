@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from xabl.errors import UserError
+from xabl.support.files import read_text
 
 VOCABULARY_JSON = "tokenizer.json"  # Hugging Face's, which holds the pieces too
 MAX_LENGTH = 38  # [CLS] and [SEP] included; what the published models evaluate with
@@ -104,15 +105,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
         UserError: the file is missing, is not text, has an empty line, names a piece
             twice, or lacks one of BERT's five special tokens.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not a vocabulary: byte {error.start} is not UTF-8 text; expected "
-            "BERT's vocab.txt, one word piece a line"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+    text = read_text(path, "BERT's vocab.txt, one word piece a line")
     if path.suffix == ".json":
         pieces = _pieces_in_json(path, text)
     else:
@@ -151,7 +144,13 @@ def _pieces_in_json(path: Path, text: str) -> list[str]:
         pieces = sorted(numbers, key=numbers.__getitem__)
         if [numbers[piece] for piece in pieces] != list(range(len(pieces))):
             raise ValueError("the ids of its pieces are not 0, 1, 2, ...")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise UserError(
             f"{path}: not the word pieces of a BERT ({error}); give its vocab.txt"
         ) from error

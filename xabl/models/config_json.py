@@ -1,34 +1,31 @@
 """Fields of a configuration as the reference's JSON files have them."""
 
 import enum
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError
 from xabl.models.region_embedding import NONE, REGION_EMBEDDINGS, RegionEmbedding
+from xabl.support.files import read_json
 
 IntMap = tuple[tuple[int, int], ...]  # a hashable {sublayer: number}
 Weights = tuple[tuple[str, float], ...]  # a hashable {visual target: weight}
 
-# Legal in reference files and without effect on what is computed here.
+# Legal in reference files and of no effect here: heads of later tasks.
 _IGNORED_FIELDS = frozenset(
-    {
-        "bert_model",
-        "clf_hidden_size",
-        "fixed_layers",
-        "max_boxes",
-        "model",
-        "objective",
-        "qa_num_answers",
-        "qa_task_weight",
-        "v_initializer_range",
-        "visualization",
-    }
+    {"bert_model", "clf_hidden_size", "model", "qa_num_answers", "qa_task_weight"}
 )
 # Legal with these values only: another value would compute something else.
-_FIXED_FIELDS = {"norm_embeddings": (False,), "pad_token_id": (0,)}
+_FIXED_FIELDS = {
+    "fixed_layers": ([],),
+    "max_boxes": (36,),
+    "norm_embeddings": (False,),
+    "objective": (1,),
+    "pad_token_id": (0,),
+    "v_initializer_range": (0.02,),
+    "visualization": (False,),
+}
 _OUT_OF_SCOPE_MODELS = ("roberta", "m3p", "uc2", "xlm")
 
 
@@ -38,18 +35,7 @@ def read(path: Path | str) -> dict[str, Any]:
     Raises:
         UserError: it cannot be read, or is no JSON object.
     """
-    try:
-        fields = json.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path}: not a configuration in JSON ({error}); expected a file such as "
-            "ctrl_uniter_base.json"
-        ) from error
-    if not isinstance(fields, dict):
-        raise UserError(f"{path}: expected a JSON object of configuration fields")
-    return fields
+    return read_json(path, "a configuration such as ctrl_uniter_base.json")
 
 
 def decoded(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,13 +68,27 @@ def decoded(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, An
                 f"{key} is {fields[key]!r}, only {allowed[0]!r} is supported"
             )
     values = {}
-    for key, value in fields.items():
+    for key, value in _with_case(fields).items():
         if key in types:
             try:
                 values[key] = _decoded(value, types[key])
             except (TypeError, ValueError, AttributeError) as error:
                 raise UserError(f"field {key}: {error}") from error
     return values
+
+
+def _with_case(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields with `do_lower_case` as the name of the BERT model has it."""
+    bert = str(fields.get("bert_model", "")).lower()
+    if "cased" not in bert:
+        return dict(fields)
+    lower = "uncased" in bert
+    if fields.get("do_lower_case", lower) is not lower:
+        raise UserError(
+            f"bert_model is {fields['bert_model']!r}, but do_lower_case is "
+            f"{fields['do_lower_case']!r}; correct one of them"
+        )
+    return {**fields, "do_lower_case": lower}
 
 
 def _decoded(value: Any, kind: Any) -> Any:
@@ -105,8 +105,8 @@ def _decoded(value: Any, kind: Any) -> Any:
         return tuple(sorted((int(key), int(number)) for key, number in value.items()))
     if kind == Weights:
         return tuple((str(key), float(weight)) for key, weight in value.items())
-    accepted = (int, float) if kind is float else kind
-    if kind in (int, float, bool, str) and not isinstance(value, accepted):
+    accepted = (int, float) if kind is float else (kind,)
+    if kind in (int, float, bool, str) and type(value) not in accepted:
         raise ValueError(f"expected {kind.__name__}, found {value!r}")
     return value
 

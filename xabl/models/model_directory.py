@@ -23,6 +23,8 @@ from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 from xabl.support.atomic import new_directory
+from xabl.support.devices import local_devices
+from xabl.support.files import read_text
 
 _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "config.json",
@@ -104,6 +106,11 @@ def load_config(directory: Path | str) -> ModelConfig:
             "xabl convert and xabl pretrain write"
         )
     fields = _read_json(directory / _CONFIG)
+    if {"model_type", "architectures"} & fields.keys():
+        raise UserError(
+            f"{directory}: a checkpoint of transformers, not a model directory; make "
+            f"one of it with: xabl convert {directory} --output=DIRECTORY"
+        )
     return ModelConfig.from_dict(fields, source=str(directory / _CONFIG))
 
 
@@ -132,7 +139,7 @@ def load(
     config = load_config(directory)
     _check_files(directory)
     if sharding is None:
-        sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        sharding = jax.sharding.SingleDeviceSharding(local_devices()[0])
     try:
         stored = ocp.metadata(directory / _PARAMS).metadata
         if stored is None:
@@ -193,23 +200,21 @@ def is_cased(vocabulary: Path | str) -> bool:
     return _has_capitals(_vocabulary_lines(Path(vocabulary)))
 
 
-def _has_capitals(pieces: Iterable[bytes]) -> bool:
+def _has_capitals(pieces: Iterable[str]) -> bool:
     # Outside of tokens such as [CLS]; the uncased English and multilingual vocabularies
     # have none.
-    return any(re.search(rb"[A-Z]", piece) for piece in pieces if piece[:1] != b"[")
+    return any(re.search("[A-Z]", piece) for piece in pieces if piece[:1] != "[")
 
 
-def _vocabulary_lines(vocabulary: Path) -> list[bytes]:
+def _vocabulary_lines(vocabulary: Path) -> list[str]:
     if vocabulary.suffix == ".json":
-        return [piece.encode() for piece in read_vocabulary(vocabulary)]
-    try:
-        return vocabulary.read_bytes().removesuffix(b"\n").split(b"\n")
-    except OSError as error:
-        raise UserError(f"{vocabulary}: cannot be read ({error.strerror})") from error
+        return list(read_vocabulary(vocabulary))
+    text = read_text(vocabulary, "BERT's vocab.txt, one word piece a line")
+    return text.removesuffix("\n").split("\n")
 
 
 def _keep_vocabulary(vocabulary: Path, kept: Path) -> None:
-    kept.write_bytes(b"\n".join(_vocabulary_lines(vocabulary)) + b"\n")
+    kept.write_text("\n".join(_vocabulary_lines(vocabulary)) + "\n", encoding="utf-8")
 
 
 def _check_shapes(directory: Path, config: ModelConfig, found: Any) -> None:

@@ -1,14 +1,19 @@
 """From a command line to a run: its configuration, its hosts, its devices."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
+import jax
+
 from xabl.data.word_pieces import read_vocabulary
+from xabl.errors import UserError, from_system
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
+from xabl.support import lease
 from xabl.support.compilation_cache import use_compilation_cache
 from xabl.support.devices import Devices
 from xabl.support.hosts import connect
@@ -72,4 +77,18 @@ def start(
     if coordinator is not None:
         connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
-    return pretrain(config, workdir, devices=devices, num_workers=num_workers)
+    with _only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
+        return pretrain(config, workdir, devices=devices, num_workers=num_workers)
+
+
+def _only_run(workdir: Path) -> lease.Lease:
+    """While it is held nobody else trains in that folder."""
+    try:
+        return lease.acquire(workdir.absolute().with_name(f".{workdir.name}.lock"))
+    except lease.Held as error:
+        raise UserError(
+            f"{workdir}: another run trains there ({error.holder}); wait until it has "
+            "ended, or take another workdir"
+        ) from error
+    except OSError as error:
+        raise from_system(error, workdir, "cannot be written") from error

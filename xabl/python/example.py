@@ -1,53 +1,51 @@
-"""One caption and one image, ablated as one likes."""
+"""One phrase of a caption, and an image: ablated as one likes.
+
+Everything is asked of `ablation.definition`; what is added is that words and regions to
+remove may be named one by one.
+"""
 
 import dataclasses
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Float32, Int
+from jaxtyping import Bool, Float32, Float64
 from numpy.typing import ArrayLike
 
-from xabl.ablation.engine.device_regions import check_feature_size
-from xabl.ablation.engine.losses import RegionLabels, mrc_scores
-from xabl.ablation.overlap import coverage, target_region
+from xabl.ablation import definition
+from xabl.ablation.any_model import Logits, Model
+from xabl.ablation.examples import PhraseExample
+from xabl.data.flickr30k_entities import Phrase
 from xabl.data.regions import ImageRegions
 from xabl.data.word_pieces import MAX_LENGTH, EncodedCaption, WordPieces
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.python.frames import Frame, frame
 from xabl.python.picture import Picture
-from xabl.python.regions import average_for
+from xabl.python.regions import average_of
 from xabl.results.conditions import Condition, Direction, Level
-
-# What every head gives: `Model.logits`.
-Logits = Callable[..., tuple[Array, dict[str, Array]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Example:
     """A phrase of a caption, and the regions of the image it is about.
 
-    config, word_pieces, logits: of the model.
-    words: of the caption.
-    first_word, num_words: of the phrase.
-    boxes: of the phrase, x1, y1, x2, y2 in pixels; None: not known.
-    average: what takes the place of ablated features; None: not known.
-    caption: the word pieces.
+    config, logits, word_pieces: the model's.
+    image: None for a text-only model.
+    caption: its word pieces.
+    phrase: the phrase as an example of the study.
+    average: what takes the place of an ablated region's features, if it was given.
     """
 
     config: ModelConfig
+    logits: Model
     word_pieces: WordPieces
-    logits: Logits
     image: ImageRegions | None
-    words: tuple[str, ...]
-    first_word: int
-    num_words: int
-    boxes: Float[np.ndarray, "boxes 4"] | None
-    average: Float32[np.ndarray, " features"] | None
     caption: EncodedCaption
+    phrase: PhraseExample
+    average: Float32[np.ndarray, " features"] | None
 
     def ablate(
         self,
@@ -72,27 +70,29 @@ class Example:
             example.ablate(words=[0, 4])
 
         Args:
-            condition: a name as in scores.parquet; "object@..." needs `boxes`.
+            condition: its name in scores.parquet; "object@..." needs `boxes`.
             regions: numbers of the regions to remove.
             words: "none", "phrase", "all", or numbers of the words to remove.
             target: the region to predict; by default the one that shows the phrase,
-                for which `boxes` are needed. Regions that cover more than half of what
-                is to be predicted are masked with it.
+                for which `boxes` are needed. As in the study, all regions that cover
+                more than half of what is to be predicted are masked with it.
 
         Returns:
-            A row for each word piece of the phrase, whose mean is `mlm` in
-            scores.parquet; or one row for the target region.
+            A row for each word piece of the phrase; the mean of its `mlm` is the one
+            in scores.parquet. Or one row for the region, with the losses of its class.
 
         Raises:
             UserError: a name or number that does not exist, or something that is
                 needed was not given; says what.
         """
         given = [value is not None for value in (condition, regions, words)]
-        if sum(given) > 1:
-            raise UserError("give one of: a condition, regions=, words=")
-        if words is not None or target is not None:
-            return self._predict_region(words or "none", target)
-        return self._predict_words(self._regions(condition or "none", regions))
+        if sum(given) > 1 or (target is not None and words is None and any(given)):
+            raise UserError(
+                "give one of: a condition, regions=, or words= (with target= if wished)"
+            )
+        if words is None and target is None:
+            return self._predict_words(condition or "none", regions)
+        return self._predict_region("none" if words is None else words, target)
 
     def show(
         self,
@@ -101,251 +101,239 @@ class Example:
         regions: Sequence[int] | None = None,
         picture: Path | str | None = None,
     ) -> Picture:
-        """The caption and the regions over the image, to look at in a notebook.
+        """The caption, and the regions over the image: to look at in a notebook.
 
         Args:
-            condition, regions: what is ablated, as in `ablate`.
+            condition, regions: which regions are shown as ablated; see `ablate`.
             picture: file of the image (JPEG or PNG); outlines only if absent.
 
         Raises:
             UserError: as `ablate`; the picture cannot be read.
         """
-        ablated = self._regions(condition, regions)
+        _, ablated = self._ablated(condition, regions)
         return Picture(
             image=self.image,
             ablated=ablated,
-            boxes=self.boxes,
-            words=self.words,
-            phrase=(self.first_word, self.num_words),
+            boxes=self.phrase.boxes,
+            words=tuple(self.phrase.sentence.split()),
+            first_word=self.phrase.phrase.first_word,
+            num_words=self.phrase.phrase.num_words,
             file=None if picture is None else Path(picture),
         )
 
-    @property
-    def phrase(self) -> str:
-        """The words of the phrase."""
-        return " ".join(self.words[self.first_word :][: self.num_words])
-
     def __repr__(self) -> str:
-        image = "no image" if self.image is None else f"image {self.image.image_id}"
-        return f"<{self.phrase!r} in {' '.join(self.words)!r}, {image}>"
+        phrase = self.phrase
+        seen = f", image {self.image.image_id}" if self.image is not None else ""
+        return f"<{phrase.text!r} in {phrase.sentence!r}{seen}>"
 
-    def _regions(
+    def _ablated(
         self, name: str, numbers: Sequence[int] | None
-    ) -> Bool[np.ndarray, " regions"]:
-        """Which regions a condition, or a list of numbers, ablates."""
+    ) -> tuple[Condition, Bool[np.ndarray, " regions"]]:
+        """vis4lang: the condition, and which regions it or the numbers ablate."""
         condition = Condition.parse(Direction.VIS4LANG, name)
         count = 0 if self.image is None else self.image.num_boxes
         if numbers is not None:
-            return _selected(numbers, count, "regions")
-        if condition.level is not Level.OBJECT:
-            return np.full(count, condition.level is Level.ALL)
-        if self.boxes is None or self.image is None:
-            raise UserError(f"{name}: needs the boxes of the phrase; give boxes=")
-        covered = coverage(self.image.boxes.astype(np.float64), self.boxes)
-        return covered > condition.region_threshold
+            return condition, _chosen(numbers, count, "regions")
+        if self.image is not None and len(self.phrase.boxes):
+            found = definition.hidden_regions(self.phrase, self.image, condition)
+            return condition, found
+        if condition.level is Level.OBJECT:
+            raise UserError(f"{name}: the boxes of the phrase are needed; give boxes=")
+        return condition, np.full(count, condition.level is Level.ALL)
 
-    def _predict_words(self, ablated: Bool[np.ndarray, " regions"]) -> Frame:
-        pieces = self._pieces()
+    def _predict_words(self, name: str, regions: Sequence[int] | None) -> Frame:
+        pieces = self.phrase.pieces
         if not len(pieces):
             raise UserError(
-                f"{self.phrase!r} was cut off: models see the first {MAX_LENGTH - 2} "
-                "word pieces of a caption"
+                f"{self.phrase.text!r} is cut off: models see the first "
+                f"{MAX_LENGTH - 2} word pieces of a caption"
             )
-        if ablated.any() and self.average is None:
-            raise UserError(
-                "what takes the place of ablated regions is not known; take the image "
-                "from xabl.regions(...), or give average="
-            )
-        logits, _ = self._logits(masked=pieces, ablated=ablated, fill=self.average)
-        log_q = np.asarray(jax.nn.log_softmax(logits[pieces]))
-        labels = self.caption.token_ids[pieces]
-        tokens = self.word_pieces.tokens
+        condition, ablated = self._ablated(name, regions)
+        logits = np.asarray(self._logits(self.phrase, condition, ablated).words)
+        log_q = _log_softmax(logits[0, pieces])
+        labels = self.phrase.token_ids[pieces]
+        right = np.take_along_axis(log_q, labels[:, None], axis=1)
+        words = self.phrase.sentence.split()
         return frame(
-            [
-                {
-                    "word": self.words[self.caption.word_index[position]],
-                    "piece": piece,
-                    "mlm": float(-row[label]),
-                    "rank": int((row > row[label]).sum()) + 1,
-                    "predicted": best,
-                    "probability": float(np.exp(row.max())),
-                }
-                for position, piece, best, label, row in zip(
-                    pieces,
-                    tokens(labels),
-                    tokens(log_q.argmax(axis=1)),
-                    labels,
-                    log_q,
-                    strict=True,
-                )
-            ]
+            {
+                "word": [words[number] for number in self.caption.word_index[pieces]],
+                "piece": self.word_pieces.tokens(labels),
+                "mlm": -right[:, 0],
+                "rank": 1 + (log_q > right).sum(axis=1),
+                "predicted": self.word_pieces.tokens(log_q.argmax(axis=1)),
+                "probability": np.exp(log_q.max(axis=1)),
+            }
         )
 
     def _predict_region(self, words: str | Sequence[int], target: int | None) -> Frame:
         predicted = self.config.scored_target()
-        if target is not None:
-            _selected([target], self.image.num_boxes, "target")
-            boxes = self.image.boxes[[target]].astype(np.float64)
-        elif self.boxes is not None:
-            boxes = self.boxes
-        else:
-            raise UserError("which region to predict? give target=, or boxes= before")
-        masked, found = target_region(self.image.boxes.astype(np.float64), boxes)
-        target = found if target is None else target
-        if target is None:
-            raise UserError("no region covers more than half of the phrase's boxes")
-        _, logits = self._logits(
-            masked=self._masked_words(words), ablated=masked, fill=None
-        )
-        image = self.image
-        label = int(image.objects_id[target])
-        scores = mrc_scores(
-            predicted,
-            logits[predicted.name][[target]],
-            RegionLabels(
-                objects_id=np.array([label], np.int32),
-                objects_conf=image.objects_conf[[target]],
-                gold=np.array([-1], np.int32),
-                cls_prob=None if image.cls_prob is None else image.cls_prob[[target]],
-            ),
-            top=1,
-        )
-        losses = {k: float(v[0]) for k, v in scores.items() if k.startswith("mrc_")}
-        losses.pop("mrc_xe_vg")  # of a class nobody named
-        silver = (
-            label + 1 if image.cls_prob is None else image.cls_prob[target].argmax()
+        phrase, image = self._mention(words, target), self.image
+        if not isinstance(words, str):
+            words = Level.PHRASE if len(phrase.pieces) else Level.NONE
+        condition = Condition.parse(Direction.LANG4VIS, words)
+        masked = definition.hidden_regions(phrase, image, condition)
+        asked_of = masked if target is None else np.arange(len(masked)) == target
+        asked = definition.question(phrase, image, asked_of, condition)
+        region = int(asked.region)
+        if region < 0:
+            raise UserError("no region covers more than half of a box of the phrase")
+        logits = self._logits(phrase, condition, masked).regions
+        log_q = _log_softmax(np.asarray(logits)[0, region])
+        losses = definition.mrc_losses(
+            predicted, logits, jax.tree.map(lambda one: np.asarray(one)[None], asked)
         )
         return frame(
-            [
-                {
-                    "target_region": target,
-                    "silver_class": int(silver),
-                    **losses,
-                    "predicted": int(scores["predicted"][0]),
-                    "probability": float(scores["top_probabilities"][0, 0]),
-                }
-            ]
+            {
+                "target_region": [region],
+                "silver_class": [_silver_class(image, region)],
+                **{name: np.asarray(loss) for name, loss in losses.items()},
+                "predicted": [int(log_q.argmax())],
+                "probability": [float(np.exp(log_q.max()))],
+            }
         )
 
-    def _pieces(self) -> Int[np.ndarray, " pieces"]:
-        return self.caption.positions_of(self.first_word, self.num_words)
-
-    def _masked_words(self, words: str | Sequence[int]) -> Int[np.ndarray, " pieces"]:
-        """Positions of the pieces of the words to remove."""
-        if not isinstance(words, str):
-            which = np.flatnonzero(_selected(words, len(self.words), "words"))
-            return np.flatnonzero(np.isin(self.caption.word_index, which))
-        level = Condition.parse(Direction.LANG4VIS, words).hidden_words
-        if level is Level.PHRASE:
-            return self._pieces()
-        return np.flatnonzero((self.caption.word_index >= 0) & (level is Level.ALL))
+    def _mention(self, words: str | Sequence[int], target: int | None) -> PhraseExample:
+        """The phrase, about another region or of other words if these are given."""
+        phrase = self.phrase
+        if target is not None:
+            _chosen([target], self.image.num_boxes, "target")
+            phrase = dataclasses.replace(phrase, boxes=self.image.boxes[[target]])
+        elif not len(phrase.boxes):
+            raise UserError(
+                "which region is to be predicted? Give target=, or the example boxes="
+            )
+        if isinstance(words, str):
+            return phrase
+        chosen = _chosen(words, len(phrase.sentence.split()), "words")
+        pieces = np.flatnonzero(
+            np.isin(self.caption.word_index, np.flatnonzero(chosen))
+        )
+        return dataclasses.replace(phrase, pieces=pieces)
 
     def _logits(
         self,
-        *,
-        masked: Int[np.ndarray, " pieces"],
-        ablated: Bool[np.ndarray, " regions"],
-        fill: Float32[np.ndarray, " features"] | None,
-    ) -> tuple[Array, dict[str, Array]]:
-        """Logits of every word piece, and by visual target of every region.
+        phrase: PhraseExample,
+        condition: Condition,
+        hidden: Bool[np.ndarray, " regions"],
+    ) -> Logits:
+        """What the model predicts, in a batch of one."""
+        words = definition.words_seen(
+            phrase,
+            condition,
+            mask_id=self.word_pieces.mask_id,
+            shift_start=len(phrase.token_ids),
+        )
+        regions = None
+        if self.image is not None:
+            regions = definition.regions_seen(
+                self.image,
+                hidden,
+                condition,
+                average=self._average(condition, hidden),
+                num_boxes=self.image.num_boxes,
+            )
+        batch = jax.tree.map(lambda one: one[None], (words, regions))
+        return self.logits(*batch)
 
-        Args:
-            fill: features of an ablated region (vis4lang); None: zeros, as a masked
-                region has in pretraining (lang4vis).
-        """
-        token_ids = self.caption.token_ids.copy()
-        token_ids[masked] = self.word_pieces.mask_id
-        if self.image is None:
-            return self.logits(token_ids)
-        whole, features = self.image.features, self.image.features.copy()
-        features[ablated] = 0 if fill is None else fill
-        # [IMG] is the mean of what is left, in lang4vis as published of the whole.
-        mean = (whole if fill is None else features).mean(axis=0)
-        return self.logits(token_ids, features, mean, self.image)
+    def _average(
+        self, condition: Condition, hidden: Bool[np.ndarray, " regions"]
+    ) -> Float32[np.ndarray, " features"]:
+        if condition.direction is Direction.LANG4VIS or not hidden.any():
+            return np.zeros(self.image.features.shape[1], np.float32)  # not needed
+        average = average_of(self.image) if self.average is None else self.average
+        if average is None:
+            raise UserError(
+                "what takes the place of ablated regions is not known; take the image "
+                "from xabl.regions(...), or give the example average="
+            )
+        return average
 
 
-def _selected(
-    numbers: Sequence[int], count: int, name: str
-) -> Bool[np.ndarray, " count"]:
+def _log_softmax(
+    logits: Float32[np.ndarray, "*rows classes"],
+) -> Float64[np.ndarray, "*rows classes"]:
+    """On the host: there is too little of it to compile a program for."""
+    logits = logits.astype(np.float64)
+    return logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
+
+
+def _silver_class(image: ImageRegions, region: int) -> int:
+    """The detector's class of its 1601, background included."""
+    if image.cls_prob is None:
+        return int(image.objects_id[region]) + 1
+    return int(image.cls_prob[region].argmax())
+
+
+def _chosen(numbers: Sequence[int], count: int, name: str) -> Bool[np.ndarray, " _"]:
     """Numbers from 0 as a mask."""
-    wrong = [n for n in numbers if not isinstance(n, (int, np.integer)) or n < 0]
-    wrong += [n for n in numbers if n not in wrong and n >= count]
-    if wrong:
-        raise UserError(f"{name}: {wrong[0]!r} is none of 0 ... {count - 1}")
-    mask = np.zeros(count, bool)
-    mask[list(numbers)] = True
-    return mask
+    for number in numbers:
+        if not isinstance(number, int | np.integer) or not 0 <= number < count:
+            raise UserError(f"{name}: {number!r} is none of 0 ... {count - 1}")
+    return np.isin(np.arange(count), list(numbers))
 
 
-def make_example(
-    config: ModelConfig,
-    word_pieces: WordPieces,
-    logits: Logits,
-    image: ImageRegions | None,
+def phrase_example(
     caption: str,
-    *,
+    encoded: EncodedCaption,
+    image: ImageRegions | None,
     phrase: Sequence[int] | str,
     boxes: ArrayLike | None,
-    average: Float32[np.ndarray, " features"] | None,
-) -> Example:
-    """See `Model.example`."""
-    if (image is None) != config.text_only:
-        saw = "sees no image: give None" if config.text_only else "needs an image"
-        raise UserError(f"model {config.name} {saw} in its place")
-    if image is not None:
-        check_feature_size(config, image.features.shape[1], f"image {image.image_id}")
-        average = average_for(image) if average is None else average
-    words = tuple(caption.split())
-    first_word, num_words = _phrase(words, phrase)
-    return Example(
-        config=config,
-        word_pieces=word_pieces,
-        logits=logits,
-        image=image,
-        words=words,
-        first_word=first_word,
-        num_words=num_words,
-        boxes=None if boxes is None else _boxes(boxes),
-        average=average,
-        caption=word_pieces.encode(words),
+) -> PhraseExample:
+    """A phrase that is in no data set, as an example.
+
+    Raises:
+        UserError: the phrase is not in the caption, or a box is none.
+    """
+    words = caption.split()
+    first, count = _place(words, phrase)
+    return PhraseExample(
+        number=0,
+        image_id="" if image is None else image.image_id,
+        img_w=0 if image is None else image.img_w,
+        img_h=0 if image is None else image.img_h,
+        caption=0,
+        phrase=Phrase(chain="", types=(), first_word=first, num_words=count),
+        text=" ".join(words[first : first + count]),
+        sentence=" ".join(words),
+        boxes=np.zeros((0, 4), np.float32) if boxes is None else _boxes(boxes),
+        token_ids=encoded.token_ids,
+        pieces=encoded.positions_of(first, count),
+        reference_shift_start=len(encoded.token_ids),
     )
 
 
-def _phrase(words: tuple[str, ...], phrase: Sequence[int] | str) -> tuple[int, int]:
-    """First word and number of words."""
+def _place(words: list[str], phrase: Sequence[int] | str) -> tuple[int, int]:
+    """First word and number of words of a phrase."""
+    expected = (
+        f"phrase={phrase!r}: expected (first word, number of words), counted from 0, "
+        f"within the {len(words)} words of the caption; or a phrase that it has once"
+    )
     if isinstance(phrase, str):
-        wanted = tuple(phrase.split())
-        starts = [
-            start
-            for start in range(len(words))
-            if wanted and words[start : start + len(wanted)] == wanted
-        ]
-        if len(starts) != 1:
-            raise UserError(
-                f"phrase={phrase!r}: stands {len(starts)} times in the caption; give "
-                "(first word, number of words), counted from 0"
-            )
-        return starts[0], len(wanted)
+        wanted = phrase.split()
+        count = len(wanted)
+        starts = [n for n in range(len(words)) if words[n : n + count] == wanted]
+        if len(starts) != 1 or not wanted:
+            raise UserError(expected)
+        return starts[0], count
     try:
-        first, count = (operator.index(number) for number in phrase)
+        first, count = map(operator.index, phrase)
     except (TypeError, ValueError) as error:
-        raise UserError(
-            f"phrase={phrase!r}: expected (first word, number of words), or the words"
-        ) from error
+        raise UserError(expected) from error
     if first < 0 or count < 1 or first + count > len(words):
-        raise UserError(
-            f"phrase={phrase!r}: expected (first word, number of words), counted from "
-            f"0; the caption has {len(words)} words"
-        )
+        raise UserError(expected)
     return first, count
 
 
-def _boxes(boxes: ArrayLike) -> Float[np.ndarray, "boxes 4"]:
-    array = np.atleast_2d(np.asarray(boxes, np.float32))
-    if array.ndim != 2 or array.shape[1] != 4 or not len(array):
+def _boxes(boxes: ArrayLike) -> Float32[np.ndarray, "boxes 4"]:
+    try:
+        array = np.atleast_2d(np.asarray(boxes, np.float32))
+    except (TypeError, ValueError):
+        array = np.zeros(0)
+    is_box = array.ndim == 2 and array.shape[1] == 4 and len(array)
+    if not (
+        is_box and (array[:, :2] <= array[:, 2:]).all() and np.isfinite(array).all()
+    ):
         raise UserError(
-            f"boxes={boxes!r}: expected x1, y1, x2, y2 in pixels, or a list of such"
+            f"boxes={boxes!r}: expected x1, y1, x2, y2 in pixels, or several of them"
         )
-    if not np.isfinite(array).all() or (array[:, 2:] < array[:, :2]).any():
-        raise UserError(f"boxes={boxes!r}: a box is inverted or not finite")
     return array

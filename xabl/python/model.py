@@ -2,24 +2,22 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
-from jaxtyping import Array, Float, Float32, Int32
+from jaxtyping import Float32
 from numpy.typing import ArrayLike
 
-from xabl.data.boxes import WHOLE_IMAGE, relative_locations
+from xabl.ablation import any_model
+from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.data.regions import ImageRegions
-from xabl.data.word_pieces import MAX_LENGTH, WordPieces
+from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
-from xabl.models.config import GlobalImage, ModelConfig
-from xabl.models.model import VisionLanguageBert
-from xabl.models.structs import RegionInput, TextInput
-from xabl.python.example import Example, make_example
+from xabl.models.config import ModelConfig
+from xabl.python.example import Example, phrase_example
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,6 +39,11 @@ class Model:
     def word_pieces(self) -> WordPieces:
         """Its tokenizer."""
         return WordPieces(self.vocabulary, lower_case=self.config.do_lower_case)
+
+    @functools.cached_property
+    def logits(self) -> any_model.Model:
+        """It as a function from words and regions to logits."""
+        return any_model.flax_model(self.config, self.params)
 
     def example(
         self,
@@ -66,73 +69,22 @@ class Model:
             UserError: the phrase is not in the caption, a box is none, the features
                 are not those the model was trained with.
         """
-        return make_example(
-            self.config,
-            self.word_pieces,
-            self.logits,
-            image,
-            caption,
-            phrase=phrase,
-            boxes=boxes,
+        if (image is None) != self.config.text_only:
+            sees = "sees no image: give None" if image else "sees images: give regions"
+            raise UserError(f"model {self.config.name} {sees}")
+        if image is not None:
+            name = f"image {image.image_id}"
+            check_feature_size(self.config, image.features.shape[1], name)
+        encoded = self.word_pieces.encode(caption.split())
+        return Example(
+            config=self.config,
+            logits=self.logits,
+            word_pieces=self.word_pieces,
+            image=image,
+            caption=encoded,
+            phrase=phrase_example(caption, encoded, image, phrase, boxes),
             average=average,
         )
-
-    def logits(
-        self,
-        token_ids: Int32[np.ndarray, " pieces"],
-        features: Float32[np.ndarray, "regions features"] | None = None,
-        mean: Float32[np.ndarray, " features"] | None = None,
-        image: ImageRegions | None = None,
-    ) -> tuple[Float[Array, "pieces vocabulary"], dict[str, Array]]:
-        """What every head gives for one input.
-
-        Args:
-            token_ids: [CLS] ... [SEP].
-            features: of the regions, ablated.
-            mean: features of the [IMG] row, for models that have it.
-            image: where the regions are.
-
-        Returns:
-            Logits of word pieces [pieces vocabulary], and by visual target logits of
-            regions [regions classes], without the [IMG] row.
-        """
-        padded = np.zeros(MAX_LENGTH, np.int32)
-        padded[: len(token_ids)] = token_ids
-        text = TextInput(
-            token_ids=padded[None],
-            mask=np.arange(MAX_LENGTH)[None] < len(token_ids),
-            token_type_ids=np.zeros((1, MAX_LENGTH), np.int32),
-            position_shift_start=np.array([len(token_ids)], np.int32),
-        )
-        regions, rows = None, slice(None)
-        if image is not None:
-            count, num_locs = len(features), self.config.num_locs
-            locations = relative_locations(
-                image.boxes, np.array(image.img_w), np.array(image.img_h), num_locs
-            )
-            if self.config.has_image_row:
-                first = self.config.add_global_imgfeat is GlobalImage.FIRST
-                rows, where = (slice(1, None), 0) if first else (slice(-1), count)
-                features = np.insert(features, where, mean, axis=0)
-                locations = np.insert(locations, where, WHOLE_IMAGE[:num_locs], axis=0)
-            regions = RegionInput(
-                features=features[None],
-                locations=locations[None].astype(np.float32),
-                mask=np.ones((1, len(features)), bool),
-            )
-        words, classes = self._forward(self.params, text, regions)
-        return words[0], {target: x[0, rows] for target, x in classes.items()}
-
-    @functools.cached_property
-    def _forward(self) -> Callable[..., tuple[Array, dict[str, Array]]]:
-        network = VisionLanguageBert(self.config, precision="highest")
-
-        @jax.jit
-        def forward(params, text, regions):
-            output = network.apply({"params": params}, text, regions)
-            return output.mlm_logits, output.region_logits
-
-        return forward
 
     def __repr__(self) -> str:
         return f"<model {self.config.name} of {self.path}>"

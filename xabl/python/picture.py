@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import html
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -19,35 +20,37 @@ _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 class Picture:
     """What a notebook shows: regions with their numbers, ablated ones filled.
 
-    phrase: first word and number of words.
-    boxes: of the phrase, drawn dashed.
+    boxes: of the phrase, drawn dashed; none: not known.
+    words: of the caption.
+    first_word, num_words: of the phrase.
     file: of the image; None: outlines only.
     """
 
     image: ImageRegions | None
     ablated: Bool[np.ndarray, " regions"]
-    boxes: Float[np.ndarray, "boxes 4"] | None
+    boxes: Float[np.ndarray, "_ 4"]
     words: tuple[str, ...]
-    phrase: tuple[int, int]
+    first_word: int
+    num_words: int
     file: Path | None
 
     def __post_init__(self) -> None:
         self._background()  # says at once that a file cannot be read
 
     def __repr__(self) -> str:
-        first, count = self.phrase
-        words = list(self.words)
-        words[first] = f"[{words[first]}"
-        words[first + count - 1] += "]"
         numbers = ", ".join(map(str, np.flatnonzero(self.ablated))) or "none"
-        return f"{' '.join(words)}\nablated regions: {numbers}"
+        return f"{self._caption(self.words, '[', ']')}\nablated regions: {numbers}"
 
     def _repr_html_(self) -> str:
-        first, count = self.phrase
-        words = [html.escape(word) for word in self.words]
-        words[first] = f"<b>{words[first]}"
-        words[first + count - 1] += "</b>"
-        return f"<div>{self.svg()}<p>{' '.join(words)}</p></div>"
+        caption = self._caption(map(html.escape, self.words), "<b>", "</b>")
+        return f"<div>{self.svg()}<p>{caption}</p></div>"
+
+    def _caption(self, words: Iterable[str], opening: str, closing: str) -> str:
+        """The words, the phrase between two marks."""
+        words, last = list(words), self.first_word + self.num_words - 1
+        words[self.first_word] = opening + words[self.first_word]
+        words[last] += closing
+        return " ".join(words)
 
     def svg(self) -> str:
         """The image with its regions as an SVG element; empty without an image."""
@@ -69,7 +72,7 @@ class Picture:
                 f'font-size="{12 * unit:.1f}" fill="#000" stroke="#fff" '
                 f'stroke-width="{3 * unit:.1f}" paint-order="stroke">{number}</text>'
             )
-        for box in () if self.boxes is None else self.boxes:
+        for box in self.boxes:
             parts.append(_box(box, 2 * unit, "#000", dashed=True))
         return "".join([*parts, "</svg>"])
 

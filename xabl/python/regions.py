@@ -11,7 +11,7 @@ from jaxtyping import Float32
 
 from xabl.ablation.engine.device_regions import average_features
 from xabl.data.flickr30k_entities import mentions, read_split
-from xabl.data.regions import ImageRegions, RegionSource, open_regions
+from xabl.data.regions import ImageRegions, open_regions
 from xabl.data.regions.image_regions import canonical_id
 
 
@@ -19,11 +19,19 @@ class Regions(Mapping[str, ImageRegions]):
     """The regions of the images in a file, by image id; read when they are asked for.
 
     Ids are compared as numbers where they are numbers: "007" and "7" are one image.
+    The file is opened for each image, so that others can open it, too: of a large TSV
+    make a store first (`xabl import`).
     """
 
-    def __init__(self, source: RegionSource, entities: Path | None, split: str):
-        self._source, self._entities, self._split = source, entities, split
-        self._ids = {canonical_id(image_id) for image_id in source.image_ids}
+    def __init__(
+        self, path: Path | str, entities: Path | str | None = None, split: str = "val"
+    ):
+        """See `xabl.regions`."""
+        self.path = Path(path)
+        self._entities = None if entities is None else Path(entities)
+        self._split = split
+        with open_regions(path) as source:
+            self._ids = {canonical_id(i): i for i in source.image_ids}
 
     def __getitem__(self, image_id: str) -> ImageRegions:
         """The regions of one image.
@@ -33,8 +41,9 @@ class Regions(Mapping[str, ImageRegions]):
             UserError: they cannot be read, or cannot be regions of an image.
         """
         if image_id not in self:
-            raise KeyError(str(self._source.missing_image(image_id)))
-        image = self._source.read(image_id)
+            raise KeyError(f"{self.path} has no regions for image {image_id}")
+        with open_regions(self.path) as source:
+            image = source.read(image_id)
         values = {f.name: getattr(image, f.name) for f in dataclasses.fields(image)}
         return _RegionsOfFile(**values, file=self)
 
@@ -42,13 +51,13 @@ class Regions(Mapping[str, ImageRegions]):
         return isinstance(image_id, str) and canonical_id(image_id) in self._ids
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._source.image_ids)
+        return iter(self._ids.values())
 
     def __len__(self) -> int:
-        return len(self._source.image_ids)
+        return len(self._ids)
 
     def __repr__(self) -> str:
-        return f"<regions of {len(self)} images in {self._source.path}>"
+        return f"<regions of {len(self)} images in {self.path}>"
 
     @functools.cached_property
     def average(self) -> Float32[np.ndarray, " features"]:
@@ -60,16 +69,17 @@ class Regions(Mapping[str, ImageRegions]):
         Raises:
             UserError: one of them cannot be read.
         """
-        if self._entities is not None:
-            images = read_split(self._entities, self._split)
-            counts = collections.Counter(m.image.image_id for m in mentions(images))
-            ids = [image.image_id for image in images]
-            return average_features(self._source.read_all(ids), counts)
-        means = (
-            image.features.mean(axis=0, dtype=np.float64)
-            for image in self._source.read_many(self._source.image_ids)
-        )
-        return (sum(means) / len(self)).astype(np.float32)
+        with open_regions(self.path) as source:
+            if self._entities is not None:
+                images = read_split(self._entities, self._split)
+                counts = collections.Counter(m.image.image_id for m in mentions(images))
+                ids = [image.image_id for image in images]
+                return average_features(source.read_all(ids), counts)
+            total = sum(
+                image.features.mean(axis=0, dtype=np.float64)
+                for image in source.read_many(list(self))
+            )
+        return (total / len(self)).astype(np.float32)
 
 
 def regions(
@@ -84,8 +94,7 @@ def regions(
     Raises:
         UserError: the file is missing or holds no image regions.
     """
-    entities = None if entities is None else Path(entities)
-    return Regions(open_regions(path), entities, split)
+    return Regions(path, entities, split)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,6 +104,6 @@ class _RegionsOfFile(ImageRegions):
     file: Regions
 
 
-def average_for(image: ImageRegions) -> Float32[np.ndarray, " features"] | None:
+def average_of(image: ImageRegions) -> Float32[np.ndarray, " features"] | None:
     """The average features of the file an image's regions came from, if known."""
     return image.file.average if isinstance(image, _RegionsOfFile) else None

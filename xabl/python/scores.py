@@ -15,6 +15,7 @@ from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.losses import LOSSES
 
 
 class Scores:
@@ -43,17 +44,16 @@ class Scores:
 
     def summary(self) -> Frame:
         """A row for each condition: means in bits, examples scored and excluded."""
+        rows = self._results.summary
+        losses = [n for n in LOSSES if any(row.bits.get(n) is not None for row in rows)]
         return frame(
-            [
-                {
-                    "direction": row.condition.direction.value,
-                    "condition": row.condition.name,
-                    **{name: row.bits.get(name) for name in self._losses},
-                    "n": row.scored,
-                    "excluded": row.excluded,
-                }
-                for row in self._results.summary
-            ]
+            {
+                "direction": [row.condition.direction.value for row in rows],
+                "condition": [row.condition.name for row in rows],
+                **{name: [row.bits.get(name) for row in rows] for name in losses},
+                "n": [row.scored for row in rows],
+                "excluded": [row.excluded for row in rows],
+            }
         )
 
     def save(self, output: Path | str, *, overwrite: bool = False) -> None:
@@ -67,12 +67,6 @@ class Scores:
 
     def __repr__(self) -> str:
         return f"{self._results.label}\n{self._results.text}"
-
-    @property
-    def _losses(self) -> list[str]:
-        """Those that some condition has."""
-        bits = [row.bits for row in self._results.summary]
-        return list({k: None for row in bits for k, v in row.items() if v is not None})
 
 
 def ablate(

@@ -18,6 +18,7 @@ import enum
 import math
 import re
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from xabl.errors import UserError
 
@@ -33,9 +34,9 @@ class Direction(enum.StrEnum):
     LANG4VIS = "lang4vis"  # language for vision: words are ablated, a region predicted
 
     @property
-    def words(self) -> "DirectionWords":
+    def wording(self) -> "Wording":
         """What people are told of it."""
-        return _DIRECTIONS[self]
+        return _WORDINGS[self]
 
 
 class Level(enum.StrEnum):
@@ -51,7 +52,7 @@ BASELINE = Level.NONE.value  # the condition that others are compared with
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class DirectionWords:
+class Wording:
     """A direction for people.
 
     title: what it is called.
@@ -72,8 +73,8 @@ class DirectionWords:
     region_state: str
 
 
-_DIRECTIONS = {
-    Direction.VIS4LANG: DirectionWords(
+_WORDINGS = {
+    Direction.VIS4LANG: Wording(
         title="Vision for language",
         ablated="regions",
         predicts="words",
@@ -85,7 +86,7 @@ _DIRECTIONS = {
         use="vision when it predicts words",
         region_state="ablated",
     ),
-    Direction.LANG4VIS: DirectionWords(
+    Direction.LANG4VIS: Wording(
         title="Language for vision",
         ablated="words",
         predicts="class",
@@ -136,8 +137,7 @@ WAYS: dict[Direction, dict[str, Way]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Selection:
+class _Selection(NamedTuple):
     """A level of one direction; {} stands for its threshold.
 
     title: in the published tables and on axes.
@@ -153,24 +153,20 @@ class _Selection:
 # By direction, least ablated first.
 _LEVELS = {
     Direction.VIS4LANG: {
-        Level.NONE: _Selection(title="None", menu="None: all regions seen"),
+        Level.NONE: _Selection("None", "None: all regions seen"),
         Level.OBJECT: _Selection(
-            title="Object",
-            menu="Object regions (overlap above {})",
-            selected="the regions that overlap the phrase by more than {}",
+            "Object",
+            "Object regions (overlap above {})",
+            "the regions that overlap the phrase by more than {}",
         ),
-        Level.ALL: _Selection(
-            title="All", menu="All regions", selected="all image regions"
-        ),
+        Level.ALL: _Selection("All", "All regions", "all image regions"),
     },
     Direction.LANG4VIS: {
-        Level.NONE: _Selection(title="None", menu="None: all words seen"),
+        Level.NONE: _Selection("None", "None: all words seen"),
         Level.PHRASE: _Selection(
-            title="Phrase",
-            menu="Words of the phrase",
-            selected="the words of the phrase",
+            "Phrase", "Words of the phrase", "the words of the phrase"
         ),
-        Level.ALL: _Selection(title="All", menu="All words", selected="all words"),
+        Level.ALL: _Selection("All", "All words", "all words"),
     },
 }
 _NAME = re.compile(r"(?P<level>\w+)(@(?P<threshold>[\d.]+))?(/(?P<way>[\w-]+))?")
@@ -209,11 +205,8 @@ class Condition:
             condition = None
         if condition is None or condition.name != name or not condition._is_known:
             raise UserError(
-                f"{direction} {name}: not a condition this version knows; those are "
-                + "; ".join(
-                    f"{known}: {', '.join(levels)} (ways: {', '.join(WAYS[known])})"
-                    for known, levels in _LEVELS.items()
-                )
+                f"{direction} {name}: not a condition this version knows; it knows "
+                + "; ".join(f"{known} {_names(known)}" for known in Direction)
             )
         return condition
 
@@ -314,6 +307,17 @@ class Condition:
     @property
     def _way(self) -> Way:
         return WAYS[self.direction][self._way_name]
+
+
+def _names(direction: Direction) -> str:
+    """The names a direction's conditions can have, in words."""
+    names = [
+        f"{level}@<overlap>" if level is Level.OBJECT else level.value
+        for level in _LEVELS[direction]
+    ]
+    ways = [f"/{way}" for way in list(WAYS[direction])[1:]]
+    more = f" (also ending in {' or '.join(ways)})" if ways else ""
+    return ", ".join(names) + more
 
 
 def in_order(direction: str, names: Iterable[str]) -> tuple[str, ...]:

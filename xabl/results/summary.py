@@ -26,7 +26,7 @@ class SummaryRow:
 
 
 def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
-    """One row a condition of scores.parquet, by `Condition.rank`."""
+    """One row per condition of scores.parquet, by `Condition.rank`."""
     rows = []
     for condition, part in by_condition(scores):
         excluded = len(part) - part["excluded"].null_count

@@ -43,7 +43,7 @@ def write(
     The columns are those of `xabl.results.format`.
 
     Args:
-        frame: a row an example and condition. Needed: example, image_id, phrase,
+        frame: a row per example and condition. Needed: example, image_id, phrase,
             phrase_type, direction, condition and one loss or more; NaN where an
             example is not scored, with the reason in `excluded`.
         label: what the model is called.

@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 import re
 import shutil
 import sys
@@ -10,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
 
 _HELP = ("--help", "-help", "-h", "--helpshort", "-?")
 _WIDEST, _NARROWEST = 88, 20  # columns of the help, whatever the terminal has
@@ -54,9 +56,10 @@ def run(
         argv: program and arguments; `sys.argv` by default.
         positional: a flag of text that may be given without its name.
 
-    Exit status: 0 when `main` returns, 1 for a `UserError` or a package that is not
-    installed (one message goes to standard error), 130 for Ctrl-C; anything else is a
-    bug and keeps its trace.
+    Exit status: 0 when `main` returns, 1 for a `UserError`, a package that is not
+    installed, or what the system refuses (one message goes to standard error), 130 for
+    Ctrl-C, 141 when nobody reads the output any more; anything else is a bug and keeps
+    its trace.
     """
 
     def parse(argv: Sequence[str]) -> list[str]:
@@ -85,8 +88,16 @@ def run(
             logging.set_verbosity(logging.FATAL)
         try:
             main()
+            sys.stdout.flush()
         except UserError as error:
             fail(str(error))
+        except BrokenPipeError:
+            # Who read the output has gone (`| head`): nobody is left to be told. Python
+            # would try to write the rest once more at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except OSError as error:  # a file that cannot be entered, a disk that fails
+            fail(str(from_system(error)))
         except ModuleNotFoundError as error:
             if error.name not in EXTRA_OF:
                 raise  # a module of our own, or one we do not know to be missing

@@ -36,9 +36,9 @@ class Devices:
         """All devices of all hosts, or the first `count` of them (one host only).
 
         Raises:
-            UserError: there are fewer.
+            UserError: there are fewer; or as `local_devices`.
         """
-        return cls(_first(jax.devices(), count))
+        return cls(_first(_found(jax.devices), count))
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -140,9 +140,29 @@ class LocalDevices(Devices):
         """Takes the first `count` local devices; all of them without it.
 
         Raises:
-            UserError: there are fewer.
+            UserError: there are fewer; or as `local_devices`.
         """
-        super().__init__(_first(jax.local_devices(), count))
+        super().__init__(_first(local_devices(), count))
+
+
+def local_devices() -> list[jax.Device]:
+    """The devices of this process.
+
+    Raises:
+        UserError: the platform that JAX was told to use is not here.
+    """
+    return _found(jax.local_devices)
+
+
+def _found(devices: Callable[[], list[jax.Device]]) -> list[jax.Device]:
+    try:
+        return devices()
+    except (RuntimeError, AssertionError) as error:  # how JAX says so
+        why = str(error).splitlines()[:1] or ["it does not start"]
+        raise UserError(
+            f"JAX_PLATFORMS={jax.config.jax_platforms or ''}: JAX finds no such device "
+            f"here ({why[0][:200]}); unset it, or set it to cpu"
+        ) from error
 
     def parallel(
         self,

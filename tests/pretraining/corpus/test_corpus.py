@@ -57,13 +57,15 @@ def packed(array):
 
 
 def msgpack_record(regions, caption, fields=msgpack_lmdb.FIELDS):
+    attrs = np.zeros((regions.num_boxes, 401), np.float32)
+    attrs[np.arange(regions.num_boxes), regions.attrs_id + 1] = regions.attrs_conf
     values = {
         "num_boxes": regions.num_boxes,
         "img_h": str(regions.img_h),  # both are met
         "img_w": regions.img_w,
         "image_id": regions.image_id.encode(),
         "caption": caption,
-        "attrs": np.zeros((regions.num_boxes, 401), np.float32),
+        "attrs": attrs,
     }
     values |= {
         name: getattr(regions, name)
@@ -274,8 +276,8 @@ def test_missing_images_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1, 2]", "expected a JSON object"),
-        ("{}", "expected a JSON object"),
+        ("[1, 2]", "an object was expected"),
+        ("{}", "no image; expected"),
         ('{"0": ', "not JSON"),
         ('{"0": 7}', "image 0: its caption is '7'"),
         ('{"0": []}', "image 0"),
@@ -289,7 +291,7 @@ def test_bad_caption_files(tmp_path, text, message):
 
 
 def test_a_caption_file_that_is_not_there(tmp_path):
-    with pytest.raises(UserError, match="nothing.json: cannot be read"):
+    with pytest.raises(UserError, match="nothing.json is missing"):
         build(tmp_path, write_tsv(tmp_path), tmp_path / "nothing.json")
 
 

@@ -19,6 +19,7 @@ from xabl.ablation.engine.device_regions import (
     ImageToken,
     RegionBatch,
 )
+from xabl.ablation.engine.losses import RegionLabels
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
 from xabl.ablation.engine.pair_scores import (
@@ -38,7 +39,6 @@ from xabl.ablation.engine.schedule import (
     TableStep,
 )
 from xabl.ablation.engine.scorer import (
-    LabelTable,
     MlmTargets,
     MrcTargets,
     Params,
@@ -157,7 +157,7 @@ class Evaluation:
         self.resident = Resident(
             params=params,
             store=store and projected_store(request.config, params, store, devices),
-            labels=devices.replicate(label_table(request.plan)),
+            labels=devices.replicate(region_labels(request.plan)),
         )
         self.programs: Programs | None = None
         free = free_bytes(devices)
@@ -359,16 +359,20 @@ def word_batch(plan: Plan, numbers: np.ndarray, num_words: int) -> WordBatch:
 
 def region_batch(plan: Plan, numbers: np.ndarray) -> RegionBatch:
     """Region inputs by number."""
+    donor = None
+    if plan.regions.has_donors:
+        donor = np.maximum(plan.regions.donor[numbers], 0)
     return RegionBatch(
         image=plan.regions.image[numbers],
         ablated=plan.regions.ablated[numbers],
         fill=plan.regions.fill[numbers],
+        donor=donor,
     )
 
 
-def label_table(plan: Plan) -> LabelTable:
+def region_labels(plan: Plan) -> RegionLabels:
     """What losses compare predictions of regions to, still on the host."""
-    return LabelTable(
+    return RegionLabels(
         objects_id=plan.targets.objects_id,
         objects_conf=plan.targets.objects_conf,
         cls_prob=plan.targets.cls_prob,

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int
+from jaxtyping import Array, Bool, Float, Float32, Int
 
-from xabl.ablation.distinct_inputs import Fill
+from xabl.ablation.replacement import Fill
 from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
@@ -70,11 +70,15 @@ class ProjectedStore:
 
 @pytree
 class RegionBatch:
-    """Region inputs as a step ships them; see `RegionInputs`."""
+    """Region inputs as a step ships them; see `RegionInputs`.
+
+    donor: None where the plan has no input with one.
+    """
 
     image: Int[AnyArray, "*devices batch"]
     ablated: Bool[AnyArray, "*devices batch boxes"]
     fill: Int[AnyArray, "*devices batch"]
+    donor: Int[AnyArray, "*devices batch"] | None = None
 
 
 def host_store(
@@ -148,9 +152,10 @@ def region_input(
     """
     whole, ablated = store.features[batch.image], batch.ablated
     whole_is_zero, present = store.is_zero[batch.image], store.present[batch.image]
-    is_average = (batch.fill == Fill.AVERAGE)[:, None]
-    features = jnp.where(ablated[..., None], store.average, whole)
-    is_zero = jnp.where(ablated, store.average_is_zero | ~is_average, whole_is_zero)
+    is_masked = (batch.fill == Fill.ZERO)[:, None]
+    instead, instead_is_zero = _instead(store, batch)
+    features = jnp.where(ablated[..., None], instead, whole)
+    is_zero = jnp.where(ablated, instead_is_zero | is_masked, whole_is_zero)
     boxes = ProjectedRegions(
         features=jnp.where(is_zero[..., None], store.masked, features),
         locations=None if store.locations is None else store.locations[batch.image],
@@ -163,9 +168,9 @@ def region_input(
     # products, so lang4vis takes it from the image as it was.
     counted = present
     if image_token is ImageToken.RECOMPUTED:
-        counted &= is_average | ~ablated
-    rows = jnp.where(is_average[..., None], features, whole)
-    row_is_zero = jnp.where(is_average, is_zero, whole_is_zero)
+        counted &= ~(is_masked & ablated)
+    rows = jnp.where(is_masked[..., None], whole, features)
+    row_is_zero = jnp.where(is_masked, whole_is_zero, is_zero)
     total = jnp.sum(jnp.where(counted[..., None], rows, 0.0), axis=1)
     count = jnp.maximum(jnp.sum(counted, axis=1, keepdims=True), 1)
     image_is_zero = jnp.all(row_is_zero | ~counted, axis=1, keepdims=True)
@@ -183,4 +188,19 @@ def region_input(
     return jax.tree.map(
         lambda *parts: jnp.concatenate(parts, axis=1),
         *((image, boxes) if first else (boxes, image)),
+    )
+
+
+def _instead(
+    store: ProjectedStore, batch: RegionBatch
+) -> tuple[Float[Array, "*_ region_hidden"], Bool[Array, "*_"]]:
+    """What stands for an ablated region, unless it is masked; whether that is zero."""
+    if batch.donor is None:
+        return store.average, store.average_is_zero
+    count = jnp.sum(store.present[batch.donor], axis=1, keepdims=True)
+    rows = jnp.arange(store.present.shape[1]) % jnp.maximum(count, 1)
+    donor, has_donor = batch.donor[:, None], (batch.fill == Fill.IMAGE)[:, None]
+    return (
+        jnp.where(has_donor[..., None], store.features[donor, rows], store.average),
+        jnp.where(has_donor, store.is_zero[donor, rows], store.average_is_zero),
     )

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xabl.models.visual_targets import VisualTarget
-from xabl.types import pytree
+from xabl.types import AnyArray, pytree
 
 Scores = dict[str, Array]
 
@@ -43,22 +43,21 @@ def mlm_scores(
 
 @pytree
 class RegionLabels:
-    """What the class of a target region is compared to; see `TargetClasses`.
+    """The columns of `TargetClasses` that classes of regions are compared to.
 
-    gold: class in the detector's 1601, -1 without one.
     cls_prob: None when the regions have none; no KL then.
     """
 
-    objects_id: Int[Array, " batch"]
-    objects_conf: Float[Array, " batch"]
-    gold: Int[Array, " batch"]
-    cls_prob: Float[Array, "batch classes"] | None
+    objects_id: Int[AnyArray, " labels"]
+    objects_conf: Float[AnyArray, " labels"]
+    cls_prob: Float[AnyArray, "labels classes"] | None
 
 
 def mrc_scores(
     target: VisualTarget,
     logits: Float[Array, "batch classes"],
     labels: RegionLabels,
+    gold: Int[Array, " batch"],
     top: int,
 ) -> Scores:
     """KL and cross-entropies of a region's class.
@@ -76,8 +75,8 @@ def mrc_scores(
     - mrc_xe_corrected: to the right class, not weighted;
     - mrc_kl_aligned ("6"): to the detector's distribution over objects (background
       left out, the rest scaled to 1), class by class;
-    - mrc_xe_vg, gold_probability, gold_rank (1: the most probable): of `gold`; NaN,
-      NaN and 0 without one.
+    - mrc_xe_vg, gold_probability, gold_rank (1: the most probable): of `gold`, a class
+      of the detector's 1601; NaN, NaN and 0 where it is -1.
     """
     log_q = jax.nn.log_softmax(logits, axis=-1)
     first_object = target.first_object
@@ -86,7 +85,7 @@ def mrc_scores(
         "mrc_xe": xe * labels.objects_conf if target.weight else xe,
         "mrc_xe_corrected": -_pick(log_q, labels.objects_id + first_object),
         "predicted": jnp.argmax(logits, axis=-1).astype(jnp.int32),
-        **_gold_scores(log_q, labels.gold - 1 + first_object),
+        **_gold_scores(log_q, gold - 1 + first_object),
         **_top(logits, top),
     }
     if labels.cls_prob is None or not target.has_kl:

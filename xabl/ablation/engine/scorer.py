@@ -61,20 +61,11 @@ class MlmTargets:
 
 @pytree
 class MrcTargets:
-    """Masked regions: which among the boxes, row of the label table, gold class."""
+    """Masked regions: which among the boxes, row of the labels, gold class."""
 
     target: Int[AnyArray, "*devices batch"]
     label: Int[AnyArray, "*devices batch"]
     gold: Int[AnyArray, "*devices batch"]
-
-
-@pytree
-class LabelTable:
-    """The columns of `TargetClasses` that losses read, on the device."""
-
-    objects_id: Int[AnyArray, " labels"]
-    objects_conf: Float[AnyArray, " labels"]
-    cls_prob: Float[AnyArray, "labels classes"] | None
 
 
 @pytree
@@ -83,7 +74,7 @@ class Resident:
 
     params: Params
     store: ProjectedStore | None
-    labels: LabelTable
+    labels: RegionLabels
 
 
 @pytree
@@ -267,17 +258,12 @@ class Scorer:
         first = self.config.add_global_imgfeat is GlobalImage.FIRST
         rows = targets.target[:, None] + int(first)
         states = self._target_states(resident.params, started, rows, Direction.LANG4VIS)
-        target, table = self.config.scored_target(), resident.labels
+        target = self.config.scored_target()
         logits = self._apply(
             resident.params, "region_logits", states[:, 0], target.name
         )
-        labels = RegionLabels(
-            objects_id=table.objects_id[targets.label],
-            objects_conf=table.objects_conf[targets.label],
-            gold=targets.gold,
-            cls_prob=None if table.cls_prob is None else table.cls_prob[targets.label],
-        )
-        return mrc_scores(target, logits, labels, self.top)
+        labels = jax.tree.map(lambda column: column[targets.label], resident.labels)
+        return mrc_scores(target, logits, labels, targets.gold, self.top)
 
     def _target_states(
         self,

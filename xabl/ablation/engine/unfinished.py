@@ -45,10 +45,21 @@ class KeptScores:
         return (self.folder / _RUN).is_file()
 
     def begin(self, run: Mapping[str, Any]) -> None:
-        """Throws away what was kept and begins anew."""
+        """Throws away what was kept and begins anew.
+
+        Raises:
+            NotKept: the folder cannot be written.
+        """
         self.discard()
-        self.folder.mkdir(parents=True)
-        _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
+        try:
+            self.folder.mkdir(parents=True)
+            _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
+        except OSError as error:
+            self.discard()
+            raise NotKept(
+                f"{self.folder}: scores cannot be kept ({error.strerror or error}); "
+                "make room or choose another output"
+            ) from error
 
     def load(self, run: Mapping[str, Any], plan: Plan) -> AblationScores:
         """What was kept of this run.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from xabl.analysis import comparisons, effects
 from xabl.analysis.bootstrap import RESAMPLES, ImageBootstrap
-from xabl.analysis.figures import confusion_matrix, lines, threshold
+from xabl.analysis.figures import confusion_matrix, lines, selection, threshold
 from xabl.analysis.figures.style import Drawn as Drawn
 from xabl.analysis.figures.style import NotDrawn as NotDrawn
 from xabl.analysis.figures.style import save
@@ -19,8 +19,8 @@ FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
     1: ("both_directions", lines.both_directions),
     2: ("overlap_threshold", threshold.overlap_threshold),
     3: ("seeds", lines.over_seeds),
-    4: ("initialisation", lines.initialisation),
-    5: ("training_threshold", lines.training_threshold),
+    4: ("initialisation", partial(lines.variants, of=selection.INITIALISATION)),
+    5: ("training_threshold", partial(lines.variants, of=selection.THRESHOLD)),
     6: ("loss", lines.loss),
     7: ("labelmatch", partial(lines.labelmatch, subset=LABELMATCH)),
     8: ("labelmatch_agree", partial(lines.labelmatch, subset=LABELMATCH_AGREE)),
@@ -39,11 +39,11 @@ def write_figures(
 ) -> str:
     """Draws what the results allow and says what was drawn, what not, and why.
 
-    Args:
-        numbers: of `FIGURES`; all by default.
-
     Writes figure_<number>_<name>.{pdf,svg,png,tsv}, figures.md (captions, what is not
     drawn) and, with `tables`, tables/<name>.{csv,parquet,tex}.
+
+    Args:
+        numbers: of `FIGURES`; all by default.
 
     Raises:
         UserError: results that cannot be read or compared; no such figure.

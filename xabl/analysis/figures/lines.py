@@ -1,10 +1,8 @@
-"""Figures 1 and 3-8: losses by how much was ablated, one line a model."""
+"""Figures 1 and 3-8: losses by how much was ablated, one line per model."""
 
 import dataclasses
-import functools
 import math
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -39,7 +37,7 @@ def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         "Loss when the other modality is ablated (baseline: None): "
         f"{'; '.join(study.ways())}. {_BARS}"
     )
-    if text is not None and panels[0].title == Direction.VIS4LANG.words.title:
+    if text is not None and panels[0].title == Direction.VIS4LANG.wording.title:
         value = _mean(text.cell(_WORDS, BASELINE).bits)
         panels[0] = dataclasses.replace(
             panels[0], reference=(f"{text.label} (text only)", value)
@@ -83,37 +81,12 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
 
 
 def variants(
-    study: Study,
-    bootstrap: ImageBootstrap,
-    *,
-    what: str,
-    labels: re.Pattern[str],
-    seeds: Mapping[str, int],
+    study: Study, bootstrap: ImageBootstrap, *, of: selection.Variants
 ) -> Drawn:
-    """Figures 4 and 5: variants of some models, each beside its baseline.
-
-    Args:
-        what: sets the variants apart, in words.
-        labels: which labels are variants'.
-        seeds: the baselines' seeds.
-    """
-    chosen, baselines = selection.with_baselines(study, labels, dict(seeds))
+    """Figures 4 and 5: variants of some models, each beside its baseline."""
+    chosen, baselines = selection.with_baselines(study, of)
     panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
-    return _drawn(panels, chosen, f"{what}; baseline: {_and(baselines)}. {_BARS}")
-
-
-initialisation = functools.partial(
-    variants,
-    what="Initialisation",
-    labels=selection.INITIALISATION,
-    seeds=selection.INITIALISATION_SEEDS,
-)
-training_threshold = functools.partial(
-    variants,
-    what="Overlap threshold in pretraining",
-    labels=selection.THRESHOLD,
-    seeds=selection.THRESHOLD_SEEDS,
-)
+    return _drawn(panels, chosen, f"{of.what}; baseline: {_and(baselines)}. {_BARS}")
 
 
 def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -122,11 +95,10 @@ def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     The variant's region loss is weighted by the detector's confidence, so that the two
     region losses have an axis each.
     """
-    chosen, baselines = selection.with_baselines(
-        study, selection.LOSS, selection.LOSS_SEEDS
-    )
+    chosen, baselines = selection.with_baselines(study, selection.LOSS)
+    is_variant = selection.LOSS.labels.fullmatch
     trained = {
-        model.label: "mrc_xe" if selection.LOSS.fullmatch(model.label) else _REGIONS
+        model.label: "mrc_xe" if is_variant(model.label) else _REGIONS
         for model in chosen.models
     }
     panels = _panels(chosen, bootstrap, (_WORDS,))
@@ -142,9 +114,9 @@ def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     return _drawn(
         panels,
         chosen,
-        f"Pretraining loss; baseline: {_and(baselines)}. Each region loss is the one "
-        "its models were trained with; the cross-entropy is weighted by the detector's "
-        f"confidence, so the two axes cannot be compared. {_BARS}",
+        f"{selection.LOSS.what}; baseline: {_and(baselines)}. Each region loss is the "
+        "one its models were trained with; the cross-entropy is weighted by the "
+        f"detector's confidence, so the two axes cannot be compared. {_BARS}",
     )
 
 
@@ -231,8 +203,8 @@ def _panel(
     direction = LOSSES[metric].direction
     known = [Condition.parse(direction, name) for name in conditions]
     return Panel(
-        title=direction.words.title,
-        xlabel=f"Ablated {direction.words.ablated}",
+        title=direction.wording.title,
+        xlabel=f"Ablated {direction.wording.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
         positions=tuple(condition.axis_name for condition in known),
@@ -256,7 +228,7 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
         if not study.model(note.rsplit(" (", 1)[0]).text_only()
     ]
     if absent and any(
-        panel.title.startswith(Direction.LANG4VIS.words.title) for panel in panels
+        panel.title.startswith(Direction.LANG4VIS.wording.title) for panel in panels
     ):
         caption += f" Without a region loss to show: {'; '.join(absent)}."
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]

@@ -1,4 +1,4 @@
-"""Line panels: one line a model over conditions, the axis broken only where needed."""
+"""Panels of a line per model over conditions; the axis is broken where it must be."""
 
 import dataclasses
 import math

@@ -16,7 +16,7 @@ from xabl.results.losses import LOSSES, columns_of
 
 
 def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """One line a main model; above it bars of the mean share of ablated regions."""
+    """A line per main model, and above it bars of the mean share of ablated regions."""
     chosen = selection.main_models(study)
     rows = effects.thresholds(chosen, bootstrap)
     if rows.empty or rows["threshold"].nunique() < 2:

@@ -73,7 +73,7 @@ class Confusion:
             return np.where(divisor > 0, self.counts / divisor, np.nan)
 
     def table(self) -> pd.DataFrame:
-        """One row a cell: gold, silver, count, gold_total, row and published share."""
+        """A row per cell: gold, silver, count, gold_total, row and published share."""
         row, published = (self.shares(name) for name in NORMALISATIONS)
         return pd.DataFrame(
             [

@@ -29,7 +29,7 @@ def make_gold_labels(
     The file is a JSON list with a class of the detector's 1601 or null an example.
 
     Args:
-        class_names: the detector's classes, one a line, the background first.
+        class_names: the detector's classes, one per line, the background first.
         output: the JSON file to write.
         nouns: the nouns of every example; without it they are tagged.
         entities: Flickr30k Entities; needed for tagging, otherwise only to check that
@@ -77,7 +77,9 @@ def read_nouns(path: Path) -> list[tuple[str, ...]]:
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: not readable JSON ({error})") from error
     if not isinstance(nouns, list):
-        raise UserError(f"{path}: expected a JSON list: lists of nouns, one an example")
+        raise UserError(
+            f"{path}: expected a JSON list: lists of nouns, one per example"
+        )
     for index, words in enumerate(nouns):
         if not isinstance(words, list) or not all(
             isinstance(word, str) for word in words
@@ -89,7 +91,7 @@ def read_nouns(path: Path) -> list[tuple[str, ...]]:
 
 
 def read_class_names(path: Path) -> list[tuple[str, ...]]:
-    """The detector's classes: line 0 is the background, commas part alternatives.
+    """The detector's classes: line 0 is the background, commas separate alternatives.
 
     Raises:
         UserError: missing, or not text.
@@ -100,7 +102,7 @@ def read_class_names(path: Path) -> list[tuple[str, ...]]:
         raise UserError(f"{path}: not a readable list of classes ({error})") from error
     if len(lines) < 2:
         raise UserError(
-            f"{path}: {len(lines)} lines; expected one class a line, the background "
+            f"{path}: {len(lines)} lines; expected one class per line, the background "
             "first"
         )
     return [tuple(line.split(",")) for line in lines]

@@ -18,7 +18,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell.
+    """One cell of a table.
 
     interval: in smaller print beside the number.
     rows: how many rows it spans; header: names the row.
@@ -96,7 +96,7 @@ def loss_table(
 
 
 def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table | None:
-    """One row a group, one column a model; models without a number are left out.
+    """One row per group, one column per model; models without a number are left out.
 
     Args:
         table: tidy, with the columns model, `rows`, `value`, low and high.

@@ -37,11 +37,11 @@ _STEPS = 4  # tries at guessing how many examples fit
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What a report is made with beside the results.
+    """What a report is made of, beside the results.
 
     images: folder of <image id>.jpg or .png, shown behind the boxes.
     regions: file the results were made with, to draw regions.
-    class_names: the detector's classes, one a line, the background first.
+    class_names: the detector's classes, one per line, the background first.
     max_examples: in the browser; fewer if the file would grow beyond `most_bytes`.
     resamples, seed: of the intervals.
     """
@@ -162,7 +162,7 @@ def _index(
             for name in study.metrics()
         },
         "directions": {
-            direction: dataclasses.asdict(direction.words) for direction in Direction
+            direction: dataclasses.asdict(direction.wording) for direction in Direction
         },
         "conditions": {
             direction: {
@@ -219,7 +219,7 @@ def _render(
         "models": [model.label for model in study.models],
         "runs": [_run_row(run) for run in study.runs],
         "metrics": [LOSSES[name] for name in study.metrics()],
-        "directions": [direction.words for direction in Direction],
+        "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),

@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from xabl.analysis.report.blocks import Block, index_type, pack
 from xabl.analysis.report.example_blocks import known_integers, starts
 from xabl.errors import UserError
+from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import BASELINE, Direction, in_order
 from xabl.results.format import PREDICTIONS
@@ -22,6 +23,7 @@ LOSS_STEPS = 10_000
 PROBABILITY_STEPS = 10_000
 NO_SCORE, NOT_FINITE = -(2**31), -(2**31) + 1
 NO_PROBABILITY = 2**16 - 1
+_NO_ROWS = np.zeros(0, np.int64)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,7 +124,8 @@ def _predictions_block(
     rows: Int64[np.ndarray, " rows"],
     conditions: dict[str, tuple[str, ...]],
 ) -> Block | None:
-    """For each direction its `_ranked` arrays; words: texts by id, from 1.
+    """For each direction: where each row's targets start, their positions, and ids and
+    probabilities [targets conditions ranks]. Ids count from 1; 0 is no prediction.
 
     None when the run kept no predictions.
     """
@@ -131,78 +134,44 @@ def _predictions_block(
     table = read_file(run.directory, PREDICTIONS).drop_null()
     place = _places(run, rows, table)
     table, place = table.filter(pa.array(place >= 0)), place[place >= 0]
+    # Targets: the distinct pairs of row and position, in order.
+    target = place * 2**16 + table["position"].to_numpy()
     rank = table["rank"].to_numpy()
     ranks = int(rank.max(initial=0))
     words = table["prediction"].combine_chunks().dictionary_encode()
-    condition_of = np.full(len(table), -1)
-    found_rows = rows_by_condition(table)
+    word, kind = words.indices.to_numpy() + 1, index_type(len(words.dictionary))
+    share = table["probability"].to_numpy()
+    steps = np.where(
+        np.isfinite(share),
+        np.rint(np.clip(np.nan_to_num(share), 0, 1) * PROBABILITY_STEPS),
+        NO_PROBABILITY,
+    )
+    rows_of = rows_by_condition(table)
     arrays: dict[str, np.ndarray] = {}
     for direction, names in conditions.items():
-        condition_of[:] = -1
-        for number, condition in enumerate(names):
-            condition_of[found_rows.get((direction, condition), [])] = number
-        keep = (condition_of >= 0) & (rank >= 1)
-        found = _Predictions(
-            row=place[keep],
-            position=table["position"].to_numpy()[keep].astype(np.int64),
-            condition=condition_of[keep],
-            rank=rank[keep] - 1,
-            word=words.indices.to_numpy()[keep] + 1,
-            probability=table["probability"].to_numpy()[keep],
-        )
-        sizes = (len(rows), len(names), ranks, len(words.dictionary))
-        for key, array in _ranked(found, sizes).items():
-            arrays[f"{direction}_{key}"] = array
+        own = [rows_of.get((direction, condition), _NO_ROWS) for condition in names]
+        targets = np.unique(target[np.concatenate([_NO_ROWS, *own])])
+        ids = np.zeros((len(targets), len(names), ranks), kind)
+        probabilities = np.full(ids.shape, NO_PROBABILITY, "<u2")
+        for number, here in enumerate(own):
+            here = here[rank[here] >= 1]
+            slot = (np.searchsorted(targets, target[here]), number, rank[here] - 1)
+            ids[slot], probabilities[slot] = word[here], steps[here]
+        counts = np.bincount(targets // 2**16, minlength=len(rows))
+        arrays |= {
+            f"{direction}_starts": starts(counts.tolist()),
+            f"{direction}_positions": (targets % 2**16).astype("<u2"),
+            f"{direction}_ids": ids,
+            f"{direction}_probabilities": probabilities,
+        }
     return pack(name, arrays, {"words": words.dictionary.to_pylist(), "ranks": ranks})
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Predictions:
-    """Columns of equal length; rank and condition count from 0, word from 1."""
-
-    row: np.ndarray
-    position: np.ndarray
-    condition: np.ndarray
-    rank: np.ndarray
-    word: np.ndarray
-    probability: np.ndarray
-
-
-def _ranked(
-    found: _Predictions, sizes: tuple[int, int, int, int]
-) -> dict[str, np.ndarray]:
-    """Where each row's targets start, their positions, and ids and probabilities
-    [targets conditions ranks]; id 0 is no prediction.
-
-    Args:
-        sizes: rows, conditions, ranks, words.
-    """
-    rows, conditions, ranks, words = sizes
-    # Targets: the distinct pairs of row and position, in order.
-    targets, target = np.unique(found.row * 2**16 + found.position, return_inverse=True)
-    ids = np.zeros((len(targets), conditions, ranks), index_type(words))
-    probabilities = np.full(ids.shape, NO_PROBABILITY, "<u2")
-    slot = (target, found.condition, found.rank)
-    ids[slot] = found.word
-    finite = np.isfinite(found.probability)
-    shares = np.clip(np.where(finite, found.probability, 0), 0, 1)
-    steps = np.rint(shares * PROBABILITY_STEPS)
-    probabilities[slot] = np.where(finite, steps, NO_PROBABILITY)
-    counts = np.bincount(targets // 2**16, minlength=rows)
-    return {
-        "starts": starts(counts.tolist()),
-        "positions": (targets % 2**16).astype("<u2"),
-        "ids": ids,
-        "probabilities": probabilities,
-    }
-
-
 def _class_shift(run: Run) -> int:
-    """What to add to a predicted class for its line among the detector's classes.
-
-    Only objective 0 has the background as class 0; the others begin with the objects.
-    """
+    """What to add to a predicted class for its line among the detector's classes."""
     config = run.manifest["model"].get("config") or {}
     weights = config.get("visual_target_weights") or {}
     objectives = [name for name, weight in dict(weights).items() if weight > 0]
-    return 0 if objectives[:1] in ([], ["0"]) else 1
+    if not objectives:
+        return 0
+    return 1 - (VISUAL_TARGETS[objectives[0]].first_object or 0)  # line 0: background

@@ -31,7 +31,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sections:
-    """Everything before the browser.
+    """What the report shows before the browser.
 
     verdict, asymmetries, effects: sentences made from the numbers.
     tables: shown; more_tables: by title, folded.

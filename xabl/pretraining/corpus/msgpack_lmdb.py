@@ -8,10 +8,10 @@ bytes (the layout of msgpack_numpy, whose own decoder would unpickle objects).
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import lmdb
 import msgpack
 import numpy as np
 
+from xabl.data.lmdb_reader import LmdbFile
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import regions_of_record
 from xabl.errors import UserError
@@ -49,15 +49,16 @@ _ARRAY_TYPES = "fiu"  # kinds of numbers: no objects, no text, no structures
 
 def is_msgpack_lmdb(path: Path) -> bool:
     """Whether this is an LMDB whose entries are msgpack, not pickles."""
-    data = path / "data.mdb" if path.is_dir() else path
-    if not data.is_file():
+    if path.is_dir() and not (path / "data.mdb").is_file():
         return False
     try:
-        with _open(path) as environment, environment.begin() as transaction:
-            if transaction.get(_KEYS) is not None:
+        with LmdbFile(path) as entries:
+            if entries.get(_KEYS) is not None:
                 return True
-            first = next(iter(transaction.cursor()), None)
-    except lmdb.Error:
+            first = next(entries.items(), None)
+    except UserError:
+        if path.is_dir():  # nothing else has a data.mdb
+            raise
         return False
     # A msgpack list of 8 or 13 begins with this byte; a pickle of a dict never does.
     return first is not None and first[1][:1] in (b"\x98", b"\x9d")
@@ -82,37 +83,34 @@ def read_msgpack_lmdb(
     wanted = None
     if image_ids is not None:
         wanted = set(map(canonical_id, image_ids))
-    try:
-        with _open(path) as environment, environment.begin(buffers=True) as transaction:
-            for key, value in transaction.cursor():
-                if bytes(key) == _KEYS:
-                    continue
-                if wanted is not None and not wanted:
-                    return
-                name = bytes(key).decode(errors="replace")
-                place = f"{path}: entry {name}"
-                try:
-                    record = unpack_record(value, place)
-                    image_id = canonical_id(_text(record["image_id"]))
-                    if wanted is not None:
-                        if image_id not in wanted:
-                            continue
-                        wanted.remove(image_id)
-                    image = _regions(record, image_id, place)
-                    caption = _text(record["caption"])
-                    if not caption.strip():
-                        raise UserError(
-                            f"{place}: image {image_id} has an empty caption; leave "
-                            "the image out"
-                        )
-                except UserError as error:
-                    if on_error is None:
-                        raise
-                    on_error(name, error)
-                    continue
-                yield image, caption
-    except lmdb.Error as error:
-        raise UserError(f"{path}: a damaged LMDB ({error}); fetch it again") from error
+    with LmdbFile(path) as entries:
+        for key, value in entries.items():
+            if key == _KEYS:
+                continue
+            if wanted is not None and not wanted:
+                return
+            name = key.decode(errors="replace")
+            place = f"{path}: entry {name}"
+            try:
+                record = unpack_record(value, place)
+                image_id = canonical_id(_text(record["image_id"]))
+                if wanted is not None:
+                    if image_id not in wanted:
+                        continue
+                    wanted.remove(image_id)
+                image = _regions(record, image_id, place)
+                caption = _text(record["caption"])
+                if not caption.strip():
+                    raise UserError(
+                        f"{place}: image {image_id} has an empty caption; leave the "
+                        "image out"
+                    )
+            except UserError as error:
+                if on_error is None:
+                    raise
+                on_error(name, error)
+                continue
+            yield image, caption
     for image_id in sorted(wanted or ()):
         error = UserError(
             f"{path} has no image {image_id}; take the file of this split, or leave "
@@ -123,7 +121,7 @@ def read_msgpack_lmdb(
         on_error(image_id, error)
 
 
-def unpack_record(value: bytes | memoryview, place: str) -> dict[str, object]:
+def unpack_record(value: bytes, place: str) -> dict[str, object]:
     """The fields of one entry by name; arrays are numpy arrays.
 
     Raises:
@@ -197,28 +195,3 @@ def _text(value: object) -> str:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     return str(value)
-
-
-def _open(path: Path) -> lmdb.Environment:
-    """Opens the file or directory without writing anything, not even a lock.
-
-    Raises:
-        UserError: the file is shorter than it says: reading beyond its end would kill
-            the process.
-    """
-    environment = lmdb.open(
-        str(path),
-        subdir=path.is_dir(),
-        readonly=True,
-        lock=False,
-        readahead=False,
-        create=False,
-    )
-    data = path / "data.mdb" if path.is_dir() else path
-    expected = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
-    if data.stat().st_size < expected:
-        environment.close()
-        raise UserError(
-            f"{data} is cut: {data.stat().st_size} of {expected} bytes; fetch it again"
-        )
-    return environment

@@ -6,7 +6,6 @@ directory; or an LMDB of msgpack lists, which holds both.
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.errors import UserError
 from xabl.pretraining.corpus.msgpack_lmdb import is_msgpack_lmdb, read_msgpack_lmdb
+from xabl.support.files import read_json
 
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]
@@ -83,20 +83,10 @@ def read_captions(
             )
             for image in read_split(path, split, on_error)
         }
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(
-            f"{path}: not JSON ({error}); expected a file like caption_train.json, "
-            "image ids with their captions"
-        ) from error
-    if not isinstance(entries, dict) or not entries:
-        raise UserError(
-            f"{path}: expected a JSON object {{image id: caption}} with at least one "
-            "image"
-        )
+    what = "image ids with their captions, as in caption_train.json"
+    entries = read_json(path, what)
+    if not entries:
+        raise UserError(f"{path}: no image; expected {what}")
     captions = {}
     for image_id, value in entries.items():
         texts = tuple(value) if isinstance(value, list) else (value,)
