@@ -41,8 +41,9 @@ Say = Callable[[str], None]
 class InputFiles:
     """What to evaluate on; see the flags of `xabl ablate`.
 
-    model: its directory. regions: None for a text-only model. vocabulary: None takes
-        the model's own.
+    model: its directory.
+    regions: None for a text-only model.
+    vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     """
@@ -64,7 +65,9 @@ class InputFiles:
 class Inputs:
     """What was found there.
 
-    examples_total: in the whole split. skipped: bad images and why.
+    store: the regions on the host; None for a text-only model.
+    examples_total: in the whole split.
+    skipped: bad images, and why.
     hashes: of the files, by what they hold.
     """
 
@@ -83,7 +86,7 @@ def read_inputs(
     """Reads and checks all files, and builds the plan.
 
     Args:
-        say: is told what the user should know, a line each.
+        say: called with each line that the user should read.
         config: of a model that is not on disk; then the vocabulary has to be given.
 
     Raises:

@@ -115,7 +115,7 @@ def run(
 
 def fail(message: str) -> None:
     """Ends the program with one message."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {visible(message)}", file=sys.stderr)
     sys.exit(1)
 
 
