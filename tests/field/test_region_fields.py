@@ -271,6 +271,7 @@ def test_float32_that_was_rounded_is_read(tmp_path):
         IMAGES[0].features.astype(np.float16).astype(np.float32),
         (IMAGES[0].features.view(np.uint32) & 0xFFFF0000).view(np.float32),
         np.floor(IMAGES[0].features),
+        np.where(IMAGES[0].features > 1, np.float32(0.1), 0).astype(np.float32),
     ]
     for number, features in enumerate(values):
         path = tmp_path / f"{number}.tsv"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz.child import Watched, mutated
 from tests.fuzz.targets import TARGETS
+from tests.fuzz.watching import Watched, mutated
 
 KEPT = Path(__file__).parents[1] / "data" / "fuzz"
 SLOW_READERS = {"hdf5", "region store", "scores", "examples", "manifest", "study"}

@@ -1,6 +1,7 @@
 """Runs a job once for every place where a write, sync, rename or mkdir can fail.
 
     python -m tests.helpers.faults import [--every=1] [--modes=ENOSPC,EIO,KILL]
+    python -m tests.helpers.faults import --kills=10    at random moments instead
 
 What fails is any such call of the process below its output's folder, whatever library
 makes it (faults.c, which is loaded before the others). Each attempt is a copy of one
@@ -12,10 +13,13 @@ import argparse
 import ctypes
 import errno
 import os
+import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -65,62 +69,85 @@ class Attempts:
         self._shim.fault_count.restype = ctypes.c_long
         self._root = Path(os.environ["FAULT_ROOT"])
 
-    def try_all(self, modes: list[str], every: int) -> dict[str, int]:
+        self._inputs, self._pristine = folder / "inputs", folder / "pristine"
+
+    def prepare(self) -> int:
+        """Makes the files; returns the number of places where the job can fail."""
+        self._inputs.mkdir()
+        assert self._child(lambda: self._job.prepare(self._inputs, self._root)) == 0
+        shutil.copytree(self._root, self._pristine)
+        return self._count()
+
+    def try_all(self, total: int, modes: list[str], every: int) -> dict[str, int]:
         """Places tried, by mode; raises at the first that loses something."""
-        inputs = self._folder / "inputs"
-        inputs.mkdir(exist_ok=True)
-        self._child(lambda: self._job.prepare(inputs, self._root))
-        pristine = self._folder / "pristine"
-        shutil.copytree(self._root, pristine, symlinks=True)
-        total = self._count(inputs)
         tried = {"places": total}
-        print(f"{total} places", file=sys.stderr, flush=True)
         for mode in modes:
             numbers = range(0, total, every)
             for number in numbers:
-                shutil.rmtree(self._root)
-                shutil.copytree(pristine, self._root, symlinks=True)
-                self._try(inputs, number, mode)
+                self._reset()
+                self._try(number, mode)
             tried[mode] = len(numbers)
         return tried
 
-    def _count(self, inputs: Path) -> int:
+    def kill(self, times: int) -> dict[str, int]:
+        """Kills the job at random moments of the time that it takes."""
+        self._reset()
+        start = time.monotonic()
+        assert self._child(lambda: self._job.run(self._inputs, self._root)) == 0
+        seconds = time.monotonic() - start
+        drawn, killed = random.Random(0), 0
+        for number in range(times):
+            self._reset()
+            moment = drawn.uniform(0, seconds)
+            run = lambda: self._job.run(self._inputs, self._root)  # noqa: E731
+            killed += self._child(run, kill_after=moment) == -9
+            assert self._child(self._afterwards) == 0, f"kill {number} at {moment:.2f}"
+        return {"kills": times, "before_the_end": killed}
+
+    def _reset(self) -> None:
+        shutil.rmtree(self._root)
+        shutil.copytree(self._pristine, self._root)
+
+    def _count(self) -> int:
         reached = self._folder / "count"
 
         def counted() -> None:
             self._shim.fault_arm(2**31, 0)
-            self._job.run(inputs, self._root)
+            self._job.run(self._inputs, self._root)
             reached.write_text(str(self._shim.fault_count()))
 
         assert self._child(counted) == 0
         return int(reached.read_text())
 
-    def _try(self, inputs: Path, number: int, mode: str) -> None:
+    def _try(self, number: int, mode: str) -> None:
         def with_fault() -> None:
             self._shim.fault_arm(number, MODES[mode])
-            self._job.run(inputs, self._root)
-
-        def afterwards() -> None:
-            state = self._job.state(self._root)
-            assert state in ("old", "new"), state
-            self._job.run(inputs, self._root)
-            assert self._job.state(self._root) == "new", "not finished the second time"
-            left = set(os.listdir(self._root)) - self._job.leaves
-            assert not left, f"left behind: {left}"
+            self._job.run(self._inputs, self._root)
 
         status = self._child(with_fault)
         # Some calls fail without harm, as those for a cache or a last message.
         expected = (0, _REFUSED) if mode != "KILL" else (0, _REFUSED, -9)
         assert status in expected, f"{mode} at call {number}: ended with {status}"
-        assert self._child(afterwards) == 0, f"{mode} at call {number}"
+        assert self._child(self._afterwards) == 0, f"{mode} at call {number}"
 
-    def _child(self, work: Callable[[], None]) -> int:
+    def _afterwards(self) -> None:
+        state = self._job.state(self._root)
+        assert state in ("old", "new"), state
+        self._job.run(self._inputs, self._root)
+        assert self._job.state(self._root) == "new", "not finished the second time"
+        left = set(os.listdir(self._root)) - {"output"}
+        assert not left, f"left behind: {left}"
+
+    def _child(self, work: Callable[[], None], kill_after: float | None = None) -> int:
         """Exit status of a copy of this process that does the work."""
         from xabl.errors import UserError
 
         sys.stdout.flush(), sys.stderr.flush()
         process = os.fork()
         if process:
+            if kill_after is not None:
+                time.sleep(kill_after)
+                os.kill(process, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         status = _BUG
         try:
@@ -128,6 +155,8 @@ class Attempts:
             status = 0
         except UserError as error:
             message = str(error)
+            if work == self._afterwards:
+                print(message, file=sys.stderr)
             if len(message.splitlines()[0]) > 20:
                 status = _REFUSED
         except BaseException:
@@ -138,8 +167,6 @@ class Attempts:
 
 class Job:
     """One command, on files so small that it takes a moment."""
-
-    leaves: frozenset[str] = frozenset({"output"})  # in the folder, when it is done
 
     def prepare(self, inputs: Path, root: Path) -> None:
         """Makes what is read, and an old output."""
@@ -322,10 +349,9 @@ class Corpus(Job):
         from xabl.pretraining.corpus.reader import Corpus as Reader
 
         corpus = Reader(root / "output", "train")
-        count = corpus.num_images
-        for number in range(count):
-            corpus.images[number]
-        return {2: "old", 4: "new"}[count]
+        for number in range(len(corpus)):
+            corpus.image(number)
+        return {2: "old", 4: "new"}[len(corpus)]
 
 
 class Report(Job):
@@ -391,11 +417,12 @@ def main() -> None:
     parser.add_argument("job", choices=JOBS)
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if not given.run:
         with tempfile.TemporaryDirectory() as folder:
-            flags = {"every": given.every, "modes": given.modes}
+            flags = {name: vars(given)[name] for name in ("every", "modes", "kills")}
             program, environment = command(given.job, Path(folder), **flags)
             sys.exit(subprocess.run(program, env=environment, cwd=ROOT).returncode)
     # Imported once, for all the copies to come; none of them starts JAX here.
@@ -408,7 +435,11 @@ def main() -> None:
 
     folder = Path(os.environ["FAULT_ROOT"]).parent
     attempts = Attempts(JOBS[given.job](), folder)
-    tried = attempts.try_all(given.modes.split(","), given.every)
+    total = attempts.prepare()
+    if given.kills:
+        tried = attempts.kill(given.kills)
+    else:
+        tried = attempts.try_all(total, given.modes.split(","), given.every)
     print(given.job, *(f"{name}={count}" for name, count in tried.items()))
 
 

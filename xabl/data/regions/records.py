@@ -31,7 +31,7 @@ SHORT_NAMES = {
     "attrs_id": "attr_id",
     "attrs_conf": "attr_conf",
 }
-_ENOUGH = 64  # numbers that tell float16 from float32
+_ENOUGH = 64  # different numbers that tell float16 from float32
 FIELD_NAMES = (*_ARRAYS, *SHORT_NAMES.values(), "num_boxes", "img_w", "img_h")
 
 
@@ -162,7 +162,7 @@ def _are_halves(raw: bytes) -> bool:
     first bit set, unless the numbers were rounded to what the high half holds.
     """
     low = np.frombuffer(raw, "<u2")[::2]
-    return len(low) >= _ENOUGH and bool(low.any()) and not (low & 0x8000).any()
+    return not (low & 0x8000).any() and len(np.unique(low)) >= _ENOUGH
 
 
 def _shaped(

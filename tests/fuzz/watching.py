@@ -1,4 +1,4 @@
-"""One reader and one process: `python -m tests.fuzz.child TARGET SECONDS FOLDER`."""
+"""Reads one input after the other, and sees that what is promised is kept."""
 
 import os
 import random
@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 SLOWEST = 20  # seconds for one input, on a busy machine
-GRACE = 60.0  # seconds to start and to end
 MOST_BYTES = 2**18  # of an input
 _REPORT_EVERY = 1000  # inputs
 
@@ -27,7 +26,7 @@ class Watched:
         from xabl.errors import UserError
 
         self._target, self._error = TARGETS[name], UserError
-        self._folder, self.count = folder, 0
+        self.folder, self.count = folder, 0
         self._work = folder / "work"
         self._work.mkdir(exist_ok=True)
         self._started = time.monotonic()
@@ -35,7 +34,7 @@ class Watched:
 
     def read(self, content: bytes) -> None:
         """Reads one input; any error but our own comes out, as do other breaches."""
-        (self._folder / "input").write_bytes(content)
+        (self.folder / "input").write_bytes(content)
         signal.setitimer(signal.ITIMER_REAL, SLOWEST)
         before = max(self._peak, _resident())
         try:
@@ -54,7 +53,7 @@ class Watched:
 
     def report(self) -> None:
         """Says how far it is, to whoever watches."""
-        (self._folder / "progress").write_text(str(self.count))
+        (self.folder / "progress").write_text(str(self.count))
 
 
 def _resident() -> int:
@@ -106,13 +105,11 @@ def by_chance(watched: Watched, seeds: list[bytes], seconds: float) -> None:
         watched.read(mutated(drawn, drawn.choice(seeds), seeds))
 
 
-def by_coverage(
-    watched: Watched, seeds: list[bytes], seconds: float, folder: Path
-) -> None:
+def by_coverage(watched: Watched, seeds: list[bytes], seconds: float) -> None:
     """Lets libFuzzer find what reaches new code; it ends the process itself."""
     import atheris
 
-    corpus = folder / "corpus"
+    corpus = watched.folder / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(seeds):
         (corpus / f"{number}").write_bytes(seed)
@@ -122,35 +119,31 @@ def by_coverage(
         f"-max_len={MOST_BYTES}",
         f"-timeout={SLOWEST}",
         "-rss_limit_mb=4096",
-        f"-artifact_prefix={folder}/",
+        f"-artifact_prefix={watched.folder}/",
         str(corpus),
     ]
     atheris.Setup(arguments, watched.read)
     atheris.Fuzz()
 
 
-def main() -> None:
-    name, seconds, folder = sys.argv[1], float(sys.argv[2]), Path(sys.argv[3])
+def prepare() -> bool:
+    """Imports the readers, counted by Atheris; returns whether it is installed."""
     try:
         import atheris
     except ImportError:
-        guided = False
-    else:
-        guided = True
-        with atheris.instrument_imports(include=["xabl"]):
-            from tests.fuzz import targets
-    from tests.fuzz import targets  # noqa: F811
+        return False
+    with atheris.instrument_imports(include=["xabl"]):
+        from tests.fuzz import targets  # noqa: F401
+    return True
+
+
+def fuzz(name: str, seconds: float, folder: Path, guided: bool) -> None:
+    """Gives damaged inputs to a reader for so many seconds."""
+    from tests.fuzz.targets import TARGETS
 
     watched = Watched(name, folder)
     saved = Path(__file__).parents[1] / "data" / "fuzz" / name.replace(" ", "-")
-    seeds = targets.TARGETS[name].seeds()
+    seeds = TARGETS[name].seeds()
     seeds += [path.read_bytes() for path in sorted(saved.glob("*"))]
-    if guided:
-        by_coverage(watched, seeds, seconds, folder)
-    else:
-        by_chance(watched, seeds, seconds)
+    (by_coverage if guided else by_chance)(watched, seeds, seconds)
     watched.report()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,54 @@
+"""Whatever write fails, the old result or the new one is there, and it can go on."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers import faults
+from tests.helpers.binaries import ROOT
+
+
+def tried(job, **flags):
+    """The numbers that the harness reports; it fails at the first loss."""
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.helpers.faults", job, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    parts = done.stdout.split()[1:]
+    return {name: int(count) for name, count in (part.split("=") for part in parts)}
+
+
+def test_an_import_survives_faults_at_a_few_places():
+    found = tried("import", every=25)
+    assert found["places"] > 50
+    assert all(found[mode] >= 3 for mode in faults.MODES)
+
+
+# How many places there are: those of the slow jobs are tried here and there.
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("job", "every"),
+    [
+        ("import", 1),
+        ("world", 1),
+        ("corpus", 1),
+        ("report", 1),
+        ("convert", 5),
+        ("ablate", 5),
+        ("pretrain", 20),
+    ],
+)
+def test_every_job_survives_faults(job, every):
+    found = tried(job, every=every)
+    assert all(found[mode] * every >= found["places"] for mode in faults.MODES)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", faults.JOBS)
+def test_every_job_survives_kills_at_random_moments(job):
+    assert tried(job, kills=10)["kills"] == 10
