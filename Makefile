@@ -2,6 +2,7 @@
 # make test       the fast tests and the linter
 # make test-slow  the tests that take minutes
 # make test-peers models of transformers against transformers itself, with PyTorch
+# make fuzz       damaged input for every reader, for FUZZ_SECONDS (five minutes)
 # Everything is installed into .venv by the package index this machine is set up for.
 
 PYTHON ?= python3.11
@@ -14,7 +15,9 @@ WORKERS := --numprocesses=2 --dist=loadfile
 # is there without the gigabytes of a GPU's libraries.
 PEERS := .venv-peers
 
-.PHONY: demo test test-slow test-peers lint clean
+FUZZ_SECONDS := 300
+
+.PHONY: demo test test-slow test-peers fuzz lint clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +47,11 @@ $(PEERS)/.installed: setup.cfg pyproject.toml
 
 test-peers: $(PEERS)/.installed
 	$(PEERS)/bin/python -m pytest tests/peers
+
+# Atheris tells which code an input reaches; it is needed for nothing else.
+fuzz: $(VENV)/.installed
+	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(RUN) -m tests.fuzz --seconds=$(FUZZ_SECONDS)
 
 clean:
 	rm -rf $(VENV) $(PEERS) build demo *.egg-info

@@ -80,7 +80,7 @@ def test_every_package_of_setup_cfg_has_its_cure():
         "": setup["options"]["install_requires"],
         **setup["options.extras_require"],
     }
-    for of_tests in ("test", "peers"):
+    for of_tests in ("test", "peers", "fuzz"):
         asked.pop(of_tests)
     modules: dict[str, list[str]] = {}
     for module, distributions in importlib.metadata.packages_distributions().items():

@@ -210,3 +210,13 @@ FIELDS_WITHOUT_CASE = {k: v for k, v in FIELDS.items() if k != "do_lower_case"}
 def test_what_would_compute_something_else_is_refused(changed):
     with pytest.raises(UserError, match=list(changed)[-1]):
         ModelConfig.from_dict(FIELDS | changed)
+
+
+def test_a_corpus_takes_listed_images_under_any_name(tmp_path, regions):
+    """A folder of sentences has `val.txt`, the training wants "valid"."""
+    from xabl.pretraining.corpus.sources import read_captioned_images
+
+    found = read_captioned_images(regions, ENTITIES, "valid", image_ids=IDS[1:3])
+    assert [image.regions.image_id for image in found] == IDS[1:3]
+    with pytest.raises(UserError, match=r"valid\.txt is missing; splits in"):
+        list(read_captioned_images(regions, ENTITIES, "valid"))

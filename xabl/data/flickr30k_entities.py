@@ -6,7 +6,7 @@ Plummer et al. 2015. A directory holds `<split>.txt` (one image id a line),
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.parsers import expat
@@ -93,8 +93,19 @@ def read_split(
     Raises:
         UserError: names the file and the line of what cannot be read.
     """
+    return read_images(
+        directory, read_image_ids(split_file(directory, split)), on_error
+    )
+
+
+def read_images(
+    directory: Path,
+    image_ids: Iterable[str],
+    on_error: Callable[[str, UserError], None] | None = None,
+) -> tuple[AnnotatedImage, ...]:
+    """As `read_split`, the images of a list."""
     images = []
-    for image_id in read_image_ids(split_file(directory, split)):
+    for image_id in image_ids:
         try:
             images.append(read_image(directory, image_id))
         except UserError as error:

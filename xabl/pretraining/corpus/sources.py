@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from xabl.data.flickr30k_entities import read_split
+from xabl.data.flickr30k_entities import read_images, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.errors import UserError
@@ -59,7 +59,7 @@ def read_captioned_images(
         for image, caption in read_msgpack_lmdb(regions, image_ids, on_error):
             yield CaptionedImage(regions=image, captions=(caption,))
         return
-    texts = read_captions(captions, split, on_error)
+    texts = read_captions(captions, split, on_error, image_ids)
     wanted = list(texts) if image_ids is None else _known(image_ids, texts, captions)
     with open_regions(regions) as source:
         for image in source.read_many(wanted, on_error):
@@ -69,7 +69,10 @@ def read_captioned_images(
 
 
 def read_captions(
-    path: Path, split: str, on_error: OnError | None = None
+    path: Path,
+    split: str,
+    on_error: OnError | None = None,
+    image_ids: Sequence[str] | None = None,
 ) -> dict[str, tuple[str, ...]]:
     """Captions by image id (`canonical_id`), in the order of the files.
 
@@ -81,7 +84,11 @@ def read_captions(
             canonical_id(image.image_id): tuple(
                 " ".join(caption.words) for caption in image.captions
             )
-            for image in read_split(path, split, on_error)
+            for image in (
+                read_split(path, split, on_error)
+                if image_ids is None
+                else read_images(path, image_ids, on_error)
+            )
         }
     what = "image ids with their captions, as in caption_train.json"
     entries = read_json(path, what)
