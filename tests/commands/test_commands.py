@@ -18,6 +18,7 @@ SCRIPTS = (
     ("ablate", "experiments.ablate"),
     ("import", "experiments.import_regions"),
     ("check", "experiments.check_results"),
+    ("foils", "experiments.foils"),
     ("inspect", "experiments.inspect_data"),
     ("figures", "experiments.figures"),
     ("report", "experiments.report"),

@@ -50,7 +50,7 @@ class RunOptions:
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
-    on_progress: is told how many inputs are scored, of how many.
+    on_progress: called with the number of inputs scored, and of all.
     """
 
     files: InputFiles

@@ -114,7 +114,7 @@ def score(
     Args:
         found: scores of an interrupted run of the same request; pairs whose loss is
             not NaN there are not computed again.
-        on_scores: hears of every finished step, for progress and for keeping scores.
+        on_scores: called after every step, to show progress and to keep the scores.
         share: number of this process and how many there are, each with as many
             devices; the pairs are divided as among devices.
 

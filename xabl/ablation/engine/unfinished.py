@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ class KeptScores:
         return (self.folder / _RUN).is_file()
 
     def begin(self, run: Mapping[str, Any]) -> None:
-        """Throws away what was kept and begins anew.
+        """Discards what was kept and starts again.
 
         Raises:
             NotKept: the folder cannot be written.
@@ -67,8 +68,14 @@ class KeptScores:
         Raises:
             UserError: it was another run; names what differs.
         """
-        before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
-        differing = differences(before, run)
+        try:
+            before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
+            differing = differences(before, run)
+        except (ValueError, AttributeError) as error:
+            raise UserError(
+                f"{self.folder}: {_RUN} is damaged ({error}), so nobody knows whose "
+                "scores are kept here; start again with --overwrite"
+            ) from error
         if differing:
             raise UserError(
                 f"{self.folder}: scores of another run are kept here ({differing}); "
@@ -76,10 +83,19 @@ class KeptScores:
             )
         scores = {direction: {} for direction in Direction}
         for path in sorted(self.folder.glob("part-*.npz")):
-            with np.load(path, allow_pickle=False) as part:
-                arrays = dict(part)
-            direction = Direction(str(arrays.pop("direction")))
-            pairs = arrays.pop("pairs")
+            try:  # the archive has a checksum of every array
+                with np.load(path, allow_pickle=False) as part:
+                    arrays = dict(part)
+                direction = Direction(str(arrays.pop("direction")))
+                pairs = arrays.pop("pairs")
+            except Exception as error:  # a damaged one may show in any way
+                print(
+                    f"{path}: damaged ({str(error)[:200]}); its inputs are scored "
+                    "again",
+                    file=sys.stderr,
+                )
+                path.unlink()
+                continue
             put_scores(scores[direction], plan, direction, pairs, arrays)
         return AblationScores(plan=plan, pairs=scores)
 
