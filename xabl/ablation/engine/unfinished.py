@@ -31,8 +31,13 @@ class KeptScores:
     The folder says which run it belongs to: files, flags and parameters by hash.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, writer: str = ""):
+        """Looks at nothing yet.
+
+        Args:
+            writer: sets the names of parts apart where several processes write.
+        """
+        self.folder, self._writer = folder, writer
         self._waiting: list[tuple[Direction, np.ndarray, dict[str, np.ndarray]]] = []
         self._last_part = time.monotonic()
 
@@ -121,13 +126,13 @@ class KeptScores:
         for direction, pairs, values in self._waiting:
             widths = tuple(value.shape[1:] for value in values.values())
             alike.setdefault((direction, widths), []).append({"pairs": pairs, **values})
-        number = len(list(self.folder.glob("part-*.npz")))
+        number = len(list(self.folder.glob(f"part-{self._writer}[0-9]*.npz")))
         for (direction, _), steps in alike.items():
             arrays = {
                 name: np.concatenate([step[name] for step in steps])
                 for name in steps[0]
             }
-            path = self.folder / f"part-{number:06d}.npz"
+            path = self.folder / f"part-{self._writer}{number:06d}.npz"
             temporary = self.folder / f".{path.name}"  # savez insists on its suffix
             np.savez(temporary, direction=direction.value, **arrays)
             os.replace(temporary, path)
