@@ -104,6 +104,7 @@ def test_a_condition(tmp_path):
     assert [hides[name] for name in NAMES] == [levels, 0, -1, 0, -1]
 
 
+@pytest.mark.slow
 def test_a_model():
     preset = load_config("gated_base")
     assert type(preset).from_dict(preset.to_dict()) == preset
@@ -118,6 +119,7 @@ def test_a_model():
     assert np.nanmax(np.abs(mlm[:, 0] - mlm[:, 2])) > 1e-4  # it sees regions
 
 
+@pytest.mark.slow
 def test_a_visual_target():
     config = dataclasses.replace(
         ablation.shallow("uniter"),

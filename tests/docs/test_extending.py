@@ -83,13 +83,15 @@ def copy(tmp_path_factory):
     return copy
 
 
-def test_the_recipes_are_carried_out(copy):
+@pytest.mark.parametrize(
+    "which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)]
+)
+def test_the_recipes_are_carried_out(copy, which):
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-rA"]
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", which]
         + ["tests/docs/carried_out.py"],
         cwd=copy,
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout[-10000:]
-    assert f"{len(LIMITS)} passed" in done.stdout
