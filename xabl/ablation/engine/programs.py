@@ -84,7 +84,7 @@ class Programs:
         return number + _AHEAD if self._few else sys.maxsize
 
     def used_up(self, shape: Shape | TableShape) -> None:
-        """Hears that a program is not needed any more."""
+        """Drops a program after its last step, where few are kept."""
         if self._few:
             del self._compiling[shape]
 
