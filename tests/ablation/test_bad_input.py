@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
-from tests.helpers import golden_world
+from tests.helpers import ablation, golden_world
+from tests.helpers.ablation_binaries import save
 from xabl.data.regions import lmdb_files
 
 IMAGES = golden_world.golden_images()
@@ -164,15 +166,16 @@ def test_no_examples_left(workshop, model, tmp_path):
     assert "no target region" in message
 
 
-def test_a_loss_that_is_no_number(workshop, model, tmp_path):
+def test_a_loss_that_is_no_number(workshop, tmp_path):
     """Found while scoring: the example is named, and no scores are kept."""
-    huge = of_first_image("features", 3e38, slice(None))
-    regions = with_first_image(tmp_path, **huge)
+    config = ablation.shallow("two-stream")
+    huge = jax.tree.map(lambda leaf: leaf * 1e30, ablation.ruled_params(config))
+    save(tmp_path / "model", config, huge)
     message = refused(
-        workshop, tmp_path, model=model, regions=regions, directions="lang4vis"
+        workshop, tmp_path, model=tmp_path / "model", directions="lang4vis"
     )
     assert re.search(
-        rf"example \d+ \(image {IMAGES[0].image_id}, caption \d, phrase '.*'\), "
+        r"example \d+ \(image \d+, caption \d, phrase '.*'\), "
         "lang4vis (none|phrase|all): mrc_xe is nan; the parameters or this image's",
         message,
     )

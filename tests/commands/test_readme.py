@@ -79,11 +79,6 @@ def test_from_checkpoint_to_report_and_python(folder):
     for words in commands():
         if words[0] not in ("convert", "import", "ablate", "figures", "report"):
             continue
-        if words[0] == "convert":
-            if not (folder / words[1]).exists():
-                continue
-            # What is recognised is of full size.
-            words = [*words, f"--config={CASE.config_file}"]
         done = xabl(*words, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert (folder / "report.html").is_file()

@@ -190,7 +190,7 @@ def test_a_phrase_is_named_by_numbers_or_words(two_stream, example, phrase, plac
 
 
 @pytest.mark.parametrize(
-    "phrase", [(0, 0), (-1, 2), (3, 3), (5, 1), (1,), (0.5, 2), None, "", "a ball", "b"]
+    "phrase", [(0, 0), (-1, 2), (3, 3), (5, 1), (1,), "", "a ball", "b"]
 )
 def test_a_phrase_that_is_not_there(two_stream, example, phrase):
     with pytest.raises(xabl.UserError, match="within the 5 words of the caption"):
@@ -209,7 +209,7 @@ def test_boxes_that_are_none(two_stream, example, boxes):
     ("arguments", "message"),
     [
         ({"condition": "object@0.5"}, "give boxes="),
-        ({"condition": "everything"}, "those are vis4lang: none, object, all"),
+        ({"condition": "everything"}, "not a condition this version knows"),
         ({"regions": [36]}, "regions: 36 is none of 0 ... 35"),
         ({"regions": [-1]}, "regions: -1 is none of"),
         ({"words": "none"}, "which region is to be predicted"),
@@ -239,12 +239,12 @@ def test_regions_are_a_mapping(workshop, regions):
     assert abs(alone.average - regions.average).max() > 1e-4
 
 
-def test_an_average_may_be_given(two_stream, example):
+def test_an_average_may_be_given(two_stream, regions, example):
     bare = next(iter(golden_world.golden_images()))
     words = "he throws a big ball"
     with pytest.raises(xabl.UserError, match="take the image from xabl.regions"):
         two_stream.example(bare, words, phrase=(2, 3)).ablate("all")
-    given = {"average": example.image.file.average}
+    given = {"average": regions.average}
     same = two_stream.example(bare, words, phrase=(2, 3), **given)
     pd.testing.assert_frame_equal(same.ablate("all"), example.ablate("all"))
 

@@ -81,7 +81,7 @@ def flax_model(config: ModelConfig, params: dict, precision: str = "highest") ->
             token_type_ids=jnp.zeros_like(words.token_ids),
             position_shift_start=words.shift_starts,
         )
-        rows = None if regions is None else _rows(config, regions)
+        rows = None if regions is None else region_rows(config, regions)
         output = model.apply({"params": params}, text, rows)
         of_regions = None if target is None else output.region_logits[target.name]
         if of_regions is not None and config.has_image_row:
@@ -91,7 +91,7 @@ def flax_model(config: ModelConfig, params: dict, precision: str = "highest") ->
     return functools.partial(logits, params)
 
 
-def _rows(config: ModelConfig, regions: Regions) -> RegionInput:
+def region_rows(config: ModelConfig, regions: Regions) -> RegionInput:
     """The regions as our models take them, with the [IMG] row where there is one."""
     boxes = RegionInput(
         features=regions.features,

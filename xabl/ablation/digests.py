@@ -21,12 +21,6 @@ def params_sha256(params: Mapping[str, Any]) -> str:
     return digest.hexdigest()
 
 
-def file_sha256(path: Path | str) -> str:
-    """Digest of one file."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def entities_sha256(directory: Path, split: str, image_ids: Sequence[str]) -> str:
     """Digest of the split file, and the captions and boxes of `image_ids`."""
     digest = hashlib.sha256(split_file(directory, split).read_bytes())

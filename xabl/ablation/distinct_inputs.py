@@ -92,7 +92,8 @@ class MrcPairs:
 class TargetClasses:
     """What the detector says about each distinct target region.
 
-    objects_id: 0 ... 1599. silver: its top class of all 1601, background included.
+    objects_id: 0 ... 1599.
+    silver: the top class of all 1601, background included.
     cls_prob: None when the source of the regions has none.
     """
 

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xabl.ablation.digests import entities_sha256, file_sha256
+from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
     HostStore,
     average_features,
@@ -31,6 +31,7 @@ from xabl.results.conditions import (
     Level,
     all_conditions,
 )
+from xabl.support.checksums import file_sha256
 from xabl.support.files import read_json
 
 Say = Callable[[str], None]
@@ -40,8 +41,9 @@ Say = Callable[[str], None]
 class InputFiles:
     """What to evaluate on; see the flags of `xabl ablate`.
 
-    model: its directory. regions: None for a text-only model. vocabulary: None takes
-        the model's own.
+    model: its directory.
+    regions: None for a text-only model.
+    vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     """
@@ -63,7 +65,9 @@ class InputFiles:
 class Inputs:
     """What was found there.
 
-    examples_total: in the whole split. skipped: bad images and why.
+    store: the regions on the host; None for a text-only model.
+    examples_total: in the whole split.
+    skipped: bad images, and why.
     hashes: of the files, by what they hold.
     """
 
@@ -82,7 +86,7 @@ def read_inputs(
     """Reads and checks all files, and builds the plan.
 
     Args:
-        say: is told what the user should know, a line each.
+        say: called with each line that the user should read.
         config: of a model that is not on disk; then the vocabulary has to be given.
 
     Raises:

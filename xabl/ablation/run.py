@@ -1,5 +1,6 @@
 """One ablation from files to a results directory: what `xabl ablate` does."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -21,6 +22,7 @@ from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
+from xabl.ablation.shares import Shares
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
@@ -35,6 +37,7 @@ from xabl.results.summary import (
 )
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
+from xabl.support.hosts import meet
 from xabl.support.progress import Progress
 
 
@@ -47,7 +50,7 @@ class RunOptions:
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
-    on_progress: is told how many inputs are scored, of how many.
+    on_progress: called with the number of inputs scored, and of all.
     """
 
     files: InputFiles
@@ -122,13 +125,18 @@ def run(options: RunOptions, series: Series | None = None) -> None:
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
-    with results.lock():
-        _run(options, results, series or Series(options.devices, is_single=True))
+    shares = Shares(results.unfinished)
+    meet("all have looked")  # at what is there; now something may be written
+    with results.lock() if shares.is_first else contextlib.nullcontext():
+        series = series or Series(options.devices, is_single=True)
+        _run(options, results, series, shares)
 
 
-def _run(options: RunOptions, results: ResultsDirectory, series: Series) -> None:
+def _run(
+    options: RunOptions, results: ResultsDirectory, series: Series, shares: Shares
+) -> None:
     clock = _Clock()
-    kept = KeptScores(results.unfinished)
+    kept = KeptScores(results.unfinished, shares.writer)
     inputs, params = series.read(options.files, _say)
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
@@ -139,7 +147,10 @@ def _run(options: RunOptions, results: ResultsDirectory, series: Series) -> None
     evaluation = series.evaluation(inputs, params, options.evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
-    scores = _scores(evaluation, kept, identity, options)
+    scores = _scores(evaluation, kept, identity, options, shares)
+    if scores is None:
+        _say("the share of this process is scored; the first puts all together")
+        return
     clock.phase_ends("score")
     found = _results(options, inputs, series.devices, identity, scores, clock)
     try:
@@ -185,17 +196,19 @@ def _scores(
     kept: KeptScores,
     identity: Mapping[str, Any],
     options: RunOptions,
-) -> AblationScores:
-    found, plan = None, evaluation.plan
-    if options.resume and kept.exist:
-        found = kept.load(identity, plan)
-    else:
+    shares: Shares,
+) -> AblationScores | None:
+    """All scores; None if another process puts them together."""
+    plan = evaluation.plan
+    if shares.is_first and not (options.resume and kept.exist):
         if options.resume:
             _say("nothing to resume: starting from the first example")
         kept.begin(identity)
-    total = len(plan.mlm) + len(plan.mrc)
-    done = found.num_scored if found else 0
-    with Progress(total - done, "inputs") as progress:
+    shares.agree(evaluation)
+    found = kept.load(identity, plan)
+    total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
+    own = -(-(total - done) // shares.count)
+    with shares.at_work(kept), Progress(own, "inputs") as progress:
 
         def on_scores(
             direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
@@ -207,15 +220,33 @@ def _scores(
             options.on_progress(done, total)
 
         try:
-            return score(evaluation, found=found, on_scores=on_scores)
+            scores = score(
+                evaluation,
+                found=found,
+                on_scores=on_scores,
+                share=(shares.this, shares.count),
+            )
         except NotKept:
             raise
         except UserError:
-            kept.discard()  # other files or flags are needed: another run
+            if shares.count == 1:
+                kept.discard()  # other files or flags are needed: another run
             raise
         finally:
             if kept.exist:
                 kept.flush()
+    if shares.count == 1:
+        return scores
+    if not shares.is_first:
+        return None
+    shares.wait()
+    scores = kept.load(identity, plan)
+    if scores.num_scored < total:
+        raise UserError(
+            f"{kept.folder}: {total - scores.num_scored} inputs have no scores; run "
+            "again with --resume"
+        )
+    return scores
 
 
 def _results(

@@ -19,6 +19,7 @@ COMMANDS = {
     "inspect": "inspect",
     "ablate": "ablate",
     "check": "check",
+    "foils": "foils",
     "figures": "figures",
     "report": "report",
     "labelmatch": "labelmatch",

@@ -111,6 +111,14 @@ def define_flags() -> None:
         "JSON list with a class or null for each example, from xabl labelmatch",
     )
     flags.DEFINE_integer("devices", None, "local devices to use (default: all)")
+    flags.DEFINE_string(
+        "coordinator",
+        None,
+        "for several processes, each of which scores its share: address:port of the "
+        "first, or 'auto' on a cluster that tells (TPU pods, Slurm, Open MPI)",
+    )
+    flags.DEFINE_integer("hosts", None, "how many processes there are")
+    flags.DEFINE_integer("host", None, "number of this process, from 0")
 
 
 def main() -> None:
@@ -123,6 +131,10 @@ def main() -> None:
     from xabl.results.conditions import Direction
     from xabl.support.compilation_cache import use_compilation_cache
 
+    if FLAGS.coordinator is not None:
+        from xabl.support.hosts import connect
+
+        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     files = InputFiles(
         model=Path(FLAGS.model),
         entities=Path(FLAGS.entities),

@@ -173,6 +173,11 @@ class ModelConfig:
         return self.region_head and not self.text_only
 
     @property
+    def has_matching_head(self) -> bool:
+        """Whether it says if a caption matches an image."""
+        return self.fusion_method in (Fusion.MUL, Fusion.SUM, Fusion.TEXT)
+
+    @property
     def has_image_row(self) -> bool:
         """Whether the regions include the [IMG] row."""
         return self.add_global_imgfeat is not GlobalImage.ABSENT

@@ -19,8 +19,6 @@ from xabl.models.structs import (
 )
 from xabl.models.sublayers import GatedAttention, GatedFeedForward
 
-_NO_MATCHING = (Fusion.NONE, Fusion.VL_BERT_VQA)
-
 
 class VisionLanguageBert(Numerics):
     """Any of the five V&L BERTs, their original-size relatives, or text-only BERT.
@@ -53,7 +51,7 @@ class VisionLanguageBert(Numerics):
         self.mlm_head = self.part(MlmHead)
         if config.has_region_head:
             self.region_head = self.part(RegionHead)
-        if config.fusion_method not in _NO_MATCHING:
+        if config.has_matching_head:
             self.itm_head = self.part(ItmHead)
 
     def __call__(
@@ -80,7 +78,6 @@ class VisionLanguageBert(Numerics):
             # depends on; checkpoints of the reference hold it.
             self.region_head.transformed(last.regions)
         pooled = self.pool(last, text.mask)
-        matching = pooled is not None and self.config.fusion_method not in _NO_MATCHING
         return ModelOutput(
             hidden=(embedded, *encoded),
             mlm_logits=self.mlm_logits(last.words),
@@ -88,7 +85,9 @@ class VisionLanguageBert(Numerics):
                 target.name: self.region_logits(last.regions, target.name)
                 for target in self.config.visual_targets
             },
-            itm_logits=self.itm_logits(pooled, deterministic) if matching else None,
+            itm_logits=self.itm_logits(pooled, deterministic)
+            if self.config.has_matching_head
+            else None,
             pooled=pooled,
         )
 

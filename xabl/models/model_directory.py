@@ -2,7 +2,7 @@
 
 config.json   the configuration, in the reference's format
 params/       the parameters (Orbax)
-report.json   where they come from, and the sizes of the files in params/
+report.json   where they come from, and the sizes and digests of the files
 vocab.txt     the word pieces, if they were given; config.json says whether captions are
               lower-cased before
 """
@@ -10,7 +10,7 @@ vocab.txt     the word pieces, if they were given; config.json says whether capt
 import gc
 import json
 import re
-import shutil
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
-from xabl.support.atomic import new_directory
+from xabl.support import checksums
+from xabl.support.atomic import check_room, new_directory
 from xabl.support.devices import local_devices
 from xabl.support.files import read_text
 
@@ -32,7 +33,8 @@ _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "report.json",
     "vocab.txt",
 )
-_FILE_SIZES = "parameter_files"  # in the report
+# In the report: sizes and digests of files, those that are edited apart.
+_PARAM_FILES, _OTHER_FILES = "parameter_files", "other_files"
 _BYTES_UNDER_WAY = 2**27
 
 
@@ -65,10 +67,13 @@ def save(
     with new_directory(directory, overwrite=True) as folder:
         _write_json(folder / _CONFIG, config.to_dict())
         _save_params(folder / _PARAMS, directory, dict(params))
-        sizes = _file_sizes(folder / _PARAMS)
-        _write_json(folder / _REPORT, {**report, _FILE_SIZES: sizes})
         if vocabulary is not None:
             _keep_vocabulary(Path(vocabulary), folder / _VOCABULARY)
+        files = {
+            _PARAM_FILES: checksums.listed(folder / _PARAMS),
+            _OTHER_FILES: checksums.listed(folder, lambda path: path.parent == folder),
+        }
+        _write_json(folder / _REPORT, {**report, **files})
 
 
 def check_output(directory: Path | str, *, overwrite: bool) -> None:
@@ -245,33 +250,30 @@ def _check_shapes(directory: Path, config: ModelConfig, found: Any) -> None:
         )
 
 
-def _file_sizes(folder: Path) -> dict[str, int]:
-    return {
-        str(path.relative_to(folder)): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def _check_files(directory: Path) -> None:
-    """Orbax reads an absent chunk as zeros, so files are counted before."""
-    expected = load_report(directory).get(_FILE_SIZES)
-    found = _file_sizes(directory / _PARAMS)
-    if expected is None:
+    """Orbax reads an absent chunk as zeros, and any bits as parameters.
+
+    A configuration or vocabulary may have been edited on purpose: that is said only.
+    """
+    report = load_report(directory)
+    expected = report.get(_PARAM_FILES)
+    if not isinstance(expected, dict):
         raise UserError(
             f"{directory / _REPORT}: does not list the parameter files; the directory "
             "is damaged: copy or convert it again"
         )
-    problems = [
-        f"{name}: {found.get(name, 'no')} bytes instead of {size}"
-        for name, size in expected.items()
-        if found.get(name) != size
-    ]
-    if problems:
+    problem = checksums.problem(directory / _PARAMS, expected)
+    if problem:
         raise UserError(
-            f"{directory}: incomplete, as after an interrupted copy; copy or convert "
-            f"it again. {len(problems)} of {len(expected)} files differ:\n  "
-            + "\n  ".join(problems)
+            f"{directory}: damaged, or incomplete as after an interrupted copy "
+            f"({problem}); copy or convert it again"
+        )
+    edited = checksums.problem(directory, report.get(_OTHER_FILES, {}))
+    if edited:
+        print(
+            f"{directory}: {edited}; if you did not edit it, copy or convert the model "
+            "again",
+            file=sys.stderr,
         )
 
 
@@ -279,12 +281,7 @@ def _save_params(path: Path, directory: Path, params: dict[str, Any]) -> None:
     """Writes them to `path`; `directory` is what messages name."""
     # Asked before: Orbax tells of a full disk in hundreds of lines.
     needed = sum(leaf.nbytes for leaf in jax.tree.leaves(params))
-    free = shutil.disk_usage(path.parent).free
-    if needed > free:
-        raise UserError(
-            f"{directory} cannot be written ({needed >> 20} MiB of parameters, "
-            f"{free >> 20} MiB free); choose another output or make room"
-        )
+    check_room(directory, needed)
     try:
         with _sparing(params):
             ocp.save(path, params)

@@ -1,8 +1,8 @@
 """The training state on disk: written in the background, whole or not at all.
 
 Orbax writes a checkpoint into a temporary folder and renames it. A list of its files
-and their sizes is added then, so that a damaged checkpoint (an interrupted copy, a full
-disk) is found before it is read.
+with sizes and digests is added then, so that a damaged checkpoint (an interrupted copy,
+a full disk, a failing one) is found before it is read.
 """
 
 import contextlib
@@ -18,6 +18,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from xabl.errors import UserError
+from xabl.support import checksums
 from xabl.support.atomic import new_file
 
 _FILES = "files.json"
@@ -197,12 +198,9 @@ def _damaged(directory: Path) -> dict[int, str]:
         except ValueError:
             damaged[step] = f"{_FILES} is cut off"
             continue
-        found = _sizes(path.parent)
-        for name, size in expected.items():
-            if found.get(name) != size:
-                problem = f"{name}: {found.get(name, 'no')} bytes instead of {size}"
-                damaged[step] = problem
-                break
+        problem = checksums.problem(path.parent, expected)
+        if problem:
+            damaged[step] = problem
     return damaged
 
 
@@ -210,15 +208,8 @@ def _list_files(folder: Path) -> None:
     if not folder.is_dir():  # replaced by newer ones already
         return
     with new_file(folder / _FILES, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(_sizes(folder)), encoding="utf-8")
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        str(path.relative_to(folder)): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and _FILES not in path.name
-    }
+        files = checksums.listed(folder, lambda path: _FILES not in path.name)
+        temporary.write_text(json.dumps(files), encoding="utf-8")
 
 
 def _first_line(error: Exception) -> str:

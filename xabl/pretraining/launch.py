@@ -16,6 +16,7 @@ from xabl.pretraining.train import pretrain
 from xabl.support import lease
 from xabl.support.compilation_cache import use_compilation_cache
 from xabl.support.devices import Devices
+from xabl.support.hosts import connect
 
 # EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
 # same command continues. Schedulers can restart a job that ends with it.
@@ -74,7 +75,7 @@ def start(
     """
     use_compilation_cache()
     if coordinator is not None:
-        _connect(coordinator, num_hosts, host)
+        connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
     with _only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
         return pretrain(config, workdir, devices=devices, num_workers=num_workers)
@@ -91,23 +92,3 @@ def _only_run(workdir: Path) -> lease.Lease:
         ) from error
     except OSError as error:
         raise from_system(error, workdir, "cannot be written") from error
-
-
-def _connect(coordinator: str, num_hosts: int | None, host: int | None) -> None:
-    """Waits for all hosts; before any other use of JAX."""
-    is_auto = coordinator == "auto"
-    if not is_auto and (num_hosts is None or host is None):
-        raise UserError(
-            f"--coordinator={coordinator}: --hosts and --host are needed too"
-        )
-    try:
-        jax.distributed.initialize(
-            coordinator_address=None if is_auto else coordinator,
-            num_processes=num_hosts,
-            process_id=host,
-        )
-    except (ValueError, RuntimeError) as error:
-        raise UserError(
-            f"--coordinator={coordinator}: the hosts did not find each other "
-            f"({str(error)[:200]})"
-        ) from error

@@ -228,25 +228,30 @@ class Example:
             regions = definition.regions_seen(
                 self.image,
                 hidden,
+                self._instead(condition, hidden),
                 condition,
-                average=self._average(condition, hidden),
                 num_boxes=self.image.num_boxes,
             )
         batch = jax.tree.map(lambda one: one[None], (words, regions))
         return self.logits(*batch)
 
-    def _average(
+    def _instead(
         self, condition: Condition, hidden: Bool[np.ndarray, " regions"]
-    ) -> Float32[np.ndarray, " features"]:
+    ) -> Float32[np.ndarray, "1 features"]:
+        """What takes the place of the features of hidden regions."""
         if condition.direction is Direction.LANG4VIS or not hidden.any():
-            return np.zeros(self.image.features.shape[1], np.float32)  # not needed
+            return np.zeros((1, self.image.features.shape[1]), np.float32)
+        if condition.way is not None:
+            raise UserError(
+                f"{condition.name}: needs other images, too; xabl.ablate has them"
+            )
         average = average_of(self.image) if self.average is None else self.average
         if average is None:
             raise UserError(
                 "what takes the place of ablated regions is not known; take the image "
                 "from xabl.regions(...), or give the example average="
             )
-        return average
+        return average[None]
 
 
 def _log_softmax(

@@ -64,8 +64,8 @@ class Picture:
             f'<rect width="{width}" height="{height}" fill="#eee"/>',
             self._background(),
         ]
-        for number, box in enumerate(self.image.boxes):
-            hidden = self.ablated[number]
+        regions = zip(self.image.boxes, self.ablated.tolist(), strict=True)
+        for number, (box, hidden) in enumerate(regions):
             parts.append(
                 _box(box, unit, "#b2182b" if hidden else "#2166ac", filled=hidden)
                 + f'<text x="{box[0] + 3 * unit:.1f}" y="{box[1] + 13 * unit:.1f}" '

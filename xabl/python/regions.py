@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,11 @@ class Regions(Mapping[str, ImageRegions]):
     ):
         """See `xabl.regions`."""
         self.path = Path(path)
-        self._entities = None if entities is None else Path(entities)
-        self._split = split
+        self._images = () if entities is None else read_split(Path(entities), split)
+        self._sizes = {
+            canonical_id(image.image_id): (image.width, image.height)
+            for image in self._images
+        }
         with open_regions(path) as source:
             self._ids = {canonical_id(i): i for i in source.image_ids}
 
@@ -42,10 +45,12 @@ class Regions(Mapping[str, ImageRegions]):
         """
         if image_id not in self:
             raise KeyError(f"{self.path} has no regions for image {image_id}")
+        name = canonical_id(image_id)
+        sizes = {name: self._sizes[name]} if name in self._sizes else {}
         with open_regions(self.path) as source:
-            image = source.read(image_id)
+            image = next(source.read_many([image_id], sizes=sizes))
         values = {f.name: getattr(image, f.name) for f in dataclasses.fields(image)}
-        return _RegionsOfFile(**values, file=self)
+        return _RegionsOfFile(**values, find_average=lambda: self.average)
 
     def __contains__(self, image_id: object) -> bool:
         return isinstance(image_id, str) and canonical_id(image_id) in self._ids
@@ -70,10 +75,11 @@ class Regions(Mapping[str, ImageRegions]):
             UserError: one of them cannot be read.
         """
         with open_regions(self.path) as source:
-            if self._entities is not None:
-                images = read_split(self._entities, self._split)
-                counts = collections.Counter(m.image.image_id for m in mentions(images))
-                ids = [image.image_id for image in images]
+            if self._images:
+                counts = collections.Counter(
+                    mention.image.image_id for mention in mentions(self._images)
+                )
+                ids = [image.image_id for image in self._images]
                 return average_features(source.read_all(ids), counts)
             total = sum(
                 image.features.mean(axis=0, dtype=np.float64)
@@ -88,22 +94,25 @@ def regions(
     """The image regions in a file of any published form (LMDB, TSV, HDF5), by image id.
 
     Args:
-        entities: Flickr30k Entities; its `split` says how often each image is
-            mentioned, on which the average features depend (`Regions.average`).
+        entities: Flickr30k Entities; its `split` says how large each image is, and how
+            often it is mentioned, on which the average depends (`Regions.average`).
 
     Raises:
-        UserError: the file is missing or holds no image regions.
+        UserError: a file is missing, or is not what it is given as.
     """
     return Regions(path, entities, split)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _RegionsOfFile(ImageRegions):
-    """Regions that know their file, whose average replaces them when ablated."""
+    """Regions that know what replaces them when they are ablated.
 
-    file: Regions
+    find_average: `Regions.average` of their file, which takes reading many images.
+    """
+
+    find_average: Callable[[], Float32[np.ndarray, " features"]]
 
 
 def average_of(image: ImageRegions) -> Float32[np.ndarray, " features"] | None:
     """The average features of the file an image's regions came from, if known."""
-    return image.file.average if isinstance(image, _RegionsOfFile) else None
+    return image.find_average() if isinstance(image, _RegionsOfFile) else None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from absl import app, flags, logging
 
-from xabl.errors import UserError, from_system
+from xabl.errors import UserError, from_system, visible
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
@@ -115,7 +115,7 @@ def run(
 
 def fail(message: str) -> None:
     """Ends the program with one message."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {visible(message)}", file=sys.stderr)
     sys.exit(1)
 
 

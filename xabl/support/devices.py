@@ -164,6 +164,44 @@ def _found(devices: Callable[[], list[jax.Device]]) -> list[jax.Device]:
             f"here ({why[0][:200]}); unset it, or set it to cpu"
         ) from error
 
+    def parallel(
+        self,
+        function: Callable,
+        *,
+        replicated: int,
+        sharded: int,
+        donated: tuple[int, ...] = (),
+        same_results: bool = False,
+    ) -> Callable:
+        """As `Devices.parallel`."""
+        if jax.process_count() == 1:
+            return super().parallel(
+                function,
+                replicated=replicated,
+                sharded=sharded,
+                donated=donated,
+                same_results=same_results,
+            )
+
+        # Among several processes `jax.pmap` takes arguments for parts of something
+        # that all of them have; this is what it does otherwise.
+        def on_each(*arguments):
+            own = jax.tree.map(lambda x: x[0], arguments[replicated:])
+            results = function(*arguments[:replicated], *own)
+            if same_results:
+                return results
+            return jax.tree.map(lambda x: x[None], results)
+
+        all_alike, by_device = PartitionSpec(), PartitionSpec(AXIS)
+        mapped = jax.shard_map(
+            on_each,
+            mesh=self._mesh,
+            in_specs=(all_alike,) * replicated + (by_device,) * sharded,
+            out_specs=all_alike if same_results else by_device,
+            check_vma=False,
+        )
+        return jax.jit(mapped, donate_argnums=donated)
+
 
 def _first(devices: list[jax.Device], count: int | None) -> list[jax.Device]:
     if count is not None and not 1 <= count <= len(devices):

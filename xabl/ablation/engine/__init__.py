@@ -4,6 +4,7 @@ In the order to read it:
 
 device_loop     `ablate`: a plan, a model and its regions in, scores out
 schedule        the plan cut into steps, each a batch of inputs or of pairs
+remaining       the steps that are left: of an interrupted run, or for one process
 padding         the lengths that batches are padded to
 programs        the compiled program of each shape of step; what a step computes
 scorer          that computation: from indices and masks to losses

@@ -30,7 +30,7 @@ from xabl.ablation.engine.pair_scores import (
 )
 from xabl.ablation.engine.programs import Programs, program_limits
 from xabl.ablation.engine.projection import projected_store
-from xabl.ablation.engine.remaining import remaining_steps
+from xabl.ablation.engine.remaining import remaining_steps, share_of_steps
 from xabl.ablation.engine.schedule import (
     EMPTY,
     Schedule,
@@ -107,22 +107,29 @@ def score(
     *,
     found: AblationScores | None = None,
     on_scores: OnScores | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> AblationScores:
     """Scores every distinct pair of a plan whose request has been placed.
 
     Args:
         found: scores of an interrupted run of the same request; pairs whose loss is
             not NaN there are not computed again.
-        on_scores: hears of every finished step, for progress and for keeping scores.
+        on_scores: called after every step, to show progress and to keep the scores.
+        share: number of this process and how many there are, each with as many
+            devices; the pairs are divided as among devices.
 
     Raises:
         UserError: a loss is not finite; names the example.
     """
     plan = evaluation.plan
     scores = {d: dict(found.pairs.get(d, {})) if found else {} for d in Direction}
-    schedule = evaluation.schedule()
+    number, count = share
+    schedule = evaluation.schedule(processes=count)
+    devices = len(evaluation.devices)
+    own = slice(number * devices, (number + 1) * devices)
     schedule.steps = remaining_steps(
-        schedule.steps, {d: scored_pairs(plan, scores[d], d) for d in Direction}
+        share_of_steps(schedule.steps, own),
+        {d: scored_pairs(plan, scores[d], d) for d in Direction},
     )
     for direction, pairs, values in evaluation.run(schedule):
         check_finite(plan, direction, pairs, values)
@@ -184,11 +191,17 @@ class Evaluation:
         boxes = self.plan.regions.ablated.shape[1]
         return 0 if config.text_only else boxes + config.has_image_row
 
-    def schedule(self, done: dict[Direction, np.ndarray] | None = None) -> Schedule:
-        """The steps that score all pairs that are not done."""
+    def schedule(
+        self, done: dict[Direction, np.ndarray] | None = None, *, processes: int = 1
+    ) -> Schedule:
+        """The steps that score all pairs that are not done.
+
+        Args:
+            processes: how many have as many devices as this one, all in the steps.
+        """
         return Schedule(
             self.plan,
-            devices=len(self.devices),
+            devices=processes * len(self.devices),
             batch_size=self.batch_size,
             limits=program_limits(self.scorer, self.devices, self.operations.word),
             tables=self.tables,

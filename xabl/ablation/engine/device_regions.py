@@ -39,8 +39,9 @@ class ImageToken(enum.StrEnum):
 class HostStore:
     """Every image's regions on the host, and what ablated ones are replaced with.
 
-    locations: relative (0 ... 1), see `RegionInput`; present: False for padding of
-    images with fewer regions; average: the data set's average feature vector.
+    locations: relative (0 ... 1), see `RegionInput`.
+    present: False for padding of images with fewer regions.
+    average: the data set's average feature vector.
     """
 
     features: Float[AnyArray, "images boxes features"]
@@ -53,9 +54,11 @@ class HostStore:
 class ProjectedStore:
     """The region store as a model's first products see it; see `ProjectedRegions`.
 
-    image_location: of the [IMG] row. is_zero: regions without any feature, padding
-    among them. average: of `HostStore.average`; average_is_zero: whether that is
-    zero. masked: takes the place of a row whose features are zero.
+    image_location: of the [IMG] row.
+    is_zero: regions without any feature, padding among them.
+    average: product of `HostStore.average`.
+    average_is_zero: whether that average is zero.
+    masked: takes the place of a row whose features are zero.
     """
 
     features: Float[AnyArray, "images boxes region_hidden"]

@@ -28,7 +28,9 @@ _MOST_TABLE_BYTES = 8 * 2**30
 class Footprint:
     """Bytes on each device.
 
-    resident: parameters, region store, labels; tables; step: one batch under way.
+    resident: parameters, region store and labels.
+    tables: of the streams before they meet.
+    step: one batch while it is computed.
     """
 
     resident: int
@@ -65,7 +67,7 @@ def choose_batch_size(
 
 
 def choose_tables(scorer: Scorer, plan: Plan, free: int) -> TableSizes | None:
-    """Places of the tables, in the proportion of the plan's distinct inputs.
+    """How many inputs the tables hold, in proportion to the plan's distinct inputs.
 
     None for a model whose streams meet before anything worth keeping is computed.
     """
@@ -92,7 +94,7 @@ def place_bytes(scorer: Scorer, plan: Plan) -> tuple[int, int]:
 
 
 def pair_bytes(scorer: Scorer, *, words: int, targets: int, boxes: int = 36) -> int:
-    """What one pair needs while a step runs, from above.
+    """An upper bound on what one pair needs while a step runs.
 
     At the widest place of a sublayer its input, the inner activations and their
     output are alive; attention has queries, keys, values and two sets of scores. The

@@ -36,6 +36,7 @@ class Operations:
         """
         self._scorer, self._arguments = scorer, arguments
         self._words = int(plan.words.lengths.max())
+        self._boxes = plan.regions.ablated.shape[1]
         self._targets = {
             Direction.VIS4LANG: int(plan.mlm.num_targets.max(initial=1)),
             Direction.LANG4VIS: 1,
@@ -55,12 +56,9 @@ class Operations:
 
     @property
     def word(self) -> float:
-        """What one more word adds to a pair: what padding costs."""
-        more, fewer = (
-            self._traced(Shape(direction=self._first, words=words, targets=1))
-            for words in (self._words, self._words - 1)
-        )
-        return more - fewer
+        """About what one more word adds to a pair: one position's share of it."""
+        shape = Shape(direction=self._first, words=self._words, targets=1)
+        return self._traced(shape) / (self._words + self._boxes)
 
     def _trace(self, shape: Shape | TableShape) -> float:
         places = _ONE if self._scorer.has_tables else None

@@ -16,10 +16,10 @@ Lengths = Int[np.ndarray, " _"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ProgramLimits:
-    """Every size is a program to compile and to keep.
+    """How many sizes there may be: each is a program to compile and to keep.
 
-    worth: word positions that a further program has to save. most: programs that score
-        in all. With 64 of them padding costs about 1%.
+    worth: word positions that one more program has to save.
+    most: programs that score, in all. With 64 of them padding costs about 1%.
     """
 
     worth: int

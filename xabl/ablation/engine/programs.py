@@ -42,7 +42,7 @@ def program_limits(
 
 
 class Programs:
-    """Compiles in the background, in the order asked for.
+    """Compiles programs in the background, in the order in which `begin` is called.
 
     While the first program runs, the next ones are made.
     """
@@ -84,7 +84,7 @@ class Programs:
         return number + _AHEAD if self._few else sys.maxsize
 
     def used_up(self, shape: Shape | TableShape) -> None:
-        """Drops a program after its last step, where few are kept."""
+        """Drops a program that is not needed any more, where memory is short."""
         if self._few:
             del self._compiling[shape]
 

@@ -1,8 +1,8 @@
 """The plan cut into steps of a few fixed shapes, for one device or several.
 
-Inputs of like length share a batch, so that little padding is computed: a batch's
-word positions and target positions are the least of a handful of sizes that hold its
-longest input. The sizes are chosen from the plan.
+Inputs of similar length share a batch, so that little padding is computed: a batch is
+padded to the smallest of a handful of sizes that holds its longest input. The sizes are
+chosen from the plan.
 
 Where the streams of a model run apart before they first meet, that part is computed
 once for every distinct word input and region input and kept in tables on the device.
@@ -167,7 +167,7 @@ class Schedule:
         return tuple(self.first)
 
     def _ordered(self, direction: Direction, pairs: np.ndarray) -> np.ndarray:
-        """Pairs with like ones beside each other."""
+        """Pairs sorted so that similar ones share a batch."""
         if not len(pairs):
             return pairs
         lengths = _lengths(self.plan, direction)[pairs]
@@ -241,7 +241,7 @@ def _segments(
     devices: int,
     tables: TableSizes,
 ) -> Iterator[list[_Share]]:
-    """Groups in their order, each given to a device with room and least to do."""
+    """Groups in order, each given to the device with room that has least to do."""
     drafts = [_Draft(plan) for _ in range(devices)]
     for group in groups:
         fitting = [draft for draft in drafts if draft.has_room(group, tables)]
@@ -293,7 +293,7 @@ class _Draft:
         none = [np.zeros(0, np.int64)]
         return _Share(
             pairs={d: np.concatenate(p or none) for d, p in self.pairs.items()},
-            # From short to long: a table is filled in batches of like lengths.
+            # From short to long: a table is filled in batches of similar lengths.
             words=words[np.argsort(self.plan.words.lengths[words], kind="stable")],
             regions=np.array(sorted(self.regions), np.int64),
         )

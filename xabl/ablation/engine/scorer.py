@@ -61,7 +61,12 @@ class MlmTargets:
 
 @pytree
 class MrcTargets:
-    """Masked regions: which among the boxes, row of the labels, gold class."""
+    """Masked regions.
+
+    target: which among the boxes.
+    label: row of the labels.
+    gold: gold class, -1 without one.
+    """
 
     target: Int[AnyArray, "*devices batch"]
     label: Int[AnyArray, "*devices batch"]
@@ -79,7 +84,7 @@ class Resident:
 
 @pytree
 class Tables:
-    """Streams up to the sublayer where they meet, by place: see `TableStep`."""
+    """Both streams before the sublayer where they meet, by place: see `TableStep`."""
 
     words: Float[Array, "*devices word_places words hidden"]
     regions: Float[Array, "*devices region_places regions region_hidden"]

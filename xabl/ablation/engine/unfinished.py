@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,8 +31,13 @@ class KeptScores:
     The folder says which run it belongs to: files, flags and parameters by hash.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, writer: str = ""):
+        """Looks at nothing yet.
+
+        Args:
+            writer: sets the names of parts apart where several processes write.
+        """
+        self.folder, self._writer = folder, writer
         self._waiting: list[tuple[Direction, np.ndarray, dict[str, np.ndarray]]] = []
         self._last_part = time.monotonic()
 
@@ -40,7 +46,7 @@ class KeptScores:
         return (self.folder / _RUN).is_file()
 
     def begin(self, run: Mapping[str, Any]) -> None:
-        """Throws away what was kept and begins anew.
+        """Discards what was kept and starts again.
 
         Raises:
             NotKept: the folder cannot be written.
@@ -62,8 +68,14 @@ class KeptScores:
         Raises:
             UserError: it was another run; names what differs.
         """
-        before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
-        differing = differences(before, run)
+        try:
+            before = json.loads((self.folder / _RUN).read_text(encoding="utf-8"))
+            differing = differences(before, run)
+        except (ValueError, AttributeError) as error:
+            raise UserError(
+                f"{self.folder}: {_RUN} is damaged ({error}), so nobody knows whose "
+                "scores are kept here; start again with --overwrite"
+            ) from error
         if differing:
             raise UserError(
                 f"{self.folder}: scores of another run are kept here ({differing}); "
@@ -71,10 +83,19 @@ class KeptScores:
             )
         scores = {direction: {} for direction in Direction}
         for path in sorted(self.folder.glob("part-*.npz")):
-            with np.load(path, allow_pickle=False) as part:
-                arrays = dict(part)
-            direction = Direction(str(arrays.pop("direction")))
-            pairs = arrays.pop("pairs")
+            try:  # the archive has a checksum of every array
+                with np.load(path, allow_pickle=False) as part:
+                    arrays = dict(part)
+                direction = Direction(str(arrays.pop("direction")))
+                pairs = arrays.pop("pairs")
+            except Exception as error:  # a damaged one may show in any way
+                print(
+                    f"{path}: damaged ({str(error)[:200]}); its inputs are scored "
+                    "again",
+                    file=sys.stderr,
+                )
+                path.unlink()
+                continue
             put_scores(scores[direction], plan, direction, pairs, arrays)
         return AblationScores(plan=plan, pairs=scores)
 
@@ -105,13 +126,13 @@ class KeptScores:
         for direction, pairs, values in self._waiting:
             widths = tuple(value.shape[1:] for value in values.values())
             alike.setdefault((direction, widths), []).append({"pairs": pairs, **values})
-        number = len(list(self.folder.glob("part-*.npz")))
+        number = len(list(self.folder.glob(f"part-{self._writer}[0-9]*.npz")))
         for (direction, _), steps in alike.items():
             arrays = {
                 name: np.concatenate([step[name] for step in steps])
                 for name in steps[0]
             }
-            path = self.folder / f"part-{number:06d}.npz"
+            path = self.folder / f"part-{self._writer}{number:06d}.npz"
             temporary = self.folder / f".{path.name}"  # savez insists on its suffix
             np.savez(temporary, direction=direction.value, **arrays)
             os.replace(temporary, path)

@@ -18,7 +18,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int
 
 from xabl.errors import UserError
-from xabl.models.config import Fusion, ModelConfig
+from xabl.models.config import ModelConfig
 from xabl.models.visual_targets import VISUAL_TARGETS, Loss, VisualTarget
 from xabl.pretraining.inputs.batch import LABEL_FIELDS, PretrainingBatch
 from xabl.pretraining.inputs.config import InputConfig
@@ -39,7 +39,7 @@ def loss_weights(model: ModelConfig, inputs: InputConfig) -> dict[str, float]:
         if weight > 0:
             weights[REGIONS + target] = weight
     if inputs.objective != 2 and not (inputs.vision_only or model.text_only):
-        if model.fusion_method in (Fusion.NONE, Fusion.VL_BERT_VQA):
+        if not model.has_matching_head:
             raise UserError(
                 f"model {model.name} has no matching head (fusion_method "
                 f"{model.fusion_method.value!r}); set inputs.objective=2, which has no "
