@@ -41,10 +41,20 @@ def python(code, *arguments):
     [
         ("pandas", "figures", ["--results=x", "--output=y"], ".[analysis]"),
         ("optax", "pretrain", ["--config=x", "--workdir=y"], ".[pretraining]"),
-        ("lmdb", "import_regions", ["--source=x", "--image_ids=y", "--output=z"], "."),
+        (
+            "lmdb",
+            "import_regions",
+            ["--source={lmdb}", "--image_ids={lmdb}/ids", "--output=z"],
+            ".",
+        ),
     ],
 )
-def test_a_missing_package_is_one_line_with_the_cure(package, binary, arguments, cure):
+def test_a_missing_package_is_one_line_with_the_cure(
+    package, binary, arguments, cure, tmp_path
+):
+    for name in ("data.mdb", "ids"):
+        (tmp_path / name).write_text("1\n")
+    arguments = [argument.format(lmdb=tmp_path) for argument in arguments]
     done = python(MISSING, package, f"experiments.{binary}", *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (

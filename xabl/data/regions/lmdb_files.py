@@ -1,6 +1,7 @@
 """Region features as published in LMDB directories: one pickled record an image.
 
-The records are pickles of strangers; `xabl.safe_pickle` reads them.
+The records are pickles of strangers; `xabl.safe_pickle` reads them. The package lmdb is
+imported where such a directory is opened: nothing else needs it.
 """
 
 import functools
@@ -8,8 +9,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-
-import lmdb
+from typing import Any
 
 from xabl import safe_pickle
 from xabl.atomic import new_directory
@@ -32,6 +32,8 @@ class LmdbRegions(RegionSource):
     form = "LMDB directory of region features"
 
     def __init__(self, path: Path):
+        import lmdb
+
         super().__init__(path)
         try:
             self._environment = lmdb.open(
@@ -113,6 +115,8 @@ def write(
     Raises:
         UserError: the directory exists or cannot be written.
     """
+    import lmdb
+
     with new_directory(Path(path), overwrite) as temporary:
         with lmdb.open(str(temporary), map_size=_FIRST_MAP_SIZE) as environment:
             keys = []
@@ -126,8 +130,10 @@ def write(
         (temporary / "lock.mdb").unlink()
 
 
-def _put(environment: lmdb.Environment, key: bytes, value: bytes) -> None:
+def _put(environment: Any, key: bytes, value: bytes) -> None:
     """Stores an entry, in a larger map if it does not fit."""
+    import lmdb
+
     try:
         with environment.begin(write=True) as transaction:
             transaction.put(key, value)
