@@ -145,7 +145,7 @@ class Evaluation:
         params = devices.replicate(request.params)
         store = request.store
         self.resident = Resident(
-            params=params,
+            params=self.scorer.matrices_rounded(params),
             store=store and projected_store(request.config, params, store, devices),
             labels=devices.replicate(label_table(request.plan)),
         )

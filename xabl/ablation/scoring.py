@@ -136,6 +136,20 @@ class Scorer:
             )
         return VisionLanguageBert(self.config, precision=self.precision.value)
 
+    def matrices_rounded(self, params: Params) -> Params:
+        """Parameters as products take them, placed where `params` are.
+
+        Every program would round the same matrices again, at every step. The others
+        (biases, LayerNorm) stay: some are added to float32.
+        """
+        dtype = self.model.dtype
+
+        @jax.jit
+        def rounded(params: Params) -> Params:
+            return jax.tree.map(lambda x: x.astype(dtype) if x.ndim == 2 else x, params)
+
+        return params if dtype == jnp.float32 else rounded(params)
+
     @property
     def has_tables(self) -> bool:
         """Whether sublayers come before the streams meet, each stream on its own.

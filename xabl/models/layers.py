@@ -48,11 +48,38 @@ class Numerics(nn.Module):
         """Of softmax and logits: float32, or float64 in a model of float64."""
         return jnp.promote_types(self.dtype, jnp.float32)
 
+    @property
+    def product_dtype(self) -> jnp.dtype | None:
+        """What matrix products add up in and give; None for that of their factors.
+
+        Of bfloat16 it is float32 on CPUs: their instructions for it give float32, and
+        the product that is asked for bfloat16 is computed without them. Accelerators
+        add up in float32 whatever is asked, and have less to write this way.
+        """
+        narrow = jnp.dtype(self.dtype) == jnp.bfloat16
+        on_cpu = jax.default_backend() == "cpu"
+        return jnp.dtype(jnp.float32) if narrow and on_cpu else None
+
+    def product(self, left: jax.Array, right: jax.Array) -> jax.Array:
+        """`jnp.matmul` of activations, of `product_dtype`."""
+        return jnp.matmul(
+            left,
+            right,
+            precision=self.precision,
+            preferred_element_type=self.product_dtype,
+        )
+
     def dense(self, width: int) -> nn.Dense:
+        def dot_general(*factors, **options):
+            options["preferred_element_type"] = self.product_dtype
+            return jax.lax.dot_general(*factors, **options).astype(self.dtype)
+
         return nn.Dense(
             width,
             dtype=self.dtype,
             precision=self.precision,
+            # Linen's own is not touched where it would do the same.
+            dot_general=None if self.product_dtype is None else dot_general,
             kernel_init=nn.initializers.normal(self.config.initializer_range),
         )
 

@@ -122,7 +122,7 @@ class AttentionStream(Numerics):
         query = query / jnp.sqrt(query.shape[-1]).astype(query.dtype)
         scores = jnp.concatenate(
             [
-                self._product(query, key).astype(self.wide_dtype)
+                self.product(query, key).astype(self.wide_dtype)
                 + jnp.where(mask, 0.0, PADDING_SCORE)[:, None, None, :]
                 for key, _, mask in attended
             ],
@@ -134,18 +134,16 @@ class AttentionStream(Numerics):
         )
         ends = [key.shape[-1] for key, _, _ in attended]
         context = sum(
-            self._product(part, value)
+            self.product(part, value)
             for part, (_, value, _) in zip(
                 jnp.split(probabilities, ends[:-1], axis=-1), attended, strict=True
             )
         )
+        context = context.astype(self.dtype)
         context = jnp.moveaxis(context, 1, 2).reshape(*states.shape[:-1], -1)
         update = self.output(context)
         update = self.dropout(update, deterministic=deterministic)
         return self.norm(update + states)
-
-    def _product(self, *factors: jax.Array) -> jax.Array:
-        return jnp.matmul(*factors, precision=self.precision)
 
 
 class GatedFeedForward(Numerics):
