@@ -103,7 +103,7 @@ def measure(
     share_of_others = others.share
     rate = len(devices) * products.rate
     begin = time.perf_counter()
-    _write(inputs, scores)
+    write(inputs, scores)
     seconds["write"] = time.perf_counter() - begin
     operations = sum(
         cost(evaluation, schedule).operations
@@ -188,7 +188,7 @@ def _spread(
     return after
 
 
-def _write(inputs: Inputs, scores: AblationScores) -> None:
+def write(inputs: Inputs, scores: AblationScores) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results"
         ResultsDirectory(path, overwrite=False, resume=False).write(

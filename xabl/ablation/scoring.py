@@ -39,8 +39,18 @@ class Precision(enum.StrEnum):
     """How matrix products are computed."""
 
     HIGHEST = "highest"  # float32: equals the published numbers
+    FLOAT32_FAST = "float32_fast"  # float32 put together from smaller products
     DEFAULT = "default"  # the platform's fast way with float32 inputs, e.g. TF32
     BFLOAT16 = "bfloat16"  # softmax, LayerNorm and losses stay float32
+
+
+# As JAX names them. On CPUs float32_fast is float32.
+PRODUCTS = {
+    Precision.HIGHEST: "highest",
+    Precision.FLOAT32_FAST: "BF16_BF16_F32_X6",
+    Precision.DEFAULT: "default",
+    Precision.BFLOAT16: "default",
+}
 
 
 @pytree
@@ -134,7 +144,7 @@ class Scorer:
             return VisionLanguageBert(
                 self.config, dtype=jnp.bfloat16, precision="default"
             )
-        return VisionLanguageBert(self.config, precision=self.precision.value)
+        return VisionLanguageBert(self.config, precision=PRODUCTS[self.precision])
 
     def matrices_rounded(self, params: Params) -> Params:
         """Parameters as products take them, placed where `params` are.
