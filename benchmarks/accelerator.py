@@ -16,7 +16,8 @@ Parts:
   process:MODEL:PRECISION           experiments.ablate twice, programs kept in between
   pretraining:MODEL:COMPUTE/...     updates of 256 examples, in bfloat16 or float32
 
-Any of them may end with @SECONDS, after which it is stopped.
+Any of them may end with @SECONDS, after which it is stopped. Parts joined by "+"
+compile at the same time and then measure in turns.
 
 Example:
 
@@ -31,11 +32,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
+from benchmarks import turns
 from xabl import binary
 from xabl.atomic import new_file
 
@@ -80,21 +83,37 @@ def _run_parts(folder: Path, output: Path) -> None:
     first = [_start("prepare", folder, output, JAX_PLATFORMS="cpu")]
     parts = list(_PARTS.value)
     aside = []
-    if "golden" in parts:
-        parts.remove("golden")
-        aside.append(_start("golden", folder, output))
+    if parts[0].startswith("golden"):
+        aside.append(_start(parts.pop(0), folder, output))
     if parts and parts[0].startswith("encoder"):
         first.append(_start(parts.pop(0), folder, output))
     for process in first:
         _wait(*process, until)
-    for part in parts:
-        _wait(*_start(part, folder, output), until)
+    for together in parts:
+        _run_together(together.split("+"), folder, output, until)
     for process in aside:
         _wait(*process, until)
     from benchmarks.accelerator_report import text
 
     print(text(output), flush=True)
     print(f"all parts: {time.monotonic() - begin:.0f} s")
+
+
+def _run_together(parts: list[str], folder: Path, output: Path, until: float) -> None:
+    """Parts that compile at the same time, then measure in turns."""
+    with tempfile.TemporaryDirectory() as name:
+        flags_of = Path(name)
+        names = [part.partition("@")[0] for part in parts]
+        for part in names:
+            turns.wait_for(flags_of, part)
+        shared = {turns.FOLDER: name} if len(parts) > 1 else {}
+        with ThreadPoolExecutor(len(parts)) as pool:
+
+            def run(part: str) -> None:
+                _wait(*_start(part, folder, output, **shared), until)
+                turns.is_ready(flags_of, part.partition("@")[0])
+
+            list(pool.map(run, parts))
 
 
 def _start(
@@ -106,8 +125,7 @@ def _start(
     command += [f"--folder={folder}", f"--output={output}"]
     command += ["--tiny"] if _TINY.value else []
     # What shares the device for a while must not take all of its memory.
-    shared = {"golden", "encoder"} & {part}
-    if shared:
+    if part in ("golden", "encoder") or turns.FOLDER in environment:
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     log = open(output / f"{_file_name(part)}.log", "w")  # noqa: SIM115
     process = subprocess.Popen(
@@ -139,6 +157,12 @@ def _run_part(part: str, folder: Path, output: Path) -> None:
         return
     found: list[dict[str, Any]] = []
     begin = time.monotonic()
+    if name == "ablation":
+        from xabl.ablation.run import use_compilation_cache
+
+        # The part `process` finds what was compiled here.
+        os.environ["XDG_CACHE_HOME"] = str(folder / "cache")
+        use_compilation_cache()
     for facts in _PART[name](folder, *arguments):
         found.append({**facts, "at_second": round(time.monotonic() - begin, 1)})
         if name != "prepare":
@@ -178,7 +202,13 @@ def _config(name: str) -> Any:
     heads = {"num_attention_heads": 4, "v_num_attention_heads": 4}
     widths = {"hidden_size": 64, "v_hidden_size": 64, "pooler_size": 64}
     inner = {"intermediate_size": 128, "v_intermediate_size": 128}
-    return dataclasses.replace(config, **heads, **widths, **inner, v_pooler_size=64)
+    config = dataclasses.replace(config, **heads, **widths, **inner, v_pooler_size=64)
+    if name != _UNITER:
+        return config
+    lists = [field.name for field in dataclasses.fields(config)]
+    lists = [name for name in lists if name.endswith("_sublayers")]
+    few = {name: tuple(n for n in getattr(config, name) if n < 4) for name in lists}
+    return dataclasses.replace(config, **few)
 
 
 def _encoder(folder: Path) -> Iterator[dict[str, Any]]:
@@ -212,7 +242,8 @@ def _process(folder: Path, model: str, precision: str) -> Iterator[dict[str, Any
     from benchmarks.whole_runs import world_of
 
     world = world_of(folder)
-    for number in (1, 2):
+    # Once more where nothing was kept before the first.
+    for number in (2,) if (folder / "cache").exists() else (1, 2):
         run = growth.Run(grows="models", size=number, images=1000)
         flag = f"--precision={precision}"
         yield growth.measure(run, folder / model, world, folder / "cache", flag)
@@ -227,7 +258,6 @@ def _pretraining(folder: Path, model: str, wanted: str) -> Iterator[dict[str, An
             batch_size=4 if _TINY.value else 256,
             compute=compute,
             precision="default",
-            updates=2 if _TINY.value else 20,
         )
         yield answer(question, folder / "world")
 
@@ -246,7 +276,7 @@ def _golden(output: Path) -> None:
     """Golden cases in float32; pytest's own lines are the result."""
     command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow"]
     command += ["--import-mode=importlib", "-o", "addopts=", "-o", "filterwarnings="]
-    command += ["-p", "no:cacheprovider", "--numprocesses=4"]
+    command += ["-p", "no:cacheprovider", "--numprocesses=auto"]
     command += ["tests/models/test_golden.py", "tests/ablation/test_golden.py"]
     # Small models: what tuning takes is not worth it.
     found = os.environ.get("XLA_FLAGS", "")

@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow
 
-from benchmarks import traces
+from benchmarks import traces, turns
 from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.world import CAPTIONS, REGIONS
 from xabl.data.regions import open_regions
@@ -31,9 +32,10 @@ from xabl.pretraining.initial_values import random_values
 from xabl.pretraining.input_config import InputConfig
 from xabl.pretraining.optimiser import OptimiserConfig, is_decayed, optimiser
 from xabl.pretraining.schedule import warmup_linear
-from xabl.pretraining.train_step import TrainState, train_step
+from xabl.pretraining.train_step import TrainState, TrainStep, train_step
 
 _BATCHES = 4  # different ones, taken in turn
+_UPDATES = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,6 @@ class Question:
     batch_size: int
     compute: str
     precision: str
-    updates: int
 
 
 def answer(question: Question, world: Path) -> dict[str, Any]:
@@ -96,26 +97,11 @@ def answer(question: Question, world: Path) -> dict[str, Any]:
     first_loss = float(metrics.loss)
     first = time.perf_counter() - ready
 
-    def some(state: TrainState, count: int, batch_of) -> tuple[TrainState, float]:
-        begin = time.perf_counter()
-        for number in range(count):
-            state, metrics = update(state, batch_of(number % _BATCHES))
-        metrics.loss.block_until_ready()
-        return state, (time.perf_counter() - begin) / count
-
-    state, _ = some(state, 2, placed.__getitem__)
-    state, seconds = some(state, question.updates, placed.__getitem__)
-    # As in training: every batch is sent to the device.
-    state, shipped = some(
-        state, question.updates, lambda number: devices.shard(batches[number], 1)
-    )
     flops = _flops(objective, shapes, trained, part)
-    best = matrix_product_rate(dtype, question.precision)
-    held = [state]
-
-    def traced() -> None:
-        held[0], _ = some(held[0], 2, placed.__getitem__)
-
+    with turns.alone(f"pretraining:{config.name}:{question.compute}"):
+        timed = _timed(update, state, placed, lambda n: devices.shard(batches[n], 1))
+        best = matrix_product_rate(dtype, question.precision)
+    seconds = timed["update_seconds"]
     return {
         "model": config.name,
         "batch_size": question.batch_size,
@@ -124,15 +110,37 @@ def answer(question: Question, world: Path) -> dict[str, Any]:
         "first_loss": first_loss,
         "prepare_seconds": ready - begin,
         "first_update_seconds": first,
-        "update_seconds": seconds,
-        "update_seconds_with_shipping": shipped,
         "batch_megabytes": sum(x.nbytes for x in jax.tree.leaves(batches[0])) / 1e6,
         "tflop_of_an_update": flops / 1e12,
         "tflop_per_second": flops / seconds / 1e12,
         "matrix_product_tflop_per_second": best / 1e12,
         "share_of_matrix_product_rate": flops / seconds / best,
         "device_peak_gb_so_far": device_peak_gb(devices.mesh.local_devices),
-        "trace": traces.traced(traced),
+        **timed,
+    }
+
+
+def _timed(
+    update: TrainStep,
+    state: TrainState,
+    placed: list[PretrainingBatch],
+    ship: Callable[[int], PretrainingBatch],
+) -> dict[str, Any]:
+    """Seconds of an update, alone and with its batch sent first, and a trace."""
+    held = [state]
+
+    def some(count: int, batch_of: Callable[[int], PretrainingBatch]) -> float:
+        begin = time.perf_counter()
+        for number in range(count):
+            held[0], metrics = update(held[0], batch_of(number % len(placed)))
+        metrics.loss.block_until_ready()
+        return (time.perf_counter() - begin) / count
+
+    some(2, placed.__getitem__)  # the first after compiling is slower
+    return {
+        "update_seconds": some(_UPDATES, placed.__getitem__),
+        "update_seconds_with_shipping": some(_UPDATES, ship),
+        "trace": traces.traced(lambda: some(2, placed.__getitem__)),
     }
 
 

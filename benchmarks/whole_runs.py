@@ -7,15 +7,17 @@ takes seconds.
 import itertools
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from benchmarks import speed, traces
+from benchmarks import speed, traces, turns
 from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.measurements import errors
+from benchmarks.part import Part, spread_images
 from benchmarks.world import World
 from xabl.ablation import explain, scoring
 from xabl.ablation.conditions import Direction
@@ -48,24 +50,37 @@ def precisions(files: InputFiles, names: list[str]) -> Iterator[dict[str, Any]]:
     """Facts of a whole run in each precision; then their errors against `highest`.
 
     Args:
-        names: of `Precision`, or algorithms of matrix products as JAX names them.
+        names: of `Precision`, or algorithms of matrix products as JAX names them; with
+            "~100" after it only so many images, evenly spread, are scored.
     """
     devices = LocalDevices(1)
     loaded = speed.load(files, devices)
     found: dict[str, AblationScores] = {}
-    for name in names:
+
+    def compiled(name: str) -> _Run:
+        name, _, images = name.partition("~")
+        part = spread_images(loaded.inputs.plan, int(images)) if images else None
         options = Options(precision=_precision(name))
-        run = _Run(loaded, loaded.params, options, devices)
-        found[name] = run.score()
-        begin = time.perf_counter()
-        speed.write(loaded.inputs, found[name])
-        run.facts["seconds"]["write"] = time.perf_counter() - begin
-        facts = {"name": name, "load_seconds": loaded.seconds, **run.facts}
-        yield {**facts, **run.rates(), "trace": traces.traced(run.some_steps)}
-        del run
+        return _Run(loaded, loaded.params, options, devices, part=part)
+
+    with ThreadPoolExecutor() as pool:
+        of_names = pool.map(compiled, names)
+        runs = {
+            name.partition("~")[0]: run
+            for name, run in zip(names, of_names, strict=True)
+        }
+    with turns.alone(f"ablation:{files.model.name}:{'/'.join(names)}"):
+        for name, run in runs.items():
+            found[name] = run.score()
+            begin = time.perf_counter()
+            speed.write(loaded.inputs, found[name])
+            run.facts["seconds"]["write"] = time.perf_counter() - begin
+            facts = {"name": name, "load_seconds": loaded.seconds, **run.facts}
+            yield {**facts, **run.rates(), "trace": traces.traced(run.some_steps)}
     exact = found.get(Precision.HIGHEST.value)
     for name, scores in found.items():
         if exact is not None and scores is not exact:
+            scores = _where_scored(scores, exact)
             yield {
                 "name": name,
                 "error_bits": errors(scores, exact),
@@ -76,8 +91,8 @@ def precisions(files: InputFiles, names: list[str]) -> Iterator[dict[str, Any]]:
 def _precision(name: str) -> Precision:
     if name in list(Precision):
         return Precision(name)
-    scoring.PRODUCTS[Precision.FLOAT32_FAST] = name
-    return Precision.FLOAT32_FAST
+    scoring.PRODUCTS[Precision.DEFAULT] = name
+    return Precision.DEFAULT
 
 
 def seeds(files: InputFiles, count: int, name: str) -> Iterator[dict[str, Any]]:
@@ -105,6 +120,7 @@ class _Run:
         options: Options,
         devices: LocalDevices,
         programs: TimedPrograms | None = None,
+        part: Part | None = None,
     ):
         inputs = loaded.inputs
         begin = time.perf_counter()
@@ -120,12 +136,11 @@ class _Run:
         )
         jax.block_until_ready(self.evaluation.resident)
         placed = time.perf_counter()
-        self.schedule: Schedule = self.evaluation.schedule()
+        self.schedule: Schedule = self.evaluation.schedule(part and part.done)
         planned = time.perf_counter()
         self.programs = programs or self._compiled()
         self.facts: dict[str, Any] = {
-            "scored_inputs": inputs.plan.num_scored,
-            "distinct_pairs": len(inputs.plan.mlm) + len(inputs.plan.mrc),
+            "scored_inputs": (part or inputs.plan).num_scored,
             "batch_size": self.evaluation.batch_size,
             "steps": len(self.schedule.steps),
             "programs": dict(self.programs.seconds),
@@ -188,6 +203,19 @@ class _Run:
 def _perturbed(params: Params, seed: int) -> Params:
     """Another model of the same kind."""
     return jax.tree.map(lambda x: x * (1 + 1e-3 * seed), params)
+
+
+def _where_scored(scores: AblationScores, exact: AblationScores) -> AblationScores:
+    """Losses of what the other has losses of."""
+    pairs = {
+        direction: {
+            name: np.where(np.isnan(exact.pairs[direction][name]), np.nan, values)
+            for name, values in of_pairs.items()
+            if values.ndim == 1 and values.dtype == np.float32
+        }
+        for direction, of_pairs in scores.pairs.items()
+    }
+    return AblationScores(plan=scores.plan, pairs=pairs)
 
 
 def _largest(scores: AblationScores, exact: AblationScores) -> dict[str, float]:

@@ -18,6 +18,7 @@ from xabl.ablation.distinct_inputs import Fill
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.layers import row_major
 from xabl.models.structs import ProjectedRegions
 from xabl.types import AnyArray, pytree
 
@@ -191,6 +192,6 @@ def region_input(
     )
     first = config.add_global_imgfeat is GlobalImage.FIRST
     return jax.tree.map(
-        lambda *parts: jnp.concatenate(parts, axis=1),
+        lambda *parts: row_major(jnp.concatenate(parts, axis=1)),
         *((image, boxes) if first else (boxes, image)),
     )

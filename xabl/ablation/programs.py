@@ -12,13 +12,20 @@ from xabl.ablation import arithmetic
 from xabl.ablation.conditions import Direction
 from xabl.ablation.memory import return_freed
 from xabl.ablation.schedule import Shape, TableShape
-from xabl.ablation.scoring import Scorer
+from xabl.ablation.scoring import Precision, Scorer
 from xabl.ablation.sizes import ProgramLimits
 from xabl.parallel import LocalDevices
 
 # What a device computes while one more program is compiled. On a CPU compiling takes
-# its cores (half a second of two); an accelerator waits for the host.
-_COMPILING_ON_HOST, _COMPILING = 1.5e11, 4e13
+# its cores (half a second of two); an accelerator waits for the host. There (an H100)
+# a program takes 3 seconds, of which every model counts a fifth: programs are kept for
+# the next seeds and models.
+_COMPILING_ON_HOST = 1.5e11
+_COMPILING = {
+    Precision.HIGHEST: 0.6 * 4.0e13,
+    Precision.DEFAULT: 0.6 * 1.6e14,
+    Precision.BFLOAT16: 0.6 * 3.5e14,
+}
 # A program for a CPU takes 15 to 25 MB of the memory that it shares with everything.
 _MOST_ON_HOST = 8
 # Programs compiled before the first is needed, where few are to be kept.
@@ -28,7 +35,7 @@ _AHEAD = 3
 def program_limits(scorer: Scorer, devices: LocalDevices) -> ProgramLimits:
     """How many programs are worth compiling, and can be kept."""
     on_host = devices.are_the_host
-    operations = _COMPILING_ON_HOST if on_host else _COMPILING
+    operations = _COMPILING_ON_HOST if on_host else _COMPILING[scorer.precision]
     worth = int(len(devices) * operations / arithmetic.word_position(scorer))
     if on_host and scorer.has_region_sublayers:
         # Segments are whole images, so that all programs are in use all the time.

@@ -39,15 +39,13 @@ class Precision(enum.StrEnum):
     """How matrix products are computed."""
 
     HIGHEST = "highest"  # float32: equals the published numbers
-    FLOAT32_FAST = "float32_fast"  # float32 put together from smaller products
     DEFAULT = "default"  # the platform's fast way with float32 inputs, e.g. TF32
     BFLOAT16 = "bfloat16"  # softmax, LayerNorm and losses stay float32
 
 
-# As JAX names them. On CPUs float32_fast is float32.
+# As JAX names them.
 PRODUCTS = {
     Precision.HIGHEST: "highest",
-    Precision.FLOAT32_FAST: "BF16_BF16_F32_X6",
     Precision.DEFAULT: "default",
     Precision.BFLOAT16: "default",
 }

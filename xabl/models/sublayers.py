@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from xabl.models.layers import ACTIVATION, Numerics, split_heads
+from xabl.models.layers import ACTIVATION, Numerics, row_major, split_heads
 from xabl.models.structs import Streams
 
 # Added to the scores of padded keys, not minus infinity: where every key is padded,
@@ -143,7 +143,7 @@ class AttentionStream(Numerics):
         context = jnp.moveaxis(context, 1, 2).reshape(*states.shape[:-1], -1)
         update = self.output(context)
         update = self.dropout(update, deterministic=deterministic)
-        return self.norm(update + states)
+        return row_major(self.norm(update + states))
 
 
 class GatedFeedForward(Numerics):
@@ -198,7 +198,8 @@ class FeedForwardStream(Numerics):
         self, states: Float[Array, "batch _ width"], deterministic: bool
     ) -> Float[Array, "batch _ width"]:
         update = self.output(self.activation(self.intermediate(states)))
-        return self.norm(self.dropout(update, deterministic=deterministic) + states)
+        update = self.dropout(update, deterministic=deterministic)
+        return row_major(self.norm(update + states))
 
 
 def on_both(function: Callable[[jax.Array], jax.Array], streams: Streams) -> Streams:
