@@ -16,8 +16,7 @@ Parts:
   process:MODEL:PRECISION           experiments.ablate twice, programs kept in between
   pretraining:MODEL:COMPUTE/...     updates of 256 examples, in bfloat16 or float32
 
-Any of them may end with @SECONDS, after which it is stopped. Parts joined by "+"
-compile at the same time and then measure in turns.
+Any of them may end with @SECONDS, after which it is stopped.
 
 Example:
 
@@ -32,13 +31,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from absl import flags
 
-from benchmarks import turns
 from xabl import binary
 from xabl.atomic import new_file
 
@@ -89,31 +86,14 @@ def _run_parts(folder: Path, output: Path) -> None:
         first.append(_start(parts.pop(0), folder, output))
     for process in first:
         _wait(*process, until)
-    for together in parts:
-        _run_together(together.split("+"), folder, output, until)
+    for part in parts:
+        _wait(*_start(part, folder, output), until)
     for process in aside:
         _wait(*process, until)
     from benchmarks.accelerator_report import text
 
     print(text(output), flush=True)
     print(f"all parts: {time.monotonic() - begin:.0f} s")
-
-
-def _run_together(parts: list[str], folder: Path, output: Path, until: float) -> None:
-    """Parts that compile at the same time, then measure in turns."""
-    with tempfile.TemporaryDirectory() as name:
-        flags_of = Path(name)
-        names = [part.partition("@")[0] for part in parts]
-        for part in names:
-            turns.wait_for(flags_of, part)
-        shared = {turns.FOLDER: name} if len(parts) > 1 else {}
-        with ThreadPoolExecutor(len(parts)) as pool:
-
-            def run(part: str) -> None:
-                _wait(*_start(part, folder, output, **shared), until)
-                turns.is_ready(flags_of, part.partition("@")[0])
-
-            list(pool.map(run, parts))
 
 
 def _start(
@@ -125,7 +105,7 @@ def _start(
     command += [f"--folder={folder}", f"--output={output}"]
     command += ["--tiny"] if _TINY.value else []
     # What shares the device for a while must not take all of its memory.
-    if part in ("golden", "encoder") or turns.FOLDER in environment:
+    if part in ("golden", "encoder"):
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     log = open(output / f"{_file_name(part)}.log", "w")  # noqa: SIM115
     process = subprocess.Popen(

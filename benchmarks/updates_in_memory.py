@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 import pyarrow
 
-from benchmarks import traces, turns
+from benchmarks import traces
 from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.world import CAPTIONS, REGIONS
 from xabl.data.regions import open_regions
@@ -98,9 +98,8 @@ def answer(question: Question, world: Path) -> dict[str, Any]:
     first = time.perf_counter() - ready
 
     flops = _flops(objective, shapes, trained, part)
-    with turns.alone(f"pretraining:{config.name}:{question.compute}"):
-        timed = _timed(update, state, placed, lambda n: devices.shard(batches[n], 1))
-        best = matrix_product_rate(dtype, question.precision)
+    timed = _timed(update, state, placed, lambda n: devices.shard(batches[n], 1))
+    best = matrix_product_rate(dtype, question.precision)
     seconds = timed["update_seconds"]
     return {
         "model": config.name,

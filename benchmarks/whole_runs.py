@@ -7,14 +7,13 @@ takes seconds.
 import itertools
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
-from benchmarks import speed, traces, turns
+from benchmarks import speed, traces
 from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.measurements import errors
 from benchmarks.part import Part, spread_images
@@ -56,27 +55,18 @@ def precisions(files: InputFiles, names: list[str]) -> Iterator[dict[str, Any]]:
     devices = LocalDevices(1)
     loaded = speed.load(files, devices)
     found: dict[str, AblationScores] = {}
-
-    def compiled(name: str) -> _Run:
+    for name in names:
         name, _, images = name.partition("~")
         part = spread_images(loaded.inputs.plan, int(images)) if images else None
         options = Options(precision=_precision(name))
-        return _Run(loaded, loaded.params, options, devices, part=part)
-
-    with ThreadPoolExecutor() as pool:
-        of_names = pool.map(compiled, names)
-        runs = {
-            name.partition("~")[0]: run
-            for name, run in zip(names, of_names, strict=True)
-        }
-    with turns.alone(f"ablation:{files.model.name}:{'/'.join(names)}"):
-        for name, run in runs.items():
-            found[name] = run.score()
-            begin = time.perf_counter()
-            speed.write(loaded.inputs, found[name])
-            run.facts["seconds"]["write"] = time.perf_counter() - begin
-            facts = {"name": name, "load_seconds": loaded.seconds, **run.facts}
-            yield {**facts, **run.rates(), "trace": traces.traced(run.some_steps)}
+        run = _Run(loaded, loaded.params, options, devices, part=part)
+        found[name] = run.score()
+        begin = time.perf_counter()
+        speed.write(loaded.inputs, found[name])
+        run.facts["seconds"]["write"] = time.perf_counter() - begin
+        facts = {"name": name, "load_seconds": loaded.seconds, **run.facts}
+        yield {**facts, **run.rates(), "trace": traces.traced(run.some_steps)}
+        del run
     exact = found.get(Precision.HIGHEST.value)
     for name, scores in found.items():
         if exact is not None and scores is not exact:

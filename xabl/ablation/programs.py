@@ -23,8 +23,8 @@ from xabl.parallel import LocalDevices
 _COMPILING_ON_HOST = 1.5e11
 _COMPILING = {
     Precision.HIGHEST: 0.6 * 4.0e13,
-    Precision.DEFAULT: 0.6 * 1.6e14,
-    Precision.BFLOAT16: 0.6 * 3.5e14,
+    Precision.DEFAULT: 0.6 * 1.4e14,
+    Precision.BFLOAT16: 0.6 * 3.0e14,
 }
 # A program for a CPU takes 15 to 25 MB of the memory that it shares with everything.
 _MOST_ON_HOST = 8

@@ -55,7 +55,8 @@ class Numerics(nn.Module):
 
         Of bfloat16 it is float32 on CPUs: their instructions for it give float32, and
         the product that is asked for bfloat16 is computed without them. Accelerators
-        add up in float32 whatever is asked, and have less to write this way.
+        add up in float32 whatever is asked; float32 written to memory makes an H100's
+        layer 1.26 times as long.
         """
         narrow = jnp.dtype(self.dtype) == jnp.bfloat16
         on_cpu = jax.default_backend() == "cpu"
@@ -94,8 +95,8 @@ class Numerics(nn.Module):
 
     def embed_table(self, rows: int, width: int) -> nn.Embed:
         # Rows of a table leave it as they are, float32, and are rounded by what comes
-        # next. A gradient of bfloat16 would be added up in bfloat16, and where many
-        # words are one ([PAD], token types) an accelerator takes long for that.
+        # next: so their gradients are added up in float32. Of bfloat16, where many
+        # rows are one ([PAD], token types), thousands of small terms would be lost.
         narrow = jnp.dtype(self.dtype) == jnp.bfloat16
         return nn.Embed(
             rows,
@@ -120,9 +121,9 @@ def split_heads(
 def row_major(array: jax.Array) -> jax.Array:
     """The same, laid out as numpy does.
 
-    On accelerators the compiler may lay out hidden states for one sum over positions,
-    positions innermost, and then all that follows: a step took 1.3 times as long. CPUs
-    have no other layout.
+    On an H100 the compiler laid hidden states out with positions innermost, from the
+    regions' sum for [IMG] to the last sublayer: two transpositions a sublayer, and
+    LayerNorm in four kernels in place of one. CPUs have no other layout.
     """
     if jax.default_backend() == "cpu":
         return array
