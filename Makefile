@@ -1,6 +1,7 @@
 # make demo       a small world, two models, the ablation, a report
 # make test       the fast tests and the linter
 # make test-slow  the tests that take minutes
+# make test-peers models of transformers against transformers itself, with PyTorch
 # Everything is installed into .venv by the package index this machine is set up for.
 
 PYTHON ?= python3.11
@@ -9,17 +10,21 @@ RUN := $(VENV)/bin/python
 # Two processes fill two cores; more would compile the same programs again.
 WORKERS := --numprocesses=2 --dist=loadfile
 
-.PHONY: demo test test-slow lint clean
+# PyTorch has an environment of its own: the product must do without it. This version
+# is there without the gigabytes of a GPU's libraries.
+PEERS := .venv-peers
+
+.PHONY: demo test test-slow test-peers lint clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --upgrade pip
 	$(RUN) -m pip install --quiet --disable-pip-version-check \
-		--editable '.[pretraining,analysis,test]'
+		--editable '.[pretraining,analysis,studies,cluster,test]'
 	touch $@
 
 demo: $(VENV)/.installed
-	$(RUN) -m experiments.demo --output=demo
+	$(RUN) -m xabl demo --output=demo
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .
@@ -31,5 +36,14 @@ test: lint
 test-slow: $(VENV)/.installed
 	$(RUN) -m pytest -m slow $(WORKERS)
 
+$(PEERS)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
+		--editable '.[test,peers]'
+	touch $@
+
+test-peers: $(PEERS)/.installed
+	$(PEERS)/bin/python -m pytest tests/peers
+
 clean:
-	rm -rf $(VENV) build demo *.egg-info
+	rm -rf $(VENV) $(PEERS) build demo *.egg-info

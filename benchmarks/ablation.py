@@ -18,8 +18,8 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
 from xabl.errors import UserError
+from xabl.support import binary
 
 _MODEL = flags.DEFINE_string(
     "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"
@@ -48,7 +48,7 @@ _PRECISIONS = flags.DEFINE_list(
     "are compared with it",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", None, "as in experiments.ablate", lower_bound=1
+    "batch_size", None, "as in xabl ablate", lower_bound=1
 )
 _DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
 _NAME = flags.DEFINE_string(
@@ -64,7 +64,7 @@ def main() -> None:
     from benchmarks import machine, plots, report
     from benchmarks.measurements import Question, answer
     from benchmarks.world import IMAGES
-    from xabl.ablation.scoring import Precision
+    from xabl.ablation.engine.scorer import Precision
     from xabl.models.presets import load_config
 
     try:

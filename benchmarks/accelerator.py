@@ -36,8 +36,8 @@ from typing import Any
 
 from absl import flags
 
-from xabl import binary
-from xabl.atomic import new_file
+from xabl.support import binary
+from xabl.support.atomic import new_file
 
 _UNITER, _LXMERT = "ctrl_uniter_base", "ctrl_lxmert"
 _EVERYTHING = (
@@ -138,7 +138,7 @@ def _run_part(part: str, folder: Path, output: Path) -> None:
     found: list[dict[str, Any]] = []
     begin = time.monotonic()
     if name == "ablation":
-        from xabl.ablation.run import use_compilation_cache
+        from xabl.support.compilation_cache import use_compilation_cache
 
         # The part `process` finds what was compiled here.
         os.environ["XDG_CACHE_HOME"] = str(folder / "cache")

@@ -1,4 +1,4 @@
-"""How time and memory grow: whole runs of `experiments.ablate`, one process each."""
+"""How time and memory grow: whole runs of `xabl ablate`, one process each."""
 
 import dataclasses
 import json
@@ -14,8 +14,8 @@ from typing import Any
 import jax
 
 from benchmarks.world import World
-from xabl.ablation.conditions import THRESHOLDS
 from xabl.errors import UserError
+from xabl.results.conditions import THRESHOLDS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ def measure(
         peak = _host_peak(process)
         seconds = time.perf_counter() - begin
         if process.returncode:
-            raise UserError(f"experiments.ablate ended with {process.returncode}")
+            raise UserError(f"xabl ablate ended with {process.returncode}")
         manifest = json.loads((results / "manifest.json").read_text())
     return {
         **dataclasses.asdict(run),

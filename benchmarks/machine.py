@@ -14,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation import manifest
-from xabl.atomic import new_file
+from xabl.support import provenance
+from xabl.support.atomic import new_file
 
 RESULTS = Path(__file__).parent / "results"
 _CPU_SIZES, _ACCELERATOR_SIZES = (512, 1024, 2048, 4096), (4096, 8192)
@@ -137,8 +137,8 @@ def machine() -> dict[str, Any]:
         "memory_gb": round(memory / 1e9, 1),
         "device": f"{jax.local_device_count()} x {device.device_kind}",
         "platform": device.platform,
-        "versions": manifest.versions(),
-        "git_commit": manifest.git_commit(),
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
     }
 
 
@@ -151,7 +151,7 @@ def write_result(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -
         name: e.g. "ablation_ctrl_uniter_base_cpu".
         result: JSON values; "date" and "machine" are added.
     """
-    started = manifest.now()
+    started = provenance.now()
     path = folder / f"{name}_{started[:10]}.json"
     content = {"date": started, "machine": machine(), **result}
     with new_file(path, overwrite=True) as temporary:

@@ -14,13 +14,14 @@ from benchmarks.naive_sample import NaiveSample
 from benchmarks.parameters import save_model
 from benchmarks.part import spread_images
 from benchmarks.world import World, make_world
-from xabl.ablation.evaluate import Options
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.inputs import InputFiles
-from xabl.ablation.scores import LOSSES, AblationScores
-from xabl.ablation.scoring import Precision
 from xabl.data.regions import open_regions
 from xabl.models.config import ModelConfig
-from xabl.parallel import LocalDevices
+from xabl.results.losses import LOSSES
+from xabl.support.devices import LocalDevices
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -132,7 +133,7 @@ def compare(
 def errors(scores: AblationScores, exact: AblationScores) -> dict[str, Any]:
     """By loss, in bits: of single losses, and of the means that are published."""
     found = {}
-    for name in (name for names in LOSSES.values() for name in names):
+    for name in LOSSES:
         ours, expected = scores.loss(name), exact.loss(name)
         if expected is None or np.isnan(expected).all():
             continue

@@ -6,13 +6,14 @@ import time
 import jax
 import numpy as np
 
-from benchmarks.naive import BATCH_SIZE, NaiveAblation
 from benchmarks.part import Part
-from xabl.ablation.conditions import Condition
+from xabl.ablation.any_model import flax_model
+from xabl.ablation.definition import BATCH_SIZE, Definition
+from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.inputs import Inputs
 from xabl.ablation.plan import Plan
-from xabl.ablation.scores import AblationScores
 from xabl.data.regions.image_regions import StackedRegions
+from xabl.results.conditions import Condition
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,12 +40,13 @@ class NaiveSample:
     ):
         """Draws about `num_inputs` inputs of the part; compiles and runs once."""
         self.plan: Plan = inputs.plan
-        self._naive = NaiveAblation(
-            config=inputs.config,
-            params=jax.device_put(params, jax.local_devices()[0]),
+        config = inputs.config
+        self._naive = Definition(
+            model=flax_model(config, jax.device_put(params, jax.local_devices()[0])),
             regions=regions,
             average=None if inputs.store is None else inputs.store.average,
             mask_id=inputs.word_pieces.mask_id,
+            target=next(iter(config.visual_targets), None),
         )
         whole = max(1, len(part.examples) // BATCH_SIZE)
         every = [
@@ -88,7 +90,7 @@ class NaiveSample:
         for batch, losses in self._done:
             column = self.plan.conditions.index(batch.condition)
             for name, loss in losses.items():
-                ours = scores.loss(name if name == "mlm" else f"mrc_{name}")
+                ours = scores.loss(name)
                 difference = np.abs(ours[batch.examples, column] - loss)
                 where = int(np.argmax(np.nan_to_num(difference)))
                 if difference[where] > largest:
@@ -97,4 +99,4 @@ class NaiveSample:
 
     def _score(self, batch: _Batch) -> dict[str, np.ndarray]:
         examples = [self.plan.examples[number] for number in batch.examples]
-        return self._naive.all_losses(examples, batch.condition)
+        return self._naive.losses(examples, batch.condition)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xabl import model_directory
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.reference_names import reference_names
 

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int64
 
-from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.pair_scores import num_pairs
 from xabl.ablation.plan import Plan
-from xabl.ablation.scores import num_pairs
+from xabl.results.conditions import Direction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,7 +12,7 @@ from matplotlib import pyplot  # noqa: E402  (after the choice of backend)
 from matplotlib.axes import Axes  # noqa: E402
 
 from xabl.analysis.figures.style import COLOURS, SETTINGS, render  # noqa: E402
-from xabl.atomic import new_file  # noqa: E402
+from xabl.support.atomic import new_file  # noqa: E402
 
 _PHASES = ("load", "plan", "compile", "score", "write")
 _GROWTH = ("images", "conditions", "models", "devices")

@@ -2,7 +2,7 @@ r"""Measures an update of pretraining against the machine's matrix products.
 
 Builds a corpus of the real data's shape (36 regions of 2048 features, captions as long
 as in Flickr30k Entities) in a temporary folder and trains a full-size model from
-random values on it, by the loop that experiments.pretrain runs, taking turns with the
+random values on it, by the loop that xabl pretrain runs, taking turns with the
 best matrix product. Then makes batches without training. Prints a table and keeps it
 as JSON in benchmarks/results. More in benchmarks/README.md.
 
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from absl import flags
 
-from xabl import binary
+from xabl.support import binary
 
 _MODEL = flags.DEFINE_string(
     "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"

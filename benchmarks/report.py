@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xabl.ablation.summary import aligned
+from xabl.results.summary import aligned
 
 
 def text(result: Mapping[str, Any]) -> str:

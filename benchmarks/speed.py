@@ -13,19 +13,20 @@ import jax
 from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.part import Part
-from xabl import model_directory
-from xabl.ablation import explain
-from xabl.ablation.conditions import Direction
-from xabl.ablation.evaluate import Evaluation, Options, Request
+from xabl.ablation.engine import explain
+from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.pair_scores import AblationScores, put_scores
+from xabl.ablation.engine.programs import Programs
+from xabl.ablation.engine.schedule import Schedule, ScoreStep, TableShape
+from xabl.ablation.engine.scorer import Params, Precision
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
-from xabl.ablation.programs import Programs
-from xabl.ablation.results_directory import ResultsDirectory
-from xabl.ablation.schedule import Schedule, ScoreStep, TableShape
-from xabl.ablation.scores import AblationScores, put_scores
-from xabl.ablation.scoring import Params, Precision
-from xabl.ablation.summary import summarise, summary_tsv
 from xabl.ablation.tables import examples_table, scores_table
-from xabl.parallel import LocalDevices
+from xabl.models import model_directory
+from xabl.results.conditions import Direction
+from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, SCORES
+from xabl.results.summary import summarise, summary_tsv
+from xabl.support.devices import LocalDevices
 
 # Of the matrix products, spread over the scoring.
 _TURNS = 12
@@ -55,7 +56,7 @@ class Measured:
 
 
 def load(files: InputFiles, devices: LocalDevices) -> Loaded:
-    """Reads everything, as `experiments.ablate` does."""
+    """Reads everything, as `xabl ablate` does."""
     begin = time.perf_counter()
     inputs = read_inputs(files)
     _, params = model_directory.load(files.model, sharding=devices.replicated)
@@ -191,11 +192,9 @@ def _spread(
 def write(inputs: Inputs, scores: AblationScores) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results"
-        ResultsDirectory(path, overwrite=False, resume=False).write(
-            {
-                "scores": scores_table(scores, inputs.word_pieces),
-                "examples": examples_table(inputs.plan.examples),
-            },
-            summary_tsv(inputs.config.name, summarise(scores)),
+        table = scores_table(scores, inputs.word_pieces)
+        ResultsDirectory(path).write(
+            {SCORES.name: table, EXAMPLES.name: examples_table(inputs.plan.examples)},
+            summary_tsv(inputs.config.name, summarise(table)),
             {},
         )

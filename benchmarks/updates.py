@@ -12,13 +12,13 @@ import jax.numpy as jnp
 
 from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, say
 from benchmarks.world import make_world
-from xabl.ablation.summary import aligned
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
-from xabl.pretraining.devices import Devices
-from xabl.pretraining.setup import Run, initial_values, prepare
+from xabl.pretraining.corpus.writer import build_corpus
+from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import train_step
+from xabl.results.summary import aligned
+from xabl.support.devices import Devices
 
 _SPLIT = "val"  # as the world calls its images
 _TURNS = 8
@@ -96,13 +96,7 @@ def _configuration(question: Question, folder: Path) -> PretrainingConfig:
     images = -(-batches * question.batch_size // _CAPTIONS)
     say(f"building a corpus of {images} images")
     world = make_world(folder / "world", num_images=images)
-    request = CorpusRequest(
-        source=world.regions,
-        captions=world.entities,
-        output=folder / "corpus",
-        split=_SPLIT,
-    )
-    build_corpus(request)
+    build_corpus(world.regions, world.entities, folder / "corpus", _SPLIT)
     return PretrainingConfig(
         name="benchmark",
         model=question.model,
@@ -131,7 +125,7 @@ def _updates(run: Run, question: Question) -> dict[str, Any]:
     def some(state: Any, count: int) -> tuple[Any, float]:
         begin = time.perf_counter()
         for _ in range(count):
-            batch = run.devices.shard(next(run.training), question.accumulation)
+            batch = run.devices.spread(next(run.training), question.accumulation)
             state, metrics = update(state, batch)
         metrics.loss.block_until_ready()
         return state, time.perf_counter() - begin
@@ -154,7 +148,7 @@ def _updates(run: Run, question: Question) -> dict[str, Any]:
         "matrix_product_gflop_per_second": rate / 1e9,
         "share_of_matrix_product_rate": run.flops * per_second / rate,
         "processor_share_of_others": others.share,
-        "device_peak_gb": device_peak_gb(run.devices.mesh.local_devices),
+        "device_peak_gb": device_peak_gb(run.devices.here),
     }
 
 

@@ -23,16 +23,21 @@ from benchmarks.world import CAPTIONS, REGIONS
 from xabl.data.regions import open_regions
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert, parameter_shapes
-from xabl.pretraining import arithmetic, forward, losses
-from xabl.pretraining.batches import PretrainingBatch
-from xabl.pretraining.corpus import CorpusImage
-from xabl.pretraining.devices import Devices
-from xabl.pretraining.examples import ExampleMaker
+from xabl.pretraining.corpus.reader import CorpusImage
 from xabl.pretraining.initial_values import random_values
-from xabl.pretraining.input_config import InputConfig
-from xabl.pretraining.optimiser import OptimiserConfig, is_decayed, optimiser
-from xabl.pretraining.schedule import warmup_linear
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.inputs.example_maker import ExampleMaker
+from xabl.pretraining.objective import forward, losses
+from xabl.pretraining.optimiser import (
+    OptimiserConfig,
+    is_decayed,
+    optimiser,
+    warmup_linear,
+)
 from xabl.pretraining.train_step import TrainState, TrainStep, train_step
+from xabl.support import arithmetic
+from xabl.support.devices import Devices
 
 _BATCHES = 4  # different ones, taken in turn
 _UPDATES = 20

@@ -18,15 +18,19 @@ from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.measurements import errors
 from benchmarks.part import Part, spread_images
 from benchmarks.world import World
-from xabl.ablation import explain, scoring
-from xabl.ablation.conditions import Direction
-from xabl.ablation.evaluate import Evaluation, Options, Request
+from xabl.ablation.engine import explain, scorer
+from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.pair_scores import (
+    AblationScores,
+    check_finite,
+    put_scores,
+)
+from xabl.ablation.engine.programs import Programs
+from xabl.ablation.engine.schedule import Schedule, TableShape
+from xabl.ablation.engine.scorer import Params, Precision
 from xabl.ablation.inputs import InputFiles
-from xabl.ablation.programs import Programs
-from xabl.ablation.schedule import Schedule, TableShape
-from xabl.ablation.scores import AblationScores, check_finite, put_scores
-from xabl.ablation.scoring import Params, Precision
-from xabl.parallel import LocalDevices
+from xabl.results.conditions import Direction
+from xabl.support.devices import LocalDevices
 
 _TRACED_STEPS = 30
 
@@ -81,7 +85,7 @@ def precisions(files: InputFiles, names: list[str]) -> Iterator[dict[str, Any]]:
 def _precision(name: str) -> Precision:
     if name in list(Precision):
         return Precision(name)
-    scoring.PRODUCTS[Precision.DEFAULT] = name
+    scorer.PRODUCTS[Precision.DEFAULT] = name
     return Precision.DEFAULT
 
 
@@ -175,7 +179,7 @@ class _Run:
         """Against the best square matrix product, measured now."""
         precision = self.evaluation.scorer.precision
         dtype = self.evaluation.scorer.model.dtype
-        rate = matrix_product_rate(dtype, scoring.PRODUCTS[precision])
+        rate = matrix_product_rate(dtype, scorer.PRODUCTS[precision])
         operations = sum(
             cost(self.evaluation, self.schedule).operations
             for cost in (explain.score_cost, explain.table_cost)

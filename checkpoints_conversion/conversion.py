@@ -2,18 +2,33 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from checkpoints_conversion.safetensors_files import open_safetensors
-from checkpoints_conversion.source_names import SourceNames, canonical_name
-from checkpoints_conversion.tensors import Tensor, TensorFile
-from checkpoints_conversion.torch_files import open_torch_file
+from checkpoints_conversion.matching import (
+    matched,
+    misfits,
+    not_this_model,
+    sources_of,
+)
+from checkpoints_conversion.recognition import (
+    Recognised,
+    recognise,
+    recognise_kind,
+    settings_beside,
+)
+from checkpoints_conversion.source_names import SourceNames
+from xabl.data.checkpoints.opening import open_checkpoint
+from xabl.data.checkpoints.tensors import Tensor, TensorFile
+from xabl.data.tokenizer_files import TokenizerFiles, find_tokenizer
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.presets import load_config
 from xabl.models.reference_names import ReferenceTensor, reference_names
 
 
@@ -25,18 +40,95 @@ class Converted:
     report: dict[str, Any]
 
 
-def open_checkpoint(path: Path | str) -> TensorFile:
-    """The weights of a .bin, .pth, .tar or .safetensors file.
+def convert_file(
+    checkpoint: Path | str,
+    output: Path | str,
+    *,
+    config: str | None = None,
+    vocabulary: Path | str | None = None,
+    overwrite: bool = False,
+) -> str:
+    """Writes the model directory of a published checkpoint; returns a summary.
+
+    Args:
+        checkpoint: a file in any layout, the index of several, or a folder.
+        config: a preset's name or a JSON file; absent, the checkpoint is recognised.
+        vocabulary: vocab.txt or tokenizer.json, to be kept with the model; absent, the
+            one beside the checkpoint.
 
     Raises:
-        UserError: unreadable, cut, holding code, or not such a file.
+        UserError: as `open_checkpoint`, `recognise`, `convert` and
+            `model_directory.save`; the vocabulary is not this model's.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give the checkpoint that was published")
-    if path.suffix == ".safetensors":
-        return open_safetensors(path)
-    return open_torch_file(path)
+    model_directory.check_output(output, overwrite=overwrite)
+    file = open_checkpoint(checkpoint)
+    found = _recognised(file, config)
+    tokenizer = find_tokenizer(file.path.parent)
+    found, vocabulary = _with_vocabulary(found, tokenizer, vocabulary)
+    converted = convert(file, found.config, found.names)
+    report = converted.report | {
+        "what": found.what,
+        "assumed": list(found.assumed),
+        "vocabulary": None if vocabulary is None else Path(vocabulary).name,
+    }
+    model_directory.save(
+        output,
+        found.config,
+        converted.params,
+        vocabulary=vocabulary,
+        report=report,
+        overwrite=overwrite,
+    )
+    return summary(report)
+
+
+def _recognised(file: TensorFile, config: str | None) -> Recognised:
+    settings = settings_beside(file.path)
+    if config is None:
+        return recognise(file, settings)
+    given = Recognised(
+        kind=recognise_kind(file, settings),
+        config=load_config(config),
+        what="as --config says",
+    )
+    if problems := misfits(file, given.config, given.names):
+        try:
+            found = recognise(file, settings)
+        except UserError:
+            raise not_this_model(file, given.config, problems) from None
+        hint = f"this fits {found.config.name}: "
+        hint += f"--config={found.config.name}" if found.is_preset else "no --config"
+        raise not_this_model(file, given.config, problems, hint)
+    return given
+
+
+def _with_vocabulary(
+    found: Recognised, tokenizer: TokenizerFiles, vocabulary: Path | str | None
+) -> tuple[Recognised, Path | str | None]:
+    """The model as its captions are prepared, and the vocabulary to keep with it."""
+    vocabulary = vocabulary or tokenizer.vocabulary
+    config, assumed = found.config, found.assumed
+    lower_case = tokenizer.lower_case
+    if lower_case is None:
+        lower_case = config.do_lower_case
+        if lower_case and vocabulary and model_directory.is_cased(vocabulary):
+            lower_case = False
+            assumed += ("captions keep their capitals, since the vocabulary has some",)
+    if lower_case and not config.do_lower_case:
+        raise UserError(
+            f"model {config.name!r} reads captions with their capitals, but the "
+            "tokenizer beside the checkpoint lower-cases them; correct the one that is "
+            "wrong (do_lower_case)"
+        )
+    if config.do_lower_case and not lower_case:
+        config = dataclasses.replace(
+            config, do_lower_case=False, name=f"{config.name}-cased"
+        )
+    if vocabulary is None:
+        assumed += ("no vocabulary is beside it: scoring will need --vocab",)
+    else:
+        model_directory.check_vocabulary(vocabulary, config)
+    return dataclasses.replace(found, config=config, assumed=assumed), vocabulary
 
 
 def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Converted:
@@ -46,16 +138,14 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
         UserError: listing together every tensor that is missing, unknown, misshaped
             or of a wrong type, and every shared tensor whose copies differ.
     """
-    sources, ignored, problems = _assign(file, config, kind)
-    expected = reference_names(config)
-    problems += _missing(sources, expected, required=_all_required(file, kind))
-    problems += _misfits(sources, file.tensors, expected)
+    sources, ignored, problems = matched(file, config, kind)
     if problems:
-        raise _not_this_model(file, config, problems)
+        raise not_this_model(file, config, problems)
+    expected = reference_names(config)
     params: dict[str, Any] = {}
     merged: dict[str, str] = {}
     for path, reference in expected.items():
-        first, *others = _sources_of(reference, sources)
+        first, *others = sources_of(reference, sources)
         value = file.tensors[first].read()
         for other in others:
             merged[other] = first
@@ -65,16 +155,16 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
                 )
         if not np.isfinite(value.astype(np.float32)).all():
             problems.append(f"not finite: {first} holds NaN or infinity")
-        _put(params, path, _ours(value, reference))
+        _put(params, path, _ours(value, reference, kind))
     if problems:
-        raise _not_this_model(file, config, problems)
+        raise not_this_model(file, config, problems)
     used = [name for names in sources.values() for name in names]
     report = {
         "kind": kind.kind,
         "source": {
             "file": file.path.name,
-            "bytes": file.path.stat().st_size,
-            "sha256": _sha256(file.path),
+            "bytes": sum(path.stat().st_size for path in file.parts or (file.path,)),
+            "sha256": _sha256(file.parts or (file.path,)),
             "layout": file.layout,
         },
         "configuration": config.name,
@@ -85,7 +175,7 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
             "ignored": len(ignored),
         },
         "parameters": sum(int(np.prod(names.shape)) for names in expected.values()),
-        "types": _count(str(file.tensors[name].dtype) for name in used),
+        "types": Counter(str(file.tensors[name].dtype) for name in used),
         "ignored": ignored,
         "merged": merged,
         "beside_the_weights": file.skipped,
@@ -94,99 +184,18 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
     return Converted(params=params, report=report)
 
 
-Sources = dict[str, list[str]]  # names in the file, by reference name
-
-
-def _assign(
-    file: TensorFile, config: ModelConfig, kind: SourceNames
-) -> tuple[Sources, dict[str, str], list[str]]:
-    """Sorts the names in the file: (used, ignored with reasons, problems)."""
-    known = {
-        name
-        for reference in reference_names(config).values()
-        for name in (reference.name, *reference.aliases)
-    }
-    sources: Sources = {}
-    ignored: dict[str, str] = {}
-    problems = []
-    for name in file.tensors:
-        canonical = canonical_name(name)
-        reason = kind.reason_to_ignore(canonical)
-        target = kind.reference_name(canonical)
-        if reason is not None:
-            ignored[name] = reason
-        elif target in known:
-            sources.setdefault(target, []).append(name)
-        elif target is None or target == canonical:
-            problems.append(f"extra: {name} is no part of the model")
-        else:
-            problems.append(f"extra: {name} (as {target}) is no part of the model")
-    return sources, ignored, problems
-
-
-def _all_required(file: TensorFile, kind: SourceNames) -> bool:
-    # safetensors files leave out the copies of shared tensors.
-    return kind.aliases_required and file.layout != "safetensors"
-
-
-def _missing(
-    sources: Sources, expected: Mapping[str, ReferenceTensor], *, required: bool
-) -> list[str]:
-    problems = []
-    for path, reference in expected.items():
-        names = (reference.name, *reference.aliases)
-        absent = [name for name in names if name not in sources]
-        if len(absent) == len(names) or (absent and required):
-            problems += [f"missing: {name} ({path})" for name in absent]
-    return problems
-
-
-def _sources_of(reference: ReferenceTensor, sources: Sources) -> list[str]:
-    """Names in the file that hold one parameter, the proper name's first."""
-    names = (reference.name, *reference.aliases)
-    return [source for name in names for source in sources.get(name, ())]
-
-
-def _misfits(
-    sources: Sources,
-    tensors: Mapping[str, Tensor],
-    expected: Mapping[str, ReferenceTensor],
-) -> list[str]:
-    problems = []
-    for reference in expected.values():
-        shape = reference.shape[::-1] if reference.transpose else reference.shape
-        for name in _sources_of(reference, sources):
-            tensor = tensors[name]
-            if tensor.shape != shape:
-                problems.append(
-                    f"shape: {name} is {tensor.shape}, the model has {shape}"
-                )
-            # Asked of numpy by name, since it does not know bfloat16's kind.
-            if "float" not in tensor.dtype.name:
-                problems.append(f"type: {name} is {tensor.dtype}, expected floats")
-    return problems
-
-
-def _not_this_model(
-    file: TensorFile, config: ModelConfig, problems: list[str]
-) -> UserError:
-    problems = sorted(problems)
-    kinds = _count(problem.split(":")[0] for problem in problems)
-    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    return UserError(
-        f"{file.path}: not the weights of {config.name!r} (is it the right "
-        f"configuration?): {counts}\n  " + "\n  ".join(problems)
-    )
-
-
 def _equal(first: Tensor, other: Tensor, value: np.ndarray) -> bool:
     if first.identity is not None and first.identity == other.identity:
         return True
     return np.array_equal(value, other.read())
 
 
-def _ours(value: np.ndarray, reference: ReferenceTensor) -> np.ndarray:
+def _ours(
+    value: np.ndarray, reference: ReferenceTensor, kind: SourceNames
+) -> np.ndarray:
     """A copy in our layout: contiguous float32, dense kernels [in, out]."""
+    if kind.matching_last and reference.name.startswith("cls.bi_seq_relationship."):
+        value = value[::-1]
     if reference.transpose:
         value = value.T
     return np.array(value, dtype=np.float32, order="C")
@@ -199,16 +208,13 @@ def _put(params: dict[str, Any], path: str, value: np.ndarray) -> None:
     params[leaf] = value
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _count(names: Any) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return counts
+def _sha256(paths: Iterable[Path]) -> str:
+    """Of the files' content, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            hashlib.file_digest(file, lambda: digest)
+    return digest.hexdigest()
 
 
 def summary(report: Mapping[str, Any]) -> str:
@@ -217,11 +223,13 @@ def summary(report: Mapping[str, Any]) -> str:
     lines = [
         f"{source['file']}: {report['kind']}, {source['layout']}, "
         f"sha256 {source['sha256']}",
+        *([f"what it is: {report['what']}"] if "what" in report else []),
         f"{report['parameters']:,} parameters of {report['configuration']} from "
         f"{tensors['used']} tensors; copies of shared tensors merged: "
         f"{tensors['merged']}; ignored: {tensors['ignored']}",
     ]
-    reasons = _count(report["ignored"].values())
+    reasons = Counter(report["ignored"].values())
     lines += [f"ignored {count}: {reason}" for reason, count in reasons.items()]
     lines += [f"note: {note}" for note in report["notes"]]
+    lines += [f"assumed: {remark}" for remark in report.get("assumed", ())]
     return "\n".join(lines)

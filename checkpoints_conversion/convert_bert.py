@@ -1,20 +1,6 @@
-r"""Converts a text-only BERT (Hugging Face layout) to a model directory.
+"""`xabl convert` as a script: the same flags, the same function."""
 
-Takes pytorch_model.bin or model.safetensors of bert-base-uncased. The directory is the
-text-only baseline of the ablation, and what pretraining starts from. PyTorch is not
-needed and nothing in the file is executed.
-
-    python -m checkpoints_conversion.convert_bert --checkpoint=pytorch_model.bin \
-        --vocab=vocab.txt --output=models/bert_base
-"""
-
-from checkpoints_conversion import command
-from xabl import binary
-
-
-def main() -> None:
-    command.run_conversion("bert", default_config="bert_base")
-
+from xabl import commands
 
 if __name__ == "__main__":
-    binary.run(main)
+    commands.run("convert")

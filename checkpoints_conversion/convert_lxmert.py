@@ -1,19 +1,6 @@
-r"""Converts the original LXMERT (Epoch20_LXRT.pth) to a model directory.
+"""`xabl convert` as a script: the same flags, the same function."""
 
-The question answering head is left out; the report says which scores are faithful.
-PyTorch is not needed and nothing in the file is executed.
-
-    python -m checkpoints_conversion.convert_lxmert --checkpoint=Epoch20_LXRT.pth \
-        --vocab=vocab.txt --output=models/lxmert
-"""
-
-from checkpoints_conversion import command
-from xabl import binary
-
-
-def main() -> None:
-    command.run_conversion("lxmert", default_config="lxmert")
-
+from xabl import commands
 
 if __name__ == "__main__":
-    binary.run(main)
+    commands.run("convert")

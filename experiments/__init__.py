@@ -1,1 +1,1 @@
-"""Binaries: each defines its flags and calls one function of `xabl`."""
+"""The commands of `xabl` as scripts: `python -m experiments.ablate` and the like."""

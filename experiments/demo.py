@@ -1,37 +1,6 @@
-"""The whole method in minutes, with nothing downloaded.
+"""`xabl demo` as a script: the same flags, the same function."""
 
-Makes a small world with known truth in the published file formats, pretrains two small
-models on it (one with a detector that is right, one with a detector that errs as the
-published one does), removes each modality in turn, and says what the models use.
-
-    python -m experiments.demo --output=demo
-
-Interrupted, it goes on where it was when the same command is given again.
-"""
-
-from pathlib import Path
-
-from absl import flags
-
-from xabl import binary
-
-_OUTPUT = flags.DEFINE_string("output", "demo", "Folder to write to.")
-_STEPS = flags.DEFINE_integer(
-    "steps", None, "Updates of each model (default: some minutes of them).", 1
-)
-
-
-def main() -> None:
-    """Runs the demo."""
-    import dataclasses
-
-    from xabl.synthetic.demo import DemoSettings, run_demo
-
-    settings = DemoSettings()
-    if _STEPS.value is not None:
-        settings = dataclasses.replace(settings, steps=_STEPS.value)
-    run_demo(Path(_OUTPUT.value), settings)
-
+from xabl import commands
 
 if __name__ == "__main__":
-    binary.run(main)
+    commands.run("demo")

@@ -1,57 +1,6 @@
-"""The paper's figures and tables, for results of experiments.ablate.
+"""`xabl figures` as a script: the same flags, the same function."""
 
-    python -m experiments.figures --results=results --output=figures
-
---results takes results directories, or folders that hold them. Every figure is written
-as PDF, SVG and PNG, with the table it was drawn from (TSV); figures.md has the
-captions, and says which figures the results do not allow and why. Folder tables/ has
-all numbers with their intervals as CSV, Parquet and LaTeX.
-
-Figures: 1 both directions, 2 overlap threshold, 3 seeds, 4 initialisation, 5 overlap
-threshold in pretraining, 6 pretraining loss, 7 LabelMatch, 8 LabelMatch-agree,
-9 confusion matrix. Figures 4 to 6 know variants by the labels their runs were given
-(experiments.ablate --label): BASE_rnd-vl, BASE_rnd-v-vl, BASE_bert-v-vl; BASE-thr04,
-BASE-thr04iot; BASE-xent, where BASE is the label of the model they are variants of.
-"""
-
-from pathlib import Path
-
-from absl import flags
-
-from xabl import binary
-from xabl.errors import UserError
-
-_RESULTS = flags.DEFINE_list(
-    "results", None, "Results directories, or folders of them, comma-separated."
-)
-_OUTPUT = flags.DEFINE_string("output", None, "Folder to write to.")
-_FIGURES = flags.DEFINE_list("figures", [], "Numbers of figures to draw; default all.")
-_TABLES = flags.DEFINE_bool("tables", True, "Write the tables too.")
-_RESAMPLES = flags.DEFINE_integer(
-    "resamples", 2000, "Bootstrap resamples of the images.", lower_bound=100
-)
-_SEED = flags.DEFINE_integer("seed", 0, "Seed of the resampling.", lower_bound=0)
-
-
-def main() -> None:
-    """Draws the figures."""
-    if not _RESULTS.value or not _OUTPUT.value:
-        raise UserError("--results and --output are needed (--help says more)")
-    wrong = [number for number in _FIGURES.value if not number.isdecimal()]
-    if wrong:
-        raise UserError(f"--figures: {wrong[0]!r} is not a figure's number")
-    from xabl.analysis.figures import FIGURES, write_figures
-
-    text = write_figures(
-        _RESULTS.value,
-        Path(_OUTPUT.value),
-        numbers=tuple(map(int, _FIGURES.value)) or tuple(FIGURES),
-        tables=_TABLES.value,
-        resamples=_RESAMPLES.value,
-        seed=_SEED.value,
-    )
-    print(text, end="")
-
+from xabl import commands
 
 if __name__ == "__main__":
-    binary.run(main)
+    commands.run("figures")

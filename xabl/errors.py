@@ -1,9 +1,74 @@
-"""The one exception a user is meant to see."""
+"""The one exception a user is meant to see, and checks of settings that raise it."""
+
+import errno
+import math
+from collections.abc import Collection
+
+# What to do about it, where the system's own words do not say.
+_CURES = {
+    errno.EACCES: "ask for permission, or give another path",
+    errno.EPERM: "ask for permission, or give another path",
+    errno.ENOENT: "correct the path",
+    errno.ENAMETOOLONG: "give a shorter one",
+    errno.ENOSPC: "make room, or choose another output",
+    errno.EDQUOT: "make room, or choose another output",
+    errno.EROFS: "choose a path that can be written",
+    errno.EIO: "the disk fails: copy what is on it, and give another path",
+}
 
 
 class UserError(Exception):
     """Something outside the program is wrong: a file, a flag, a value.
 
     The message names the thing (file, line, flag) and the cure. Binaries print it
-    without a stack trace and exit with status 1 (`xabl.binary.run`).
+    without a stack trace and exit with status 1 (`xabl.support.binary.run`). What
+    nobody would see in it, as a byte order mark in a name, is shown escaped.
     """
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
+
+
+def visible(text: str) -> str:
+    """The text with characters that do not show, but for line ends, escaped."""
+    return "".join(
+        character
+        if character.isprintable() or character == "\n"
+        else ascii(character)[1:-1]
+        for character in text
+    )
+
+
+def from_system(
+    error: OSError, path: object = None, failed: str | None = None
+) -> UserError:
+    """What the operating system refused, with file and cure.
+
+    Args:
+        path: what was being used, for errors that do not name a file themselves.
+        failed: what could not be done with it, such as "cannot be read".
+    """
+    where = path if error.filename is None else error.filename
+    what = error.strerror or str(error) or type(error).__name__
+    parts = [str(where)[:200] if where is not None else None, failed, what]
+    message = ": ".join(part for part in parts if part)
+    cure = _CURES.get(error.errno)
+    return UserError(f"{message}; {cure}" if cure else message)
+
+
+def check_choice(name: str, value: object, allowed: Collection) -> None:
+    """Raises a UserError unless a setting has one of the allowed values."""
+    if value not in allowed:
+        choices = ", ".join(map(str, allowed))
+        raise UserError(f"{name} is {value!r}, expected one of {choices}")
+
+
+def check_range(
+    name: str, value: int | float, lowest: int | float, highest: int | float = math.inf
+) -> None:
+    """Raises a UserError unless a setting lies in a range, ends included."""
+    if not lowest <= value <= highest:
+        expected = f"expected {lowest} to {highest}"
+        if highest == math.inf:
+            expected = f"at least {lowest} is needed"
+        raise UserError(f"{name} is {value}, {expected}")

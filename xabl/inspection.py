@@ -1,19 +1,30 @@
 """Says what a file or folder is, how much it holds and what is wrong with it."""
 
+import codecs
 import dataclasses
 import math
+import stat
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from xabl.data.flickr30k_entities import mentions, read_image_ids, read_split
+from xabl.data.flickr30k_entities import (
+    check_linked,
+    mentions,
+    read_image_ids,
+    read_split,
+)
 from xabl.data.regions import RegionStore, open_regions
 from xabl.data.regions.image_regions import combined_sha256
 from xabl.data.regions.recognise import region_form
 from xabl.data.regions.store import size_of
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
+from xabl.results.checking import check
+from xabl.results.format import MANIFEST, SCORES
+from xabl.results.losses import LOSSES
+from xabl.results.reading import read
 
 PUBLISHED_BOXES = 36  # regions an image that the published models were trained with
 PUBLISHED_CAPTIONS = 5
@@ -53,7 +64,7 @@ def inspect_path(
 
     Args:
         path: a Flickr30k Entities directory, image regions in any form, a vocabulary,
-            a model directory or a published checkpoint.
+            a model directory, a published checkpoint or a results directory.
         split: of the entities directory.
         image_ids: file with the ids of the images whose regions are to be checked;
             absent, the first ones of the file are.
@@ -64,18 +75,26 @@ def inspect_path(
             more about it than that.
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path} does not exist")
-    if path.is_dir():
+    try:
+        is_folder = stat.S_ISDIR(path.stat().st_mode)
+        if is_folder:
+            list(path.iterdir())  # may be entered
+    except OSError as error:
+        raise from_system(error, path) from error
+    if is_folder:
         if (path / "data.mdb").exists():
             return _inspect_regions(path, image_ids, limit)
         if (path / "Sentences").is_dir() or (path / "Annotations").is_dir():
             return _inspect_entities(path, split)
         if (path / "config.json").is_file():
-            return _inspect_model(path)
+            is_model = (path / "report.json").is_file() or (path / "params").is_dir()
+            return _inspect_model(path) if is_model else _inspect_checkpoint(path)
+        if (path / MANIFEST).is_file() or (path / SCORES.name).is_file():
+            return _inspect_results(path)
         raise UserError(
             f"{path}: a folder with neither Flickr30k Entities (Sentences, "
-            "Annotations), nor region features (data.mdb), nor a model (config.json)"
+            "Annotations), nor region features (data.mdb), nor a model (config.json), "
+            f"nor results ({SCORES.name})"
         )
     if path.suffix in _CHECKPOINT_ENDINGS:
         return _inspect_checkpoint(path)
@@ -84,8 +103,8 @@ def inspect_path(
             start = file.read(64)
         is_regions = region_form(path) is not None
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
-    if start.startswith(b"[PAD]"):
+        raise from_system(error, path, "cannot be read") from error
+    if start.removeprefix(codecs.BOM_UTF8).startswith(b"[PAD]"):
         pieces = read_vocabulary(path)
         return Inspection(
             path=path,
@@ -103,6 +122,10 @@ def inspect_path(
 def _inspect_entities(path: Path, split: str) -> Inspection:
     problems: list[str] = []
     images = read_split(path, split, lambda _, error: problems.append(str(error)))
+    try:
+        check_linked(images, path)
+    except UserError as error:
+        problems.append(str(error))
     examples = list(mentions(images))
     types = Counter(example.phrase.types[0] for example in examples)
     captions = Counter(len(image.captions) for image in images)
@@ -134,17 +157,19 @@ def _inspect_regions(
         else:
             ids = read_image_ids(Path(image_ids))
         ids = ids[: limit or None]
-        problems: list[str] = []
+        problems = list(source.problems)
         boxes: Counter[int] = Counter()
         seen: dict[str, set[object]] = {"feature size": set(), "cls_prob": set()}
         digests: dict[str, str] = {}
-        for image in source.read_many(
-            ids, lambda _, error: problems.append(str(error))
-        ):
-            boxes[image.num_boxes] += 1
-            seen["feature size"].add(image.features.shape[1])
-            seen["cls_prob"].add("no" if image.cls_prob is None else "yes")
-            digests[image.image_id] = image.sha256()
+        images = source.read_many(ids, lambda _, error: problems.append(str(error)))
+        try:
+            for image in images:
+                boxes[image.num_boxes] += 1
+                seen["feature size"].add(image.features.shape[1])
+                seen["cls_prob"].add("no" if image.cls_prob is None else "yes")
+                digests[image.image_id] = image.sha256()
+        except UserError as error:  # of all images together
+            problems.append(str(error))
         facts = {
             "size": _bytes(size_of(path)),
             "images": str(len(source.image_ids)),
@@ -167,8 +192,9 @@ def _inspect_regions(
                 "are padded and masked"
             )
         if isinstance(source, RegionStore):
-            origin = source.manifest["source"]
-            facts["imported from"] = f"{origin['name']} ({origin['form']})"
+            origin = source.manifest["source"]  # a synthetic world has no file name
+            named = [str(origin[key]) for key in ("name", "form") if key in origin]
+            facts["imported from"] = ", ".join(named) or "unknown"
             problems += _store_problems(source, digests)
         return Inspection(
             path=path, kind=source.form, facts=facts, problems=tuple(problems)
@@ -187,7 +213,7 @@ def _store_problems(source: RegionStore, digests: dict[str, str]) -> list[str]:
 
 def _inspect_model(path: Path) -> Inspection:
     # Restoring is the only check that is not a second opinion; jax takes a second.
-    from xabl import model_directory
+    from xabl.models import model_directory
 
     config, params = model_directory.load(path)
     report = model_directory.load_report(path)
@@ -200,7 +226,8 @@ def _inspect_model(path: Path) -> Inspection:
             "configuration": config.name,
             "parameters": str(sum(leaf.size for leaf in leaves)),
             "size": _bytes(size_of(path)),
-            "visual targets": ", ".join(config.visual_targets) or "none (text only)",
+            "visual targets": ", ".join(target.name for target in config.visual_targets)
+            or "none (text only)",
             "vocabulary": "kept here" if vocabulary else "not here: give --vocab",
             "origin": ", ".join(
                 f"{name} {value}"
@@ -216,8 +243,29 @@ def _inspect_model(path: Path) -> Inspection:
     )
 
 
+def _inspect_results(path: Path) -> Inspection:
+    problems, facts = check(path), {}
+    try:
+        run = read(path)
+    except UserError:
+        pass  # `problems` says why
+    else:
+        facts = {
+            "model": run.title,
+            "examples": f"{len(run.example_ids):,}",
+            "conditions": ", ".join(f"{d} {c}" for d, c in run.excluded),
+            "losses": ", ".join(
+                loss.title for loss in LOSSES.values() if loss.column in run.columns
+            ),
+            "excluded": f"{sum(map(np.count_nonzero, run.excluded.values()))} rows",
+        }
+    return Inspection(
+        path=path, kind="results of an ablation", facts=facts, problems=problems
+    )
+
+
 def _inspect_checkpoint(path: Path) -> Inspection:
-    from checkpoints_conversion.conversion import open_checkpoint
+    from xabl.data.checkpoints.opening import open_checkpoint
 
     file = open_checkpoint(path)
     shapes = [tensor.shape for tensor in file.tensors.values()]

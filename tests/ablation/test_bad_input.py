@@ -10,10 +10,12 @@ import os
 import re
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
-from tests.helpers import golden_world
+from tests.helpers import ablation, golden_world
+from tests.helpers.ablation_binaries import save
 from xabl.data.regions import lmdb_files
 
 IMAGES = golden_world.golden_images()
@@ -62,15 +64,15 @@ def of_first_image(name, value, place):
         ({"devices": 99}, "--devices=99: .* leave the flag out"),
         ({"precision": "float16"}, "--precision=float16: value should be one of <high"),
         ({"save_predictions": -1}, "--save_predictions=-1: -1 is not a non-negative"),
-        ({"threshold": 0.5}, "Unknown command line flag 'threshold'"),
+        ({"threshold": 0.5}, "no flag --threshold; did you mean --thresholds?"),
         ({"split": "train"}, "train.txt is missing; splits in that directory: val"),
         ({"regions": None}, "--regions: model shallow_two_stream sees image regions"),
         ({"regions": "nowhere.h5"}, "nowhere.h5: cannot be read: No such file"),
         ({"entities": "nowhere"}, "nowhere is no Flickr30k Entities directory"),
         ({"model": "nowhere"}, "nowhere: does not exist; a model directory is what"),
         ({"model": golden_world.ENTITIES}, "is not a model directory; a model direct"),
-        ({"vocab": "nowhere.txt"}, "nowhere.txt: cannot be read"),
-        ({"gold_labels": "nowhere.json"}, "--gold_labels=nowhere.json: cannot be re"),
+        ({"vocab": "nowhere.txt"}, "nowhere.txt is missing"),
+        ({"gold_labels": "nowhere.json"}, "nowhere.json is missing; expected a class"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
@@ -164,15 +166,16 @@ def test_no_examples_left(workshop, model, tmp_path):
     assert "no target region" in message
 
 
-def test_a_loss_that_is_no_number(workshop, model, tmp_path):
+def test_a_loss_that_is_no_number(workshop, tmp_path):
     """Found while scoring: the example is named, and no scores are kept."""
-    huge = of_first_image("features", 3e38, slice(None))
-    regions = with_first_image(tmp_path, **huge)
+    config = ablation.shallow("two-stream")
+    huge = jax.tree.map(lambda leaf: leaf * 1e30, ablation.ruled_params(config))
+    save(tmp_path / "model", config, huge)
     message = refused(
-        workshop, tmp_path, model=model, regions=regions, directions="lang4vis"
+        workshop, tmp_path, model=tmp_path / "model", directions="lang4vis"
     )
     assert re.search(
-        rf"example \d+ \(image {IMAGES[0].image_id}, caption \d, phrase '.*'\), "
+        r"example \d+ \(image \d+, caption \d, phrase '.*'\), "
         "lang4vis (none|phrase|all): mrc_xe is nan; the parameters or this image's",
         message,
     )

@@ -8,11 +8,11 @@ import pytest
 from benchmarks.machine import MatrixProducts
 from benchmarks.part import spread_images
 from tests.helpers import ablation, binaries
-from xabl.ablation.conditions import Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.padding import ProgramLimits
+from xabl.ablation.engine.schedule import Schedule
 from xabl.ablation.plan import build_plan
-from xabl.ablation.schedule import Schedule
-from xabl.ablation.sizes import ProgramLimits
+from xabl.results.conditions import Direction
 
 
 def test_a_part_is_images_spread_evenly_and_nothing_else():

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from xabl.ablation import overlap
-from xabl.ablation.conditions import Direction, all_conditions
 from xabl.errors import UserError
+from xabl.results.conditions import Direction, all_conditions
 
 
 def test_conditions_of_the_study():
@@ -27,20 +27,6 @@ def test_conditions_of_the_study():
 def test_thresholds_that_are_none(thresholds):
     with pytest.raises(UserError, match="--thresholds"):
         all_conditions(list(Direction), thresholds)
-
-
-def test_overlap_counts_pixels():
-    regions = np.array([[0.0, 0, 9, 9], [5, 0, 14, 9], [20, 20, 20, 20]])
-    phrase = np.array([[0.0, 0, 19, 9]])
-    np.testing.assert_array_equal(overlap.areas(regions), [100, 100, 1])
-    np.testing.assert_array_equal(
-        overlap.iot(regions, phrase)[:, 0], [100 / 200, 100 / 200, 0]
-    )
-    np.testing.assert_array_equal(
-        overlap.iou(regions, phrase)[:, 0], [100 / 200, 100 / 200, 0]
-    )
-    # Boxes that only touch share the pixels of the border.
-    assert overlap.intersections(regions[:1], np.array([[9.0, 9, 12, 12]])) == 1
 
 
 def test_coverage_takes_the_best_box_of_the_phrase():

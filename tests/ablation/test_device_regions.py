@@ -9,23 +9,23 @@ import numpy as np
 import pytest
 
 from tests.helpers.ablation import average, regions, ruled_params, shallow, small
-from xabl.ablation import projection
-from xabl.ablation.device_regions import (
+from xabl.ablation.engine import projection
+from xabl.ablation.engine.device_regions import (
     ImageToken,
     ProjectedStore,
     RegionBatch,
     average_features,
     host_store,
     region_input,
-    relative_locations,
 )
-from xabl.ablation.distinct_inputs import Fill
-from xabl.ablation.projection import projected_store
+from xabl.ablation.engine.projection import projected_store
+from xabl.ablation.replacement import Fill
+from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import VisionLanguageBert
-from xabl.parallel import LocalDevices
+from xabl.support.devices import LocalDevices
 
 FEATURES = 8
 
@@ -65,11 +65,15 @@ def projected(features):
     return features @ KERNEL + 1
 
 
+def located(regions):
+    return relative_locations(regions.boxes, regions.img_w, regions.img_h, 5)
+
+
 def store(regions, average=AVERAGE):
     """As `projected_store`, of a model whose products are `projected`."""
     return ProjectedStore(
         features=projected(regions.features),
-        locations=relative_locations(regions, 5) @ np.ones((5, WIDTH), np.float32),
+        locations=located(regions) @ np.ones((5, WIDTH), np.float32),
         image_location=np.full(WIDTH, 3.0, np.float32),
         is_zero=~regions.features.any(axis=-1),
         present=np.arange(4) < regions.num_boxes[:, None],
@@ -93,14 +97,6 @@ def made(
     make = functools.partial(region_input, config, image_token)
     placed = jax.device_put(store(**{"regions": world(), **of_store}))
     return jax.jit(make)(placed, batch)
-
-
-def test_locations():
-    regions = world()
-    x1, y1, x2, y2 = regions.boxes[1, 0]
-    expected = [x1 / 200, y1 / 100, x2 / 200, y2 / 100, (x2 - x1) * (y2 - y1) / 2e4]
-    np.testing.assert_allclose(relative_locations(regions, 5)[1, 0], expected)
-    np.testing.assert_allclose(relative_locations(regions, 4)[1, 0], expected[:4])
 
 
 def test_average_weighs_images_by_mentions():

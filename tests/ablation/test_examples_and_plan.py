@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ablation, golden_world
-from xabl.ablation.conditions import Direction, Level, all_conditions
-from xabl.ablation.distinct_inputs import NOT_SCORED, Fill
+from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.examples import VlBertPositions, reference_shift_starts
 from xabl.ablation.plan import (
     CUT_OFF,
@@ -16,7 +15,9 @@ from xabl.ablation.plan import (
     build_plan,
     check_scorable,
 )
+from xabl.ablation.replacement import Fill
 from xabl.errors import UserError
+from xabl.results.conditions import Direction, Level, all_conditions
 
 
 @pytest.fixture(scope="module")

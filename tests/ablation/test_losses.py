@@ -4,7 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xabl.ablation.losses import RegionLabels, mlm_scores, mrc_scores
+from xabl.ablation.engine.losses import RegionLabels, mlm_scores, mrc_scores
+from xabl.models.visual_targets import VISUAL_TARGETS
 
 RNG = np.random.default_rng(0)
 ID, CONFIDENCE = np.array([3, 1599]), np.array([0.5, 0.25], np.float32)
@@ -20,10 +21,11 @@ def region_scores(objective, classes, gold=(-1, -1), cls_prob=None, top=0):
     labels = RegionLabels(
         objects_id=jnp.asarray(ID),
         objects_conf=jnp.asarray(CONFIDENCE),
-        gold=jnp.asarray(gold),
         cls_prob=None if cls_prob is None else jnp.asarray(cls_prob),
     )
-    scores = mrc_scores(objective, jnp.asarray(logits), labels, top)
+    scores = mrc_scores(
+        VISUAL_TARGETS[objective], jnp.asarray(logits), labels, jnp.asarray(gold), top
+    )
     return softmax(logits.astype(np.float64)), {
         name: np.asarray(value) for name, value in scores.items()
     }
@@ -94,15 +96,14 @@ def test_a_model_that_agrees_with_the_detector_has_no_divergence():
     labels = RegionLabels(
         objects_id=jnp.asarray(ID),
         objects_conf=jnp.asarray(CONFIDENCE),
-        gold=jnp.asarray([-1, -1]),
         cls_prob=jnp.asarray(p),
     )
-    agreeing = np.log(np.maximum(p, 1e-30))
-    scores = mrc_scores("0", jnp.asarray(agreeing), labels, 0)
+    agreeing, nothing = np.log(np.maximum(p, 1e-30)), jnp.asarray([-1, -1])
+    scores = mrc_scores(VISUAL_TARGETS["0"], jnp.asarray(agreeing), labels, nothing, 0)
     np.testing.assert_allclose(scores["mrc_kl"], 0, atol=2e-6)
     unused = np.full((2, 1), -100.0, np.float32)
     shifted = np.concatenate([agreeing[:, 1:], unused], axis=1)
-    scores = mrc_scores("6", jnp.asarray(shifted), labels, 0)
+    scores = mrc_scores(VISUAL_TARGETS["6"], jnp.asarray(shifted), labels, nothing, 0)
     np.testing.assert_allclose(scores["mrc_kl_aligned"], 0, atol=2e-6)
     assert (scores["mrc_kl"] > 0.1).all()
 

@@ -7,10 +7,8 @@ import pytest
 from benchmarks.parameters import save_model
 from benchmarks.world import make_world
 from tests.helpers import ablation, measured
-from xabl.ablation.conditions import Direction, all_conditions
-from xabl.ablation.evaluate import Evaluation, Options, Request
-from xabl.ablation.examples import VlBertPositions, prepare_examples
-from xabl.ablation.memory import (
+from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.memory import (
     choose_batch_size,
     choose_tables,
     free_bytes,
@@ -18,14 +16,16 @@ from xabl.ablation.memory import (
     place_bytes,
     tree_bytes,
 )
+from xabl.ablation.engine.scorer import Precision, Scorer
+from xabl.ablation.examples import VlBertPositions, prepare_examples
 from xabl.ablation.plan import build_plan
-from xabl.ablation.scoring import Precision, Scorer
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import open_regions
 from xabl.data.word_pieces import WordPieces
 from xabl.models.model import parameter_shapes
 from xabl.models.presets import PRESETS
-from xabl.parallel import LocalDevices
+from xabl.results.conditions import Direction, all_conditions
+from xabl.support.devices import LocalDevices
 
 REGION_STORE = 1000 * 36 * (2048 + 5) * 4  # bytes, float32
 TARGET_CLASSES = 15_000 * 1601 * 4  # more than the split has mentions

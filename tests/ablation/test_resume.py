@@ -13,6 +13,7 @@ import pytest
 from tests.helpers import binaries, golden
 from tests.helpers.ablation_binaries import columns, manifest
 from tests.helpers.golden_results import assert_golden
+from xabl.results.directory import ResultsDirectory
 
 NAME = "lxmert"
 SLOWLY = 1  # input a step, so that there is a middle
@@ -72,7 +73,9 @@ def test_an_interrupted_and_a_killed_run_are_continued(workshop, flags, tmp_path
         workshop, flags, signal.SIGKILL, output=output, resume=True
     )
     assert status == -signal.SIGKILL, seen
-    assert os.listdir(tmp_path) == [kept.name] and first <= set(os.listdir(kept))
+    # The lock that it had is nobody's now.
+    assert sorted(os.listdir(tmp_path)) == [".results.lock", kept.name]
+    assert first <= set(os.listdir(kept))
     # As if it had been killed while it wrote the results, too.
     dead = f".results.{os.uname().nodename}.{_dead_process()}.partial"
     shutil.copytree(kept, tmp_path / dead)
@@ -115,6 +118,16 @@ def test_results_are_replaced_only_when_told(workshop, tmp_path):
     assert os.listdir(output.parent) == ["results"]
 
 
+def test_nobody_writes_where_another_run_does(workshop, tmp_path):
+    output = tmp_path / "results"
+    flags = {"model": workshop.small_model("bert"), "regions": None}
+    with ResultsDirectory(output).lock():
+        refused = workshop.ablate(**flags, output=output, overwrite=True)
+    assert refused.status == 1
+    assert f"another run is writing there (process {os.getpid()} on" in refused.err
+    assert os.listdir(tmp_path) == []
+
+
 @pytest.mark.parametrize("resume", [True, False])
 def test_what_is_no_results_directory_is_never_replaced(workshop, tmp_path, resume):
     (tmp_path / "thesis.txt").write_text("precious")
@@ -125,5 +138,5 @@ def test_what_is_no_results_directory_is_never_replaced(workshop, tmp_path, resu
         resume=resume,
     )
     assert done.status == 1
-    assert "holds no results of experiments.ablate" in done.err
+    assert "holds no results of xabl ablate" in done.err
     assert os.listdir(tmp_path) == ["thesis.txt"]

@@ -1,4 +1,4 @@
-"""What the flags of experiments.ablate do, by what the real binary writes."""
+"""What the flags of xabl ablate do, by what the real binary writes."""
 
 import dataclasses
 import json

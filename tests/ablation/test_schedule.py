@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from tests.helpers import ablation
-from xabl.ablation import programs
-from xabl.ablation.conditions import Direction
+from xabl.ablation.engine import programs
+from xabl.ablation.engine.padding import ProgramLimits
+from xabl.ablation.engine.schedule import EMPTY, Schedule, ScoreStep, TableSizes
+from xabl.ablation.engine.scorer import Scorer
 from xabl.ablation.plan import build_plan
-from xabl.ablation.schedule import EMPTY, Schedule, ScoreStep, TableSizes
-from xabl.ablation.scoring import Scorer
-from xabl.ablation.sizes import ProgramLimits
 from xabl.models.presets import PRESETS
-from xabl.parallel import LocalDevices
+from xabl.results.conditions import Direction
+from xabl.support.devices import LocalDevices
 
 LIMITS = ProgramLimits(worth=1)
 
@@ -115,7 +115,8 @@ def test_few_programs_are_kept(monkeypatch):
 
     monkeypatch.setattr(programs.Programs, "compiled", spy)
     monkeypatch.setattr(
-        "xabl.ablation.evaluate.program_limits", lambda *_: ProgramLimits(worth=100)
+        "xabl.ablation.engine.device_loop.program_limits",
+        lambda *_: ProgramLimits(worth=100),
     )
     config = ablation.shallow("bert")
     score = functools.partial(
@@ -136,7 +137,7 @@ def test_programs_a_host_can_keep():
     """Models whose regions have sublayers of their own need them all at once."""
     devices = LocalDevices(1)
     most = {
-        name: programs.program_limits(Scorer(config=PRESETS[name]), devices).most
+        name: programs.program_limits(Scorer(config=PRESETS[name]), devices, 1e7).most
         for name in ("ctrl_lxmert", "ctrl_vilbert_base", "ctrl_uniter_base")
     }
     assert most["ctrl_lxmert"] < 10

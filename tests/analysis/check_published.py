@@ -12,8 +12,8 @@ import json
 import sys
 from pathlib import Path
 
-from xabl.analysis.labelmatch import (
-    categories,
+from xabl.analysis.labelmatch.confusion import categories
+from xabl.analysis.labelmatch.gold_labels import (
     gold_classes,
     read_class_names,
     read_nouns,

@@ -6,10 +6,10 @@ from scipy import stats
 
 from tests.helpers.fake_results import FakeModel, text_only, write_study
 from xabl import analysis
-from xabl.ablation.published import PUBLISHED
 from xabl.analysis import comparisons, effects
 from xabl.errors import UserError
 from xabl.models.presets import PRESETS
+from xabl.results.published import PUBLISHED
 
 
 def test_holm_against_a_worked_example():

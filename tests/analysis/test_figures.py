@@ -175,7 +175,7 @@ def test_variants_without_their_baseline_are_not_drawn(tmp_path):
     write_study(tmp_path, [FakeModel(label="ViLBERT_rnd-vl")])
     study = analysis.load_study(tmp_path)
     with pytest.raises(NotDrawn, match="no results of the baseline: ViLBERT"):
-        selection.with_baselines(study, selection.INITIALISATION, {})
+        selection.with_baselines(study, selection.INITIALISATION)
 
 
 def test_latex_escapes_and_marks_gaps():
@@ -189,7 +189,7 @@ def test_latex_escapes_and_marks_gaps():
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
-        ([], 1, "--results and --output are needed"),
+        ([], 1, "give --results, --output"),
         (["--results=x", "--output=y", "--figures=one"], 1, "not a figure's number"),
         (["--results=nowhere", "--output=y"], 1, "no such results directory"),
     ],

@@ -15,16 +15,18 @@ from tests.helpers.fake_results import (
     write_study,
 )
 from xabl import analysis
-from xabl.analysis import labelmatch_tables, nouns
-from xabl.analysis.confusion import PUBLISHED_CATEGORIES, confusion
-from xabl.analysis.gold_labels import make_gold_labels
-from xabl.analysis.labelmatch import (
+from xabl.analysis.labelmatch import make_gold_labels, nouns, tables
+from xabl.analysis.labelmatch.confusion import (
+    PUBLISHED_CATEGORIES,
     categories,
+    confusion,
+)
+from xabl.analysis.labelmatch.gold_labels import (
     gold_classes,
     read_class_names,
     read_nouns,
-    subsets,
 )
+from xabl.analysis.labelmatch.tables import subsets
 from xabl.errors import UserError
 
 CLASS_NAMES = "__background__\nman\nstop sign,stopsign\nsign\ntv,man\nteddy bear\n"
@@ -172,18 +174,18 @@ def test_tables_of_the_subsets(study_directory):
     assert use["LabelMatch"].sum() == len(frame)
     assert use["LabelMatch-agree"].sum() == len(agree) < len(frame)
     bootstrap = analysis.effects.bootstrap_of(study, resamples=100)
-    table = labelmatch_tables.subset_means(study, bootstrap)
+    table = tables.subset_means(study, bootstrap)
     rows = table.set_index(["model", "metric", "condition", "group"])
     for name, part in (("LabelMatch", frame), ("LabelMatch-agree", agree)):
         for metric in ("mrc_kl", "mrc_xe_vg"):
             row = rows.loc[("UNITER", metric, "none", name)]
             assert row["mean"] == pytest.approx(part[metric].mean(), rel=1e-5)
             assert row["n"] == len(part)
-    counts = labelmatch_tables.agreement(study).set_index("phrase_type")
+    counts = tables.agreement(study).set_index("phrase_type")
     assert counts.loc["all", "agree"] == len(agree)
     assert counts.loc["all", "phrases"] == frame["phrase"].nunique()
     assert counts.drop("all")["examples"].sum() == len(frame)
-    ranks = labelmatch_tables.gold_ranks(study)
+    ranks = tables.gold_ranks(study)
     ranks = ranks.set_index(["model", "condition", "group"])
     row = ranks.loc[("UNITER", "none", "LabelMatch")]
     assert row["mean_rank"] == pytest.approx(frame["gold_rank"].mean())
@@ -193,12 +195,12 @@ def test_tables_of_the_subsets(study_directory):
 
 def test_results_without_gold_labels_say_how_to_get_them(tmp_path):
     directory = write_results(tmp_path / "run", FakeModel(gold=False))
-    with pytest.raises(UserError, match="experiments.ablate with --gold_labels"):
-        labelmatch_tables.write_tables(directory, tmp_path / "out")
+    with pytest.raises(UserError, match="xabl ablate with --gold_labels"):
+        tables.write_tables(directory, tmp_path / "out")
 
 
 def test_every_table_is_written_three_ways(study_directory, tmp_path):
-    text = labelmatch_tables.write_tables(study_directory, tmp_path)
+    text = tables.write_tables(study_directory, tmp_path)
     assert "the detector agrees with" in text
     names = {path.stem for path in tmp_path.glob("*.csv")}
     assert "confusion_published_map" in names and len(names) == 6

@@ -130,7 +130,7 @@ def test_switching_the_condition_changes_the_numbers(page, made):
     seen = {}
     for condition, text in (
         ("all", "All regions ablated"),
-        ("object@0.3", "Object: overlap above 0.3"),
+        ("object@0.3", "Object regions (overlap above 0.3) ablated"),
         ("none", "None: all regions seen"),
     ):
         choose(page, "condition", text)

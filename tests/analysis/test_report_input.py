@@ -130,7 +130,7 @@ def test_without_lang4vis(tmp_path):
     model = FakeModel(directions=("vis4lang",))
     page, _ = report(results(tmp_path, model), tmp_path)
     about = page.index["runs"][0]
-    assert about["metrics"] == ["mlm"] and about["region_metric"] is None
+    assert about["metrics"] == ["mlm"] and about["main_losses"]["lang4vis"] is None
     assert about["conditions"]["lang4vis"] == []
     assert "Neither direction can be compared" in page.text
     assert "asymmetry not measured (no lang4vis in this run)" in page.text
@@ -253,7 +253,7 @@ def test_binary(tmp_path):
     assert "14 of 14 examples to browse" in done.stdout
     assert Page(output).index["runs"][0]["title"] == "UNITER, seed 73"
     for flags, message in (
-        ((), "--results and --output are needed"),
+        ((), "give --results, --output"),
         ((f"--results={tmp_path / 'no'}", "--output=x.html"), "no such results"),
         ((f"--results={directory}", f"--output={output}"), "--overwrite"),
     ):

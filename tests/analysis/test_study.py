@@ -10,8 +10,8 @@ import pytest
 from tests.helpers.fake_results import SCHEMA, FakeModel, write_results, write_study
 from xabl import analysis
 from xabl.analysis import comparisons, effects
-from xabl.analysis.runs import read_run
 from xabl.errors import UserError
+from xabl.results import read
 
 
 def change_manifest(directory, **changes):
@@ -32,7 +32,7 @@ def change_scores(directory, change):
 def test_scores_are_aligned_and_in_bits(tmp_path):
     directory = write_results(tmp_path / "run", FakeModel())
     change_scores(directory, lambda rows: rows[::-1])  # any order will do
-    run = read_run(directory)
+    run = read(directory)
     rows = pq.read_table(directory / "scores.parquet").to_pylist()
     wanted = {
         row["example"]: row["mlm"]
@@ -202,7 +202,7 @@ def test_labels_and_seeds_tell_runs_apart(tmp_path):
 def test_what_is_no_results_directory_is_refused(tmp_path):
     with pytest.raises(UserError, match="no such results directory"):
         analysis.load_study(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="no results of experiments.ablate in it"):
+    with pytest.raises(UserError, match="no results of xabl ablate in it"):
         analysis.load_study(tmp_path)
     with pytest.raises(UserError, match="no directory given"):
         analysis.load_study([])
@@ -223,20 +223,20 @@ def test_broken_scores_are_refused(tmp_path):
     whole = pq.read_table(directory / "scores.parquet")
     path = directory / "scores.parquet"
     pq.write_table(whole.slice(0, len(whole) - 1), path)
-    with pytest.raises(UserError, match="1 examples have no row for vis4lang all"):
-        read_run(directory)
+    with pytest.raises(UserError, match="vis4lang all: 1 examples have no row"):
+        read(directory)
     pq.write_table(pa.concat_tables([whole, whole.slice(0, 1)]), path)
     with pytest.raises(UserError, match="example 0 has more than one row"):
-        read_run(directory)
+        read(directory)
     pq.write_table(whole.drop_columns(["condition"]), path)
-    with pytest.raises(UserError, match="which have the columns condition"):
-        read_run(directory)
+    with pytest.raises(UserError, match="no column condition"):
+        read(directory)
     pq.write_table(whole.slice(0, 0), path)
     with pytest.raises(UserError, match="no rows"):
-        read_run(directory)
+        read(directory)
     path.write_bytes(b"PAR1 cut off")
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        read_run(directory)
+        read(directory)
 
 
 def test_runs_under_way_are_no_results_but_are_named(tmp_path):

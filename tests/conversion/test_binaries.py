@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 
 import jax
 import numpy as np
@@ -19,7 +18,7 @@ from tests.conversion.test_lxmert_and_bert import (
 from tests.helpers import binaries
 from tests.helpers.golden import forward_case
 from tests.helpers.torch_writer import write_torch_file
-from xabl import model_directory
+from xabl.models import model_directory
 
 
 def run(binary, **flags):
@@ -161,15 +160,3 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path, case, checkpoint):
     assert (process.returncode, out) == (130, "")
     assert err == "interrupted; what was finished before is kept\n"
     assert os.listdir(tmp_path) == ["vocab.txt"]
-
-
-@pytest.mark.parametrize("binary", ["convert_volta", "convert_lxmert", "convert_bert"])
-def test_help_is_quick_and_shows_a_command(binary):
-    command = [sys.executable, "-X", "importtime", "-m"]
-    command += [f"checkpoints_conversion.{binary}", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert f"python -m checkpoints_conversion.{binary} --checkpoint=" in done.stdout
-    assert "--vocab" in run(binary, helpfull="true").out
-    # jax and orbax take seconds to import
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert not imported & {"jax", "orbax", "numpy"}

@@ -11,7 +11,7 @@ from tests.helpers.ablation_binaries import columns
 from tests.helpers.golden import rule_state_dict, rule_tensor
 from tests.helpers.measured import peak_mib
 from tests.helpers.torch_writer import LAYOUTS, write_torch_file
-from xabl import model_directory
+from xabl.models import model_directory
 from xabl.models.presets import PRESETS
 from xabl.models.reference_names import reference_names
 

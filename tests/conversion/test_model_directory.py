@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 
 import jax
@@ -10,8 +11,8 @@ import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from tests.conversion.test_lxmert_and_bert import BERT
-from xabl import model_directory
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.models.model import parameter_shapes
 
 
@@ -110,7 +111,7 @@ def test_leaves_nothing_behind_when_writing_fails(
 
 def test_a_disk_without_room_is_noticed_before(tmp_path, params, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=1000)
-    monkeypatch.setattr(model_directory.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"m cannot be written \(0 MiB of .* 0 MiB fr"):
         model_directory.save(tmp_path / "m", BERT, params, report={})
     assert list(tmp_path.iterdir()) == []
@@ -144,15 +145,18 @@ def test_refuses_a_vocabulary_of_another_size(tmp_path, params, vocabulary):
     short.write_text("piece\n" * 29)
     with pytest.raises(UserError, match=r"short\.txt: has 29 word pieces"):
         model_directory.save(tmp_path / "m", BERT, params, vocabulary=short, report={})
-    with pytest.raises(UserError, match=r"none\.txt: cannot be read"):
+    with pytest.raises(UserError, match=r"none\.txt is missing"):
         model_directory.check_vocabulary(tmp_path / "none.txt", BERT)
 
 
 def test_names_a_directory_that_is_none(tmp_path):
-    with pytest.raises(UserError, match="is not a model directory; .*convert_volta"):
+    with pytest.raises(UserError, match="is not a model directory; .*xabl convert"):
         model_directory.load(tmp_path)
     with pytest.raises(UserError, match="nowhere: does not exist"):
         model_directory.load(tmp_path / "nowhere")
+    (tmp_path / "config.json").write_text('{"model_type": "lxmert"}')
+    with pytest.raises(UserError, match="transformers, not a model.*: xabl convert"):
+        model_directory.load(tmp_path)
 
 
 def _parameter_files(directory):
@@ -189,8 +193,41 @@ def test_names_damage_that_keeps_the_sizes(copy, damaged):
     for path in (copy / "params").rglob(damaged):
         if path.is_file():
             path.write_bytes(bytes(path.stat().st_size))
+    with pytest.raises(UserError, match="copy: damaged.*not the bytes that were writt"):
+        model_directory.load(copy)
+    # As it was listed before there were digests.
+    report = json.loads((copy / "report.json").read_text())
+    files = {name: size for name, (size, _) in report["parameter_files"].items()}
+    (copy / "report.json").write_text(json.dumps(report | {"parameter_files": files}))
     with pytest.raises(UserError, match="copy: the parameters cannot be read"):
         model_directory.load(copy)
+
+
+def test_names_the_file_of_a_flipped_bit(copy):
+    """In whatever file of the parameters; as it was, all is well again."""
+    for path in _parameter_files(copy):
+        content = path.read_bytes()
+        for place in {0, len(content) // 2, len(content) - 1} if content else ():
+            damaged = bytearray(content)
+            damaged[place] ^= 4
+            path.write_bytes(damaged)
+            name = str(path.relative_to(copy / "params"))
+            with pytest.raises(UserError, match=f"{re.escape(name)}: not the bytes"):
+                model_directory.load(copy)
+        path.write_bytes(content)
+    model_directory.load(copy)
+
+
+def test_says_that_a_vocabulary_or_configuration_was_edited(copy, capfd):
+    """Which may be on purpose."""
+    model_directory.load(copy)
+    assert capfd.readouterr().err == ""
+    config = copy / "config.json"
+    config.write_text(config.read_text().replace("0.02", "0.03"))
+    model_directory.load(copy)
+    assert "config.json: not the bytes that were written; if you did not edit it" in (
+        capfd.readouterr().err
+    )
 
 
 def test_names_a_configuration_that_is_not_the_parameters_own(copy):

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from xabl import safe_pickle
+from xabl.data import safe_pickle
 from xabl.errors import UserError
 
 RECORD = {

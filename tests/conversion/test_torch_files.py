@@ -8,7 +8,6 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from checkpoints_conversion.torch_files import open_torch_file
 from tests.helpers.torch_writer import (
     LAYOUTS,
     Call,
@@ -16,6 +15,7 @@ from tests.helpers.torch_writer import (
     StorageReference,
     write_torch_file,
 )
+from xabl.data.checkpoints.torch_files import open_torch_file
 from xabl.errors import UserError
 
 FILES = Path(__file__).parents[1] / "data" / "torch"  # written by torch 2.13.0

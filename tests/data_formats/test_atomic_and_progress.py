@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from xabl import progress
-from xabl.atomic import new_directory, new_file
 from xabl.errors import UserError
+from xabl.support import progress
+from xabl.support.atomic import new_directory, new_file
 
 
 @pytest.mark.parametrize("new", [new_file, new_directory])

@@ -266,14 +266,13 @@ def test_hdf5_groups_without_what_they_need_are_refused(tmp_path):
             source.read(IDS[2])
 
 
-def test_empty_files_have_no_first_image(tmp_path):
+def test_files_without_images_are_refused(tmp_path):
     hdf5_files.write(tmp_path / "h.h5", [])
     lmdb_files.write(tmp_path / "l", [])
-    for name in ("h.h5", "l"):
-        with open_regions(tmp_path / name) as source:
-            assert source.image_ids == ()
-            with pytest.raises(UserError, match="without images"):
-                source.has_cls_prob  # noqa: B018
+    lmdb.open(str(tmp_path / "no_keys")).close()
+    for name in ("h.h5", "l", "no_keys"):
+        with pytest.raises(UserError, match=f"{name}: .* without images"):
+            open_regions(tmp_path / name)
 
 
 def test_images_of_two_kinds_cannot_be_stacked_or_imported(tmp_path):

@@ -113,7 +113,7 @@ def test_malformed_vocabulary_is_refused(tmp_path, content, message):
 
 
 def test_missing_vocabulary_is_named(tmp_path):
-    with pytest.raises(UserError, match=r"vocab\.txt: cannot be read: No such file"):
+    with pytest.raises(UserError, match=r"vocab\.txt is missing"):
         read_vocabulary(tmp_path / "vocab.txt")
 
 

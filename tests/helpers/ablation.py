@@ -6,9 +6,9 @@ import functools
 import numpy as np
 
 from tests.helpers import golden, golden_world
-from xabl.ablation.conditions import Condition, Direction, all_conditions
-from xabl.ablation.device_regions import average_features, host_store
-from xabl.ablation.evaluate import Options, Request, ablate
+from xabl.ablation.engine.device_loop import Options, Request, ablate
+from xabl.ablation.engine.device_regions import average_features, host_store
+from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.examples import (
     PhraseExample,
     VlBertPositions,
@@ -16,14 +16,14 @@ from xabl.ablation.examples import (
     prepare_examples,
 )
 from xabl.ablation.plan import build_plan
-from xabl.ablation.scores import AblationScores
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import WordPieces
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS
 from xabl.models.reference_names import reference_names
-from xabl.parallel import LocalDevices
+from xabl.results.conditions import Condition, Direction, all_conditions
+from xabl.support.devices import LocalDevices
 
 ALL_CONDITIONS = all_conditions(list(Direction))
 FEW_CONDITIONS = all_conditions(list(Direction), [0.5])
@@ -175,7 +175,7 @@ def scored(
     """Scores of the golden world, or of some of its examples."""
     world = regions() if world is None else world
     world = None if config.text_only else world
-    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    is_vl_bert = config.image_embeddings.positions_follow_words
     plan = build_plan(
         examples() if of is None else of,
         world,

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from tests.helpers import ablation, binaries, golden, golden_world
 from tests.helpers.binaries import Finished
 from tests.helpers.torch_writer import write_torch_file
-from xabl import model_directory
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 
 STORE = "store"
@@ -73,7 +73,7 @@ class Workshop:
         } | flags
 
     def ablate(self, **flags: object) -> Finished:
-        """Runs experiments.ablate on the golden world."""
+        """Runs xabl ablate on the golden world."""
         return binaries.run(
             "experiments.ablate", cache=self.cache, **self.flags(**flags)
         )

@@ -1,6 +1,6 @@
 """Results directories made up for tests of the analysis and the report.
 
-The layout is that of `experiments.ablate`; the numbers have known answers: what an
+The layout is that of `xabl ablate`; the numbers have known answers: what an
 ablation adds to a loss is given, and a model blind to the ablated side scores the same
 to the last bit.
 """

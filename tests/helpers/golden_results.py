@@ -9,8 +9,8 @@ import numpy as np
 
 from tests.helpers import golden_world
 from tests.helpers.ablation_binaries import columns, manifest
-from xabl.ablation.conditions import Direction, all_conditions
 from xabl.ablation.plan import CUT_OFF, NO_TARGET
+from xabl.results.conditions import Direction, all_conditions
 
 TOLERANCE = 5e-6  # nats; 2e-6 is reached
 CONDITIONS = all_conditions(list(Direction))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from xabl.data.regions.image_regions import ImageRegions
-from xabl.pretraining.corpus import Corpus
-from xabl.pretraining.corpus_builder import write_corpus
-from xabl.pretraining.corpus_sources import CaptionedImage
+from xabl.pretraining.corpus.reader import Corpus
+from xabl.pretraining.corpus.sources import CaptionedImage
+from xabl.pretraining.corpus.writer import write_corpus
 
 WORDS = ("dog", "cat", "man", "red", "ball", "runs", "on", "the")
 VOCABULARY = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS)

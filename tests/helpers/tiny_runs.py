@@ -8,14 +8,14 @@ import jax
 import numpy as np
 
 from tests.helpers import tiny_corpus, tiny_training
-from xabl import model_directory
+from xabl.models import model_directory
 from xabl.models.config import ModelConfig
-from xabl.pretraining import forward
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus_builder import write_corpus
-from xabl.pretraining.input_config import InputConfig
+from xabl.pretraining.corpus.writer import write_corpus
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.objective import forward
 from xabl.pretraining.optimiser import OptimiserConfig
-from xabl.pretraining.toy import small_model
+from xabl.pretraining.small_models import shrunk
 
 IMAGES, BATCH = 12, 8  # two captions an image, so three updates an epoch
 _FEATURES = 16  # VL-BERT's coordinates take an eighth, in pairs
@@ -38,7 +38,7 @@ def write_data(folder: Path) -> Path:
 
 def model(name: str = "ctrl_uniter_base") -> ModelConfig:
     """One sublayer of each kind, 64 wide, with the dropout that compiles quickly."""
-    narrow = tiny_training.without_dropout(small_model(tiny_training.PRESETS[name]))
+    narrow = tiny_training.without_dropout(shrunk(tiny_training.PRESETS[name]))
     return dataclasses.replace(
         narrow,
         hidden_dropout_prob=0.1,
@@ -66,7 +66,7 @@ def config(folder: Path | str, **changes) -> PretrainingConfig:
 
 
 def config_file(folder: Path, **changes) -> Path:
-    """The same as a file for experiments.pretrain; `changes` of plain values."""
+    """The same as a file for xabl pretrain; `changes` of plain values."""
     path = folder / "config.py"
     path.write_text(_FILE.format(folder=str(folder), changes=changes))
     return path

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.presets import PRESETS
-from xabl.pretraining import forward, losses
-from xabl.pretraining.batches import PretrainingBatch
 from xabl.pretraining.initial_values import random_values
-from xabl.pretraining.input_config import InputConfig
-from xabl.pretraining.toy import small_model
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.inputs.config import InputConfig
+from xabl.pretraining.objective import forward, losses
+from xabl.pretraining.small_models import shrunk
 
 VOCABULARY, FEATURES = 40, 16
 WORDS, REGIONS = 10, 6
@@ -32,8 +32,8 @@ def model(name: str = "ctrl_uniter_base", **changes) -> ModelConfig:
         ),
         32,
     )
-    config = small_model(PRESETS[name])
-    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    config = shrunk(PRESETS[name])
+    is_vl_bert = config.image_embeddings.coordinate_waves
     return dataclasses.replace(
         config,
         vocab_size=VOCABULARY,

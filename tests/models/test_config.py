@@ -152,8 +152,8 @@ def test_files_that_are_no_configuration(tmp_path):
         load_config("ctrl_unter_base")
     path = tmp_path / "cut.json"
     path.write_text('{"hidden_size": 76')
-    with pytest.raises(UserError, match=r"cut\.json: not a configuration in JSON"):
+    with pytest.raises(UserError, match=r"cut\.json: not JSON"):
         load_config(str(path))
     path.write_text("[1, 2]")
-    with pytest.raises(UserError, match="expected a JSON object"):
+    with pytest.raises(UserError, match="an object was expected"):
         load_config(str(path))

@@ -76,7 +76,7 @@ def agree(found, expected, tolerance=TOLERANCE):
 
 def test_embeddings_and_every_sublayer(case):
     hidden = case.one_batch.hidden
-    vl_bert = case.config.image_embeddings.value == "vl-bert"
+    vl_bert = case.config.image_embeddings.name == "vl-bert"
     region_tolerance = VL_BERT_REGION_TOLERANCE if vl_bert else TOLERANCE
     words, regions = case.arrays["out/hidden_text"], case.arrays["out/hidden_regions"]
     assert len(hidden) == len(words) == len(regions) == case.config.num_sublayers + 1
@@ -117,7 +117,7 @@ def test_constant_regions(case):
 def test_the_batch_matters_to_vl_bert_alone(case):
     alone = case.run(case.num_words).mlm_logits
     difference = np.abs(alone - case.one_batch.mlm_logits).max()
-    if case.config.image_embeddings.value == "vl-bert":
+    if case.config.image_embeddings.name == "vl-bert":
         assert difference > 0.1
     else:
         assert difference == 0

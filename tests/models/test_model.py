@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from xabl.models.config import Fusion, ModelConfig, RegionEmbedding
+from xabl.models.config import Fusion, ModelConfig
 from xabl.models.embeddings import coordinate_embeddings, vl_bert_positions
 from xabl.models.model import VisionLanguageBert, example_inputs, parameter_shapes
 from xabl.models.presets import PRESETS
@@ -33,7 +33,7 @@ SMALL = dict(
 def small(preset: str, **changes) -> ModelConfig:
     config = PRESETS[preset]
     sizes = dict(SMALL)
-    if config.image_embeddings is RegionEmbedding.VL_BERT:
+    if config.image_embeddings.coordinate_waves:
         sizes["v_coordinate_embeddings_dim"] = 8
     for field in ("sublayer2attn_hidden_size", "sublayer2num_attention_heads"):
         sizes[field] = ()

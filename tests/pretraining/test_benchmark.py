@@ -7,13 +7,13 @@ import pytest
 
 from tests.helpers import binaries
 from xabl.models.presets import PRESETS
-from xabl.pretraining.toy import small_model
+from xabl.pretraining.small_models import shrunk
 
 
 @pytest.mark.slow
 def test_the_whole_benchmark_at_small_size(tmp_path):
     small = dataclasses.replace(
-        small_model(PRESETS["ctrl_uniter_base"]), name="small", vocab_size=30522
+        shrunk(PRESETS["ctrl_uniter_base"]), name="small", vocab_size=30522
     )
     config = tmp_path / "config.json"
     config.write_text(json.dumps(small.to_dict()))

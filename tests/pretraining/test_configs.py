@@ -1,52 +1,87 @@
 """Every published run, and architectures that are ablated, train at toy size."""
 
+import importlib
 import math
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.helpers import binaries, tiny_runs
-from xabl.pretraining import command, configuration
-from xabl.pretraining.devices import Devices
+from tests.helpers import tiny_runs
+from xabl.errors import UserError
+from xabl.pretraining import configs, configuration, launch
+from xabl.pretraining.configs import uniter_overlap
 from xabl.pretraining.train import pretrain
+from xabl.support.devices import Devices
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
-CONFIGS = binaries.ROOT / "experiments" / "configs"
-FILES = sorted(path.stem for path in CONFIGS.glob("*.py") if path.stem != "__init__")
+NAMES = configuration.published_runs()
 # The table of spec section 5: architecture, form of the loss, initial values and
 # regime, visual leakage, text-only reference.
 HYPOTHESES = {
     *("ctrl_vilbert_base", "ctrl_lxmert", "ctrl_vl_bert_base"),
     *("ctrl_visualbert_base", "ctrl_uniter_base", "ctrl_uniter_xent_base"),
     *("uniter_rnd_vl", "vilbert_rnd_vl", "uniter_rnd_v", "uniter_rnd_v_vl"),
-    *("uniter_bert_v", "uniter_bert_v_vl", "uniter_overlap_none", "bert_cc"),
-    *(f"uniter_overlap_{x}_0{n}" for x in ("iou", "iot") for n in (2, 4, 6)),
+    *("uniter_bert_v", "uniter_bert_v_vl", "uniter_overlap", "bert_cc"),
 }
 
 
 def _train(data, workdir: Path, config: str, *changes: str) -> list[dict]:
     """Three updates of the toy; its lines of metrics.jsonl."""
-    resolved = command.resolve(
-        command.Command(
-            config=CONFIGS / f"{config}.py",
-            workdir=workdir,
-            overrides=(
-                f"corpus={data}/corpus",
-                f"vocabulary={data}/vocab.txt",
-                "keep_epochs=false",
-                *changes,
-            ),
-            is_toy=True,
-        )
+    resolved = launch.resolve(
+        config,
+        (
+            f"corpus={data}/corpus",
+            f"vocabulary={data}/vocab.txt",
+            "keep_epochs=false",
+            *changes,
+        ),
+        is_toy=True,
     )
     assert pretrain(resolved, workdir, devices=Devices.all(1))
     return tiny_runs.lines(workdir, "train")
 
 
-def test_all_hypotheses_have_their_file():
-    assert HYPOTHESES <= set(FILES)
+def test_all_hypotheses_have_their_run():
+    assert HYPOTHESES <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_run_states_what_to_expect_and_its_command(name):
+    module = importlib.import_module(f"{configs.__name__}.{name}")
+    assert "\nExpected" in module.__doc__ or "Expected in" in module.__doc__
+    assert f"xabl pretrain --config={name} " in module.__doc__
+    assert configuration.load(name).name.replace("-", "_") == name
+
+
+def test_one_run_has_all_overlap_thresholds():
+    """Every row of the table in its docstring can be set."""
+    rows = re.findall(r"^  ([\d.]+) +(iou|iot) ", uniter_overlap.__doc__, re.M)
+    assert len(set(rows)) == 7
+    for threshold, measure in rows:
+        config = configuration.load(
+            "uniter_overlap",
+            [
+                f"inputs.overlap_threshold={threshold}",
+                f"inputs.overlap_measure={measure}",
+            ],
+        )
+        assert config.inputs.overlap_threshold == float(threshold)
+        assert config.inputs.overlap_measure == measure
+
+
+def test_a_wrong_name_lists_the_right_ones():
+    with pytest.raises(UserError, match=r"uniter_ovrlap: neither .*, uniter_overlap,"):
+        configuration.load("uniter_ovrlap")
+
+
+def test_a_file_without_a_configuration(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("seed = 3")
+    with pytest.raises(UserError, match=r"mine\.py: defines no `config = "):
+        configuration.load(path)
 
 
 _QUICK = {"ctrl_uniter_base", "ctrl_vl_bert_base", "uniter_rnd_v", "bert_cc"}
@@ -56,7 +91,7 @@ _QUICK = {"ctrl_uniter_base", "ctrl_vl_bert_base", "uniter_rnd_v", "bert_cc"}
     "name",
     [
         pytest.param(name, marks=() if name in _QUICK else pytest.mark.slow)
-        for name in FILES
+        for name in NAMES
     ],
 )
 def test_a_published_run_at_toy_size(data, tmp_path, name):
@@ -65,7 +100,7 @@ def test_a_published_run_at_toy_size(data, tmp_path, name):
     assert all(math.isfinite(line["loss"]) for line in lines)
     # The first update has learning rate 0; the others change something.
     assert lines[0]["learning_rate"] == 0 and lines[1]["learning_rate"] > 0
-    full = configuration.load(CONFIGS / f"{name}.py")
+    full = configuration.load(name)
     expected = {"mlm"} if full.model.text_only else {"mlm", "regions_0"}
     if full.inputs.vision_only:
         expected = {"regions_0"}

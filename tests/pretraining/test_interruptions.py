@@ -10,7 +10,7 @@ import pytest
 from tests.helpers import binaries, tiny_runs
 from xabl.errors import UserError
 from xabl.pretraining import train
-from xabl.pretraining.devices import Devices
+from xabl.support.devices import Devices
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -11,8 +11,12 @@ import pytest
 
 from xabl.errors import UserError
 from xabl.models.presets import PRESETS
-from xabl.pretraining.optimiser import OptimiserConfig, is_decayed, optimiser
-from xabl.pretraining.schedule import warmup_linear
+from xabl.pretraining.optimiser import (
+    OptimiserConfig,
+    is_decayed,
+    optimiser,
+    warmup_linear,
+)
 
 
 def _constant(rate):

@@ -11,10 +11,14 @@ import pytest
 
 from tests.helpers import tiny_training
 from xabl.errors import UserError
-from xabl.pretraining.devices import Devices
-from xabl.pretraining.optimiser import OptimiserConfig, is_decayed, optimiser
-from xabl.pretraining.schedule import warmup_linear
+from xabl.pretraining.optimiser import (
+    OptimiserConfig,
+    is_decayed,
+    optimiser,
+    warmup_linear,
+)
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
+from xabl.support.devices import Devices
 
 BATCH = 16
 TARGETS = (("0", 1.0), ("2", 0.5))  # "2" draws negatives from the whole batch
@@ -62,7 +66,7 @@ def _train(*, devices=1, parts=1, steps=3, size=BATCH, **options):
     reports = []
     for number in range(steps):
         batch = tiny_training.batch(CONFIG, size, seed=number)
-        state, metrics = update(state, devices.shard(batch, parts))
+        state, metrics = update(state, devices.spread(batch, parts))
         reports.append(jax.device_get(metrics))
     return jax.device_get(state.trained), reports
 
@@ -109,7 +113,7 @@ def test_every_update_drops_something_else(plain):
         state = dataclasses.replace(
             _start(devices), step=devices.replicate(np.int32(step))
         )
-        batch = devices.shard(tiny_training.batch(CONFIG, BATCH), 1)
+        batch = devices.spread(tiny_training.batch(CONFIG, BATCH), 1)
         _, metrics = _update(1)(state, batch)
         found.append(float(metrics.sums["mlm"]))
     assert len(set(found[:3])) == 3
@@ -126,7 +130,7 @@ def test_counts_are_exact_when_parts_differ(plain):
     batch = dataclasses.replace(full, mlm_targets=targets, target_rows=rows)
     devices, found = Devices.all(1), []
     for parts in (1, 4):
-        _, metrics = _update(1)(_start(devices), devices.shard(batch, parts))
+        _, metrics = _update(1)(_start(devices), devices.spread(batch, parts))
         found.append(jax.device_get(metrics))
     assert found[0].counts["mlm"] == (targets >= 0).sum()
     assert found[0].counts["regions_0"] == (rows >= 0).sum()
@@ -149,7 +153,7 @@ def test_fixed_parameters_neither_move_nor_decay():
     before = jax.device_get(state.parameters)
     for seed in range(3):
         batch = tiny_training.batch(config, BATCH, seed)
-        state, _ = update(state, devices.shard(batch, 1))
+        state, _ = update(state, devices.spread(batch, 1))
     after = jax.device_get(state.parameters)
     for path in before:
         assert np.array_equal(before[path], after[path]) == (path in fixed), path
@@ -171,7 +175,7 @@ def test_nothing_is_left_on_the_host():
     devices = Devices.all(8)
     first = state = _start(devices)
     batches = [
-        devices.shard(tiny_training.batch(CONFIG, BATCH, seed), 1) for seed in range(2)
+        devices.spread(tiny_training.batch(CONFIG, BATCH, seed), 1) for seed in range(2)
     ]
     with jax.transfer_guard("disallow"):
         for batch in batches:
@@ -186,7 +190,7 @@ def test_evaluation_sums_over_parts_and_devices_without_dropout():
         devices = Devices.all(count)
         evaluate = evaluation_step(tiny_training.objective(CONFIG), devices)
         state = _start(devices, optax.identity())
-        batch = devices.shard(tiny_training.batch(CONFIG, BATCH), parts)
+        batch = devices.spread(tiny_training.batch(CONFIG, BATCH), parts)
         found.append(jax.device_get(evaluate(state, batch)))
         again = jax.device_get(evaluate(state, batch))
         jax.tree.map(np.testing.assert_array_equal, found[-1], again)
@@ -196,8 +200,8 @@ def test_evaluation_sums_over_parts_and_devices_without_dropout():
 def test_a_batch_that_does_not_divide_is_refused():
     devices = Devices.all(4)
     with pytest.raises(UserError, match="16 examples .* 4 devices x 3 accumulated"):
-        devices.shard(tiny_training.batch(CONFIG, BATCH), 3)
-    with pytest.raises(UserError, match="--devices=99, but there are 8 devices"):
+        devices.spread(tiny_training.batch(CONFIG, BATCH), 3)
+    with pytest.raises(UserError, match="--devices=99: the cpu devices here number 8"):
         Devices.all(99)
 
 

@@ -51,7 +51,7 @@ def test_what_is_finished_is_kept(root, capsys):
 
 def test_a_failure_names_the_log_and_its_last_line(root):
     lost = dataclasses.replace(FIRST, name="lost", start="nobody")
-    with pytest.raises(UserError, match=r"lost ended with status 1: error: .*nobody"):
+    with pytest.raises(UserError, match=r"lost: .*nobody.* \(its log: .*lost.log\)"):
         run_trials([lost], root, processes=1)
     assert "error: " in (root / "logs" / "lost.log").read_text()
 

@@ -1,6 +1,17 @@
 """Cross-modal input ablation (Frank et al., EMNLP 2021).
 
-Read in this order: `conditions` (what is removed), `examples` (phrases as word
-pieces), `plan` (the distinct inputs), `scoring` (indices and masks to losses, on the
-device), `evaluate` (the device loop), `results` (files).
+The method, in the order to read it (conditions, what is removed, are in `results`):
+
+examples         phrases of captions, as word pieces
+definition       THE METHOD: one phrase under one condition, for any model
+replacement      what takes the place of hidden regions, by way of removing
+any_model        what a model is to it: a function from words and regions to logits
+plan             all phrases under all conditions: the distinct inputs among them,
+distinct_inputs  and what they hold
+overlap          which regions show a phrase, for the plan
+inputs, run      one ablation from files to a results directory
+tables, digests  its scores as tables; what identifies its parameters
+
+`engine` gives the numbers of `definition` for less arithmetic. Nobody has to enter it
+to understand, to change or to extend the method.
 """

@@ -1,20 +1,12 @@
 """From files to a plan: everything an ablation reads, but for the parameters."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xabl import model_directory
-from xabl.ablation.conditions import (
-    THRESHOLDS,
-    Condition,
-    Direction,
-    Level,
-    all_conditions,
-)
-from xabl.ablation.device_regions import (
-    RegionStore,
+from xabl.ablation.digests import entities_sha256
+from xabl.ablation.engine.device_regions import (
+    HostStore,
     average_features,
     check_feature_size,
     host_store,
@@ -24,25 +16,34 @@ from xabl.ablation.examples import (
     mentions_by_image,
     prepare_examples,
 )
-from xabl.ablation.manifest import entities_sha256, file_sha256
 from xabl.ablation.plan import Plan, build_plan, check_scorable
-from xabl.ablation.scoring import scored_objective
-from xabl.data.flickr30k_entities import AnnotatedImage, read_split
+from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models import model_directory
+from xabl.models.config import ModelConfig
+from xabl.results.conditions import (
+    THRESHOLDS,
+    Condition,
+    Direction,
+    Level,
+    all_conditions,
+)
+from xabl.support.checksums import file_sha256
+from xabl.support.files import read_json
 
 Say = Callable[[str], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InputFiles:
-    """What to evaluate on; see the flags of `experiments.ablate`.
+    """What to evaluate on; see the flags of `xabl ablate`.
 
-    model: its directory. regions: None for a text-only model. vocabulary: None takes
-        the model's own.
+    model: its directory.
+    regions: None for a text-only model.
+    vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     """
@@ -64,14 +65,16 @@ class InputFiles:
 class Inputs:
     """What was found there.
 
-    examples_total: in the whole split. skipped: bad images and why.
+    store: the regions on the host; None for a text-only model.
+    examples_total: in the whole split.
+    skipped: bad images, and why.
     hashes: of the files, by what they hold.
     """
 
     config: ModelConfig
     word_pieces: WordPieces
     plan: Plan
-    store: RegionStore | None
+    store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
     hashes: dict[str, str | None]
@@ -83,7 +86,7 @@ def read_inputs(
     """Reads and checks all files, and builds the plan.
 
     Args:
-        say: is told what the user should know, a line each.
+        say: called with each line that the user should read.
         config: of a model that is not on disk; then the vocabulary has to be given.
 
     Raises:
@@ -94,7 +97,12 @@ def read_inputs(
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
-    word_pieces = WordPieces(vocabulary)
+    word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
+    if not config.do_lower_case and not model_directory.is_cased(vocabulary):
+        say(
+            f"{vocabulary}: no piece has a capital, but the model does not lower-case "
+            "text (do_lower_case): every word with a capital becomes [UNK]"
+        )
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -103,25 +111,27 @@ def read_inputs(
 
     on_error = skip if files.skip_bad_examples else None
     images = read_split(files.entities, files.split, on_error)
+    check_linked(images, files.entities)
     examples = prepare_examples(images, word_pieces)
     regions = None
     if not config.text_only:
-        regions = _regions(config, files, images, on_error)
-        asked_kl = any(c.direction is Direction.LANG4VIS for c in conditions)
-        if regions.cls_prob is None and asked_kl and scored_objective(config) != "3":
+        regions = _regions(config, files, images, say, on_error)
+        asked_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
+        could_have_kl = asked_classes and config.scored_target().has_kl
+        if regions.cls_prob is None and could_have_kl:
             say(
                 f"{files.regions}: has no class distributions (cls_prob), so there is "
                 "no MRC-KL; MRC-XE is given"
             )
     if files.limit is not None and files.limit < 1:
         raise UserError(f"--limit={files.limit}: give the number of examples to score")
-    is_vl_bert = config.image_embeddings is RegionEmbedding.VL_BERT
+    shifted = config.image_embeddings.positions_follow_words
     plan = build_plan(
         examples[: files.limit],
         regions,
         conditions,
         mask_id=word_pieces.mask_id,
-        vlbert_positions=files.vlbert_positions if is_vl_bert else None,
+        vlbert_positions=files.vlbert_positions if shifted else None,
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
     )
     check_scorable(plan)
@@ -164,12 +174,12 @@ def model_conditions(
     if directions is None:
         directions = (Direction.VIS4LANG,)
         try:
-            scored_objective(config)
+            config.scored_target()
             directions += (Direction.LANG4VIS,)
         except UserError as error:
             say(f"vis4lang only: {error}")
     elif Direction.LANG4VIS in directions:
-        scored_objective(config)
+        config.scored_target()
     if config.text_only:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
     return all_conditions(directions, files.thresholds)
@@ -190,31 +200,32 @@ def _regions(
     config: ModelConfig,
     files: InputFiles,
     images: Sequence[AnnotatedImage],
+    say: Say,
     on_error: Callable[[str, UserError], None] | None,
 ) -> StackedRegions:
     """Regions of all images of the split: the average features need every one."""
     if files.regions is None:
         raise UserError(
             f"--regions: model {config.name} sees image regions; give the LMDB, TSV or "
-            "HDF5 file that holds them, or a store of experiments.import_regions"
+            "HDF5 file that holds them, or a store of xabl import"
         )
     with open_regions(files.regions) as source:
         check_feature_size(config, source.feature_size, str(files.regions))
-        return source.read_all([image.image_id for image in images], on_error)
+        sizes = {image.image_id: (image.width, image.height) for image in images}
+        regions = source.read_all(list(sizes), on_error, sizes)
+        if source.notice:
+            say(source.notice)
+        return regions
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:
     if path is None:
         return None
-    try:
-        labels = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"--gold_labels={path}: cannot be read ({error})") from error
-    if not isinstance(labels, list) or len(labels) != count:
-        found = f"{len(labels)} of them" if isinstance(labels, list) else "no list"
+    labels = read_json(path, "a class or null for each example", list)
+    if len(labels) != count:
         raise UserError(
             f"--gold_labels={path}: expected a list with one class or null for each of "
-            f"the split's {count} examples, found {found}"
+            f"the split's {count} examples, found {len(labels)} of them"
         )
     for number, label in enumerate(labels):
         known = type(label) is int and 0 <= label < DETECTOR_CLASSES

@@ -1,44 +1,12 @@
-"""How much image regions overlap the boxes of a phrase.
-
-Boxes are (x1, y1, x2, y2) in pixels, both corners inside, so that a box of one pixel
-has area 1: every side is counted +1, as the published evaluation does.
-"""
+"""Which image regions show what a phrase names. Boxes are as in `data.boxes`."""
 
 import numpy as np
 from jaxtyping import Bool, Float
 
+from xabl.data.boxes import iot, iou
+
 # Regions with a greater IoT show the phrase: they are masked in lang4vis.
 TARGET_THRESHOLD = 0.5
-
-
-def areas(boxes: Float[np.ndarray, "boxes 4"]) -> Float[np.ndarray, " boxes"]:
-    """Areas in pixels."""
-    return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
-
-
-def intersections(
-    regions: Float[np.ndarray, "regions 4"], boxes: Float[np.ndarray, "boxes 4"]
-) -> Float[np.ndarray, "regions boxes"]:
-    """Pixels that a region and a box share."""
-    low = np.maximum(regions[:, None, :2], boxes[None, :, :2])
-    high = np.minimum(regions[:, None, 2:], boxes[None, :, 2:])
-    sides = np.maximum(high - low + 1, 0)
-    return sides[..., 0] * sides[..., 1]
-
-
-def iot(
-    regions: Float[np.ndarray, "regions 4"], boxes: Float[np.ndarray, "boxes 4"]
-) -> Float[np.ndarray, "regions boxes"]:
-    """Intersection over target: the share of the phrase's box a region covers."""
-    return intersections(regions, boxes) / areas(boxes)[None]
-
-
-def iou(
-    regions: Float[np.ndarray, "regions 4"], boxes: Float[np.ndarray, "boxes 4"]
-) -> Float[np.ndarray, "regions boxes"]:
-    """Intersection over union of a region and a box."""
-    shared = intersections(regions, boxes)
-    return shared / (areas(regions)[:, None] + areas(boxes)[None] - shared)
 
 
 def coverage(

@@ -8,25 +8,36 @@ which (example, condition) each scored pair answers.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from jaxtyping import Float32, Int16, Int32, Int64, Shaped
+from jaxtyping import Bool, Float32, Int16, Int32, Shaped
 
 from xabl.ablation import overlap
-from xabl.ablation.conditions import Condition, Direction, Level
 from xabl.ablation.distinct_inputs import (
     NOT_SCORED,
-    Fill,
+    Distinct,
+    MlmPairKey,
     MlmPairs,
+    MrcPairKey,
     MrcPairs,
+    RegionInputKey,
     RegionInputs,
     TargetClasses,
+    TargetKey,
+    WordInputKey,
     WordInputs,
+    mlm_pairs,
+    mrc_pairs,
+    region_inputs,
+    target_classes,
+    word_inputs,
 )
 from xabl.ablation.examples import PhraseExample, VlBertPositions
+from xabl.ablation.replacement import replacement
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
+from xabl.results.conditions import Condition, Direction, Level
 
 NO_REGIONS = "image without regions"
 NO_TARGET = "no target region"
@@ -109,248 +120,202 @@ def build_plan(
         vlbert_positions: for VL-BERT; other models do not read positions' shifts.
         gold_labels: by example number, a class in the detector's 1601 or None.
     """
-    builder = _Builder(regions, tuple(conditions), mask_id, vlbert_positions)
+    builder = _Builder(
+        regions=regions,
+        conditions=tuple(conditions),
+        mask_id=mask_id,
+        vlbert_positions=vlbert_positions,
+    )
     for example in examples:
         gold = None if gold_labels is None else gold_labels[example.number]
         builder.add(example, -1 if gold is None else gold)
     return builder.plan(tuple(examples))
 
 
-class _Numbering:
-    """Numbers distinct keys from 0 in the order they are first seen."""
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Mentioned:
+    """Something in an image that phrases mention: what its mentions have in common.
 
-    def __init__(self):
-        self.numbers: dict = {}
+    ablated: vis4lang: by condition, the region input and how many regions it lacks.
+    masked_input: lang4vis: the region input; None when no region shows the thing.
+    target: lang4vis: the region whose class is asked for.
+    target_row: of that region among the plan's targets.
+    """
 
-    def __call__(self, *key) -> int:
-        return self.numbers.setdefault(key, len(self.numbers))
+    ablated: dict[Condition, tuple[int, int]]
+    masked_input: int | None = None
+    target: int = NOT_SCORED
+    target_row: int = NOT_SCORED
 
-    def columns(self, count: int) -> tuple[tuple, ...]:
-        """The keys' parts, each as a tuple over all keys."""
-        return tuple(zip(*self.numbers, strict=True)) or ((),) * count
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """Of one example under one condition: a scored pair, or why there is none."""
+
+    pair: int = NOT_SCORED
+    excluded: str | None = None
+    ablated_regions: int = -1
 
 
 class _Builder:
-    def __init__(self, regions, conditions, mask_id, vlbert_positions):
-        self.regions, self.conditions = regions, conditions
-        self.mask_id, self.vlbert_positions = mask_id, vlbert_positions
-        self.row = {}
-        if regions is not None:
-            self.row = {canonical_id(i): n for n, i in enumerate(regions.image_ids)}
-        self.word_inputs, self.region_inputs = _Numbering(), _Numbering()
-        self.mlm, self.mrc, self.targets = _Numbering(), _Numbering(), _Numbering()
-        self.things: dict = {}  # (image row, boxes): its region inputs and target
-        self.pair, self.excluded, self.ablated, self.target = [], [], [], []
+    def __init__(
+        self,
+        *,
+        regions: StackedRegions | None,
+        conditions: tuple[Condition, ...],
+        mask_id: int,
+        vlbert_positions: VlBertPositions | None,
+    ):
+        self._regions, self._conditions = regions, conditions
+        self._mask_id, self._vlbert_positions = mask_id, vlbert_positions
+        ids = () if regions is None else regions.image_ids
+        self._row = {canonical_id(image_id): row for row, image_id in enumerate(ids)}
+        self._word_inputs = Distinct[WordInputKey]()
+        self._region_inputs = Distinct[RegionInputKey]()
+        self._mlm, self._mrc = Distinct[MlmPairKey](), Distinct[MrcPairKey]()
+        self._targets = Distinct[TargetKey]()
+        self._mentioned: dict[tuple[int, bytes], _Mentioned] = {}
+        self._outcomes: list[list[_Outcome]] = []  # by example, by condition
+        self._target_rows: list[int] = []  # by example
 
     def add(self, example: PhraseExample, gold: int) -> None:
-        """Adds one example under every condition."""
-        row = self.row.get(canonical_id(example.image_id))
-        if self.regions is not None and row is None:
-            self._append(example, None, lambda _: NO_REGIONS)
-            return
-        thing = None if row is None else self._thing(row, example.boxes)
+        """Adds one example under every condition.
 
-        def scored(column: int) -> int | str:
-            condition = self.conditions[column]
-            if condition.direction is Direction.VIS4LANG:
-                return self._mlm_pair(example, thing, column)
-            return self._mrc_pair(example, thing, condition.level, gold)
+        Args:
+            gold: its gold class, -1 without one.
+        """
+        mentioned = self._find(example)
+        outcomes = []
+        for condition in self._conditions:
+            if mentioned is None and self._regions is not None:
+                outcomes.append(_Outcome(excluded=NO_REGIONS))
+            elif condition.direction is Direction.VIS4LANG:
+                outcomes.append(self._vis4lang(example, mentioned, condition))
+            else:
+                outcomes.append(self._lang4vis(example, mentioned, condition, gold))
+        self._outcomes.append(outcomes)
+        self._target_rows.append(mentioned.target_row if mentioned else NOT_SCORED)
 
-        self._append(example, thing, scored)
-
-    def _append(self, example, thing, scored) -> None:
-        outcomes = [scored(column) for column in range(len(self.conditions))]
-        reasons = Plan.reasons
-        self.pair.append(
-            [NOT_SCORED if isinstance(value, str) else value for value in outcomes]
+    def _vis4lang(
+        self, example: PhraseExample, mentioned: _Mentioned | None, condition: Condition
+    ) -> _Outcome:
+        """Predict the words of the phrase, from regions of which some are ablated."""
+        region, count = NOT_SCORED, -1
+        if mentioned is not None:
+            region, count = mentioned.ablated[condition]
+        if not len(example.pieces):
+            return _Outcome(excluded=CUT_OFF, ablated_regions=count)
+        pair = MlmPairKey(
+            word=self._word_input(example, condition),
+            region=region,
+            positions=example.pieces.tobytes(),
+            labels=example.token_ids[example.pieces].tobytes(),
         )
-        self.excluded.append(
-            [reasons.index(v) if isinstance(v, str) else -1 for v in outcomes]
-        )
-        self.ablated.append(thing.ablated if thing else [-1] * len(self.conditions))
-        self.target.append(thing.target_row if thing else -1)
+        return _Outcome(pair=self._mlm.number(pair), ablated_regions=count)
 
-    def _thing(self, row: int, boxes: np.ndarray) -> "_Thing":
-        """The region inputs of what a phrase mentions; its other mentions share it."""
-        key = (row, boxes.tobytes())
-        if key in self.things:
-            return self.things[key]
-        region_boxes = self.regions.boxes[row].astype(np.float64)
-        real = np.arange(len(region_boxes)) < self.regions.num_boxes[row]
-        coverage = np.where(real, overlap.coverage(region_boxes, boxes), -1.0)
-        inputs, ablated = [], []
-        for condition in self.conditions:
-            if condition.direction is Direction.LANG4VIS:
-                inputs.append(None)
-                ablated.append(-1)
-                continue
-            selected = {
-                Level.NONE: np.zeros_like(real),
-                Level.ALL: real,
-            }.get(condition.level)
-            if selected is None:
-                selected = coverage > condition.threshold
-            inputs.append(self.region_inputs(row, Fill.AVERAGE, selected.tobytes()))
-            ablated.append(int(selected.sum()))
-        count = int(self.regions.num_boxes[row])
-        masked, target = overlap.target_region(region_boxes[:count], boxes)
-        masked_input, target_row = None, -1
-        if target is not None and any(number is None for number in inputs):
-            masked = np.pad(masked, (0, len(real) - count))
-            masked_input = self.region_inputs(row, Fill.ZERO, masked.tobytes())
-            target_row = self.targets(row, target)
-        self.things[key] = _Thing(
-            inputs=inputs,
-            ablated=ablated,
-            masked_input=masked_input,
-            target=target,
-            target_row=target_row,
+    def _lang4vis(
+        self,
+        example: PhraseExample,
+        mentioned: _Mentioned,
+        condition: Condition,
+        gold: int,
+    ) -> _Outcome:
+        """Predict the class of the target region, from words of which some are."""
+        if mentioned.masked_input is None:
+            return _Outcome(excluded=NO_TARGET)
+        if condition.level is Level.PHRASE and not len(example.pieces):
+            return _Outcome(excluded=CUT_OFF)
+        pair = MrcPairKey(
+            word=self._word_input(example, condition),
+            region=mentioned.masked_input,
+            target=mentioned.target,
+            label=mentioned.target_row,
+            gold=gold,
         )
-        return self.things[key]
+        return _Outcome(pair=self._mrc.number(pair))
 
-    def _word_input(self, example: PhraseExample, masked: np.ndarray) -> int:
+    def _word_input(self, example: PhraseExample, condition: Condition) -> int:
         token_ids = example.token_ids.copy()
-        token_ids[masked] = self.mask_id
+        hidden = condition.hidden_words
+        if hidden is Level.PHRASE:
+            token_ids[example.pieces] = self._mask_id
+        elif hidden is Level.ALL:
+            token_ids[1:-1] = self._mask_id  # all but [CLS] and [SEP]
         shift = length = len(token_ids)
-        if self.vlbert_positions is VlBertPositions.REFERENCE_BATCH:
+        if self._vlbert_positions is VlBertPositions.REFERENCE_BATCH:
             # A shift from the first padding position on moves no word.
             shift = min(example.reference_shift_start, length)
-        return self.word_inputs(token_ids.tobytes(), shift)
-
-    def _mlm_pair(self, example, thing, column: int) -> int | str:
-        if not len(example.pieces):
-            return CUT_OFF
-        labels = example.token_ids[example.pieces]
-        return self.mlm(
-            self._word_input(example, example.pieces),
-            thing.inputs[column] if thing else NOT_SCORED,
-            example.pieces.tobytes(),
-            labels.tobytes(),
+        return self._word_inputs.number(
+            WordInputKey(token_ids=token_ids.tobytes(), shift_start=shift)
         )
 
-    def _mrc_pair(self, example, thing, level: Level, gold: int) -> int | str:
-        if thing.masked_input is None:
-            return NO_TARGET
-        if level is Level.PHRASE and not len(example.pieces):
-            return CUT_OFF
-        masked = {
-            Level.NONE: np.zeros(0, np.int64),
-            Level.PHRASE: example.pieces,
-            Level.ALL: np.arange(1, len(example.token_ids) - 1),
-        }[level]
-        return self.mrc(
-            self._word_input(example, masked),
-            thing.masked_input,
-            thing.target,
-            thing.target_row,
-            gold,
+    def _find(self, example: PhraseExample) -> _Mentioned | None:
+        """What a phrase mentions; None when its image has no regions here."""
+        row = self._row.get(canonical_id(example.image_id))
+        if row is None:
+            return None
+        key = (row, example.boxes.tobytes())
+        if key not in self._mentioned:
+            self._mentioned[key] = self._mention(row, example.boxes)
+        return self._mentioned[key]
+
+    def _mention(self, row: int, boxes: Float32[np.ndarray, "boxes 4"]) -> _Mentioned:
+        count, width = int(self._regions.num_boxes[row]), self._regions.boxes.shape[1]
+        found = self._regions.boxes[row, :count].astype(np.float64)
+        coverage = overlap.coverage(found, boxes)
+
+        def region_input(
+            condition: Condition, hidden: Bool[np.ndarray, " boxes"]
+        ) -> int:
+            instead = replacement(condition, self._regions, row)
+            key = RegionInputKey(
+                image=row,
+                fill=instead.fill,
+                donor=instead.donor,
+                ablated=np.pad(hidden, (0, width - count)).tobytes(),
+            )
+            return self._region_inputs.number(key)
+
+        ablated, asked_region = {}, None
+        for condition in self._conditions:
+            if condition.direction is Direction.VIS4LANG:
+                selected = coverage > condition.region_threshold
+                number = region_input(condition, selected)
+                ablated[condition] = (number, int(selected.sum()))
+            else:
+                asked_region = condition
+        masked, target = overlap.target_region(found, boxes)
+        if target is None or asked_region is None:
+            return _Mentioned(ablated=ablated)
+        return _Mentioned(
+            ablated=ablated,
+            masked_input=region_input(asked_region, masked),
+            target=target,
+            target_row=self._targets.number(TargetKey(image=row, region=target)),
         )
 
     def plan(self, examples: tuple[PhraseExample, ...]) -> Plan:
-        shape = (len(examples), len(self.conditions))
+        shape = (len(examples), len(self._conditions))
+        boxes = 0 if self._regions is None else self._regions.boxes.shape[1]
+
+        def table(dtype: type, of: Callable[[_Outcome], int]) -> np.ndarray:
+            values = [[of(outcome) for outcome in row] for row in self._outcomes]
+            return np.array(values, dtype).reshape(shape)
+
+        number = {None: -1, **{reason: n for n, reason in enumerate(Plan.reasons)}}
         return Plan(
             examples=examples,
-            conditions=self.conditions,
-            words=self._words(),
-            regions=self._regions(),
-            mlm=self._mlm(),
-            mrc=MrcPairs(
-                **{
-                    name: np.array(values, np.int32)
-                    for name, values in zip(
-                        ("word", "region", "target", "label", "gold"),
-                        self.mrc.columns(5),
-                        strict=True,
-                    )
-                }
-            ),
-            targets=self._target_classes(),
-            pair=np.array(self.pair, np.int32).reshape(shape),
-            excluded=np.array(self.excluded, np.int16).reshape(shape),
-            ablated_regions=np.array(self.ablated, np.int16).reshape(shape),
-            target=np.array(self.target, np.int32),
+            conditions=self._conditions,
+            words=word_inputs(self._word_inputs),
+            regions=region_inputs(self._region_inputs, boxes),
+            mlm=mlm_pairs(self._mlm),
+            mrc=mrc_pairs(self._mrc),
+            targets=target_classes(self._targets, self._regions),
+            pair=table(np.int32, lambda outcome: outcome.pair),
+            excluded=table(np.int16, lambda outcome: number[outcome.excluded]),
+            ablated_regions=table(np.int16, lambda outcome: outcome.ablated_regions),
+            target=np.array(self._target_rows, np.int32),
         )
-
-    def _words(self) -> WordInputs:
-        token_bytes, shifts = self.word_inputs.columns(2)
-        token_ids, lengths = _padded(token_bytes, np.int32)
-        return WordInputs(
-            token_ids=token_ids,
-            lengths=lengths,
-            shift_starts=np.array(shifts, np.int32),
-        )
-
-    def _regions(self) -> RegionInputs:
-        image, fill, ablated = self.region_inputs.columns(3)
-        boxes = 0 if self.regions is None else self.regions.boxes.shape[1]
-        return RegionInputs(
-            image=np.array(image, np.int32),
-            fill=np.array(fill, np.int32),
-            ablated=np.frombuffer(b"".join(ablated), bool).reshape(len(image), boxes),
-        )
-
-    def _mlm(self) -> MlmPairs:
-        word, region, positions, labels = self.mlm.columns(4)
-        positions, num_targets = _padded(positions, np.int64)
-        return MlmPairs(
-            word=np.array(word, np.int32),
-            region=np.array(region, np.int32),
-            positions=positions.astype(np.int32),
-            labels=_padded(labels, np.int32)[0],
-            num_targets=num_targets,
-        )
-
-    def _target_classes(self) -> TargetClasses:
-        image, region = (np.array(c, np.int32) for c in self.targets.columns(2))
-        if not len(image):
-            empty = np.zeros(0, np.int32)
-            return TargetClasses(
-                image=empty,
-                region=empty,
-                objects_id=empty,
-                objects_conf=np.zeros(0, np.float32),
-                silver=empty,
-                cls_prob=None,
-            )
-        ids = self.regions.objects_id[image, region].astype(np.int32)
-        cls_prob = None
-        if self.regions.cls_prob is not None:
-            cls_prob = self.regions.cls_prob[image, region]
-        return TargetClasses(
-            image=image,
-            region=region,
-            objects_id=ids,
-            objects_conf=self.regions.objects_conf[image, region],
-            silver=ids + 1
-            if cls_prob is None
-            else cls_prob.argmax(axis=1).astype(np.int32),
-            cls_prob=cls_prob,
-        )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Thing:
-    """inputs, ablated: by condition (vis4lang's); the rest is lang4vis's."""
-
-    inputs: list[int | None]
-    ablated: list[int]
-    masked_input: int | None
-    target: int | None
-    target_row: int
-
-
-def _padded(
-    rows: Sequence[bytes], dtype: type
-) -> tuple[
-    Int32[np.ndarray, "_ _"] | Int64[np.ndarray, "_ _"], Int32[np.ndarray, " _"]
-]:
-    """Arrays given as bytes, padded with zeros to the longest; and their lengths."""
-    arrays = [np.frombuffer(row, dtype) for row in rows]
-    lengths = np.array([len(array) for array in arrays], np.int32)
-    result = np.zeros((len(arrays), int(lengths.max(initial=0))), dtype)
-    for number, array in enumerate(arrays):
-        result[number, : len(array)] = array
-    return result, lengths
 
 
 def check_scorable(plan: Plan) -> None:

@@ -1,35 +1,44 @@
-"""One ablation from files to a results directory: what `experiments.ablate` does."""
+"""One ablation from files to a results directory: what `xabl ablate` does."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
+import pyarrow as pa
 
-from xabl import model_directory
-from xabl.ablation import manifest
-from xabl.ablation.conditions import Direction
-from xabl.ablation.evaluate import Evaluation, Options, Request, score
-from xabl.ablation.explain import explain
+from xabl.ablation.digests import params_sha256
+from xabl.ablation.engine.device_loop import Evaluation, Options, score
+from xabl.ablation.engine.explain import explain
+from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.scorer import Params
+from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
-from xabl.ablation.kept_scores import NotKept
-from xabl.ablation.memory import return_freed
-from xabl.ablation.published import published_row
-from xabl.ablation.results_directory import ResultsDirectory
-from xabl.ablation.scores import AblationScores
-from xabl.ablation.scoring import Params
-from xabl.ablation.summary import summarise, summary_text, summary_tsv
+from xabl.ablation.plan import Plan
+from xabl.ablation.series import Series
+from xabl.ablation.shares import Shares
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
-from xabl.parallel import LocalDevices
-from xabl.progress import Progress
+from xabl.results.conditions import Direction
+from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
+from xabl.results.published import PublishedRow, published_row
+from xabl.results.summary import (
+    SummaryRow,
+    summarise,
+    summary_text,
+    summary_tsv,
+)
+from xabl.support import provenance
+from xabl.support.devices import LocalDevices
+from xabl.support.hosts import meet
+from xabl.support.progress import Progress
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -40,6 +49,8 @@ class RunOptions:
     label: what the model is called in tables; its configuration's name by default.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
+    study_key: what a study knows this run by.
+    on_progress: called with the number of inputs scored, and of all.
     """
 
     files: InputFiles
@@ -51,6 +62,41 @@ class RunOptions:
     model_seed: int | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    study_key: str | None = None
+    on_progress: Callable[[int, int], None] = lambda done, total: None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AblationResults:
+    """What one ablation found: what a results directory holds, before it is written.
+
+    tables: by the name of their file.
+    published: the published means of the same model and examples, if there are any.
+    """
+
+    label: str
+    tables: Mapping[str, pa.Table]
+    manifest: Mapping[str, Any]
+    published: PublishedRow | None
+
+    @property
+    def summary(self) -> tuple[SummaryRow, ...]:
+        """Means of every condition, in bits."""
+        return summarise(self.tables[SCORES.name])
+
+    @property
+    def text(self) -> str:
+        """The summary for people, beside what was published."""
+        return summary_text(self.summary, self.published)
+
+    def write(self, directory: ResultsDirectory) -> None:
+        """Writes all files.
+
+        Raises:
+            UserError: the directory cannot be written.
+        """
+        text = summary_tsv(self.label, self.summary)
+        directory.write(self.tables, text, self.manifest)
 
 
 def explain_run(options: RunOptions) -> None:
@@ -59,116 +105,176 @@ def explain_run(options: RunOptions) -> None:
     Raises:
         UserError: bad input.
     """
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
-    print(explain(Evaluation(_request(options, inputs, params, devices), devices)))
+    series = Series(options.devices, is_single=True)
+    inputs, params = series.read(options.files, _say)
+    print(explain(series.evaluation(inputs, params, options.evaluation)))
 
 
-def run(options: RunOptions) -> None:
+def run(options: RunOptions, series: Series | None = None) -> None:
     """Evaluates one model and writes the results directory.
 
     Interrupted, what was scored is kept beside `output` for `resume`.
 
+    Args:
+        series: what earlier runs of this process left for later ones.
+
     Raises:
-        UserError: bad input, or results that cannot be written.
+        UserError: bad input, or results that cannot be written; another run is
+            writing there.
     """
-    clock = _Clock()
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
-    devices = LocalDevices(options.devices)
-    inputs, params = _read(options, devices)
-    identity = _identity(options, inputs, manifest.params_sha256(params))
+    shares = Shares(results.unfinished)
+    meet("all have looked")  # at what is there; now something may be written
+    with results.lock() if shares.is_first else contextlib.nullcontext():
+        series = series or Series(options.devices, is_single=True)
+        _run(options, results, series, shares)
+
+
+def _run(
+    options: RunOptions, results: ResultsDirectory, series: Series, shares: Shares
+) -> None:
+    clock = _Clock()
+    kept = KeptScores(results.unfinished, shares.writer)
+    inputs, params = series.read(options.files, _say)
+    identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
         _say(f"{results.path}: finished already, nothing to resume")
         return
-    evaluation = Evaluation(_request(options, inputs, params, devices), devices)
+    evaluation = series.evaluation(inputs, params, options.evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
-    scores = _scores(evaluation, results, identity, resume=options.resume)
+    scores = _scores(evaluation, kept, identity, options, shares)
+    if scores is None:
+        _say("the share of this process is scored; the first puts all together")
+        return
     clock.phase_ends("score")
-    label = options.label or inputs.config.name
-    rows = summarise(scores)
-    tables = {
-        "scores": scores_table(scores, inputs.word_pieces),
-        "examples": examples_table(inputs.plan.examples),
-    }
-    if options.evaluation.top:
-        tables["predictions"] = predictions_table(scores, inputs.word_pieces)
-    clock.phase_ends("write")
-    results.write(
-        tables,
-        summary_tsv(label, rows),
-        _manifest(options, inputs, devices, identity, clock),
-    )
-    published = published_row(
-        inputs.config.name,
-        split=options.files.split,
-        num_examples=len(inputs.plan.examples),
-    )
-    print(summary_text(rows, published))
+    found = _results(options, inputs, series.devices, identity, scores, clock)
+    try:
+        found.write(results)
+    except UserError as error:
+        raise UserError(
+            f"{error}; the scores are kept: run again with --resume"
+        ) from error
+    kept.discard()
+    print(found.text)
     print(f"wrote {results.path}")
 
 
-def _read(options: RunOptions, devices: LocalDevices) -> tuple[Inputs, Params]:
-    """All files. The parameters first: reading them takes memory that regions need."""
-    model = options.files.model
-    _, params = model_directory.load(model, sharding=devices.replicated)
-    return_freed()
+def evaluate(options: RunOptions, params: Params) -> AblationResults:
+    """What `run` would write, kept in memory; for a model that is loaded already.
+
+    Args:
+        options: without an output.
+        params: those of the model directory in `options`.
+
+    Raises:
+        UserError: bad input.
+    """
+    clock = _Clock()
+    series = Series(options.devices, is_single=True)
+    params = series.devices.replicate(params)
     inputs = read_inputs(options.files, _say)
-    return_freed()  # what planning took
-    return inputs, params
-
-
-def _request(
-    options: RunOptions, inputs: Inputs, params: Params, devices: LocalDevices
-) -> Request:
-    return Request(
-        config=inputs.config,
-        params=params,
-        plan=inputs.plan,
-        store=inputs.store,
-        options=dataclasses.replace(
-            options.evaluation, few_programs=devices.are_the_host
-        ),
-    )
+    identity = _identity(options, inputs, params_sha256(params))
+    clock.phase_ends("load")
+    evaluation = series.evaluation(inputs, params, options.evaluation)
+    inputs = dataclasses.replace(inputs, store=None)
+    with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
+        scores = score(
+            evaluation,
+            on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
+        )
+    clock.phase_ends("score")
+    return _results(options, inputs, series.devices, identity, scores, clock)
 
 
 def _scores(
     evaluation: Evaluation,
-    results: ResultsDirectory,
+    kept: KeptScores,
     identity: Mapping[str, Any],
-    *,
-    resume: bool,
-) -> AblationScores:
-    kept, found, plan = results.kept, None, evaluation.plan
-    if resume and kept.exist:
-        found = kept.load(identity, plan)
-    else:
-        if resume:
+    options: RunOptions,
+    shares: Shares,
+) -> AblationScores | None:
+    """All scores; None if another process puts them together."""
+    plan = evaluation.plan
+    if shares.is_first and not (options.resume and kept.exist):
+        if options.resume:
             _say("nothing to resume: starting from the first example")
         kept.begin(identity)
-    left = len(plan.mlm) + len(plan.mrc) - (found.num_scored if found else 0)
-    with Progress(left, "inputs") as progress:
+    shares.agree(evaluation)
+    found = kept.load(identity, plan)
+    total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
+    own = -(-(total - done) // shares.count)
+    with shares.at_work(kept), Progress(own, "inputs") as progress:
 
         def on_scores(
             direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
         ) -> None:
+            nonlocal done
             kept.add(direction, pairs, values)
             progress.update(len(pairs))
+            done += len(pairs)
+            options.on_progress(done, total)
 
         try:
-            return score(evaluation, found=found, on_scores=on_scores)
+            scores = score(
+                evaluation,
+                found=found,
+                on_scores=on_scores,
+                share=(shares.this, shares.count),
+            )
         except NotKept:
             raise
         except UserError:
-            kept.discard()  # other files or flags are needed: another run
+            if shares.count == 1:
+                kept.discard()  # other files or flags are needed: another run
             raise
         finally:
             if kept.exist:
                 kept.flush()
+    if shares.count == 1:
+        return scores
+    if not shares.is_first:
+        return None
+    shares.wait()
+    scores = kept.load(identity, plan)
+    if scores.num_scored < total:
+        raise UserError(
+            f"{kept.folder}: {total - scores.num_scored} inputs have no scores; run "
+            "again with --resume"
+        )
+    return scores
+
+
+def _results(
+    options: RunOptions,
+    inputs: Inputs,
+    devices: LocalDevices,
+    identity: Mapping[str, Any],
+    scores: AblationScores,
+    clock: "_Clock",
+) -> AblationResults:
+    tables = {
+        SCORES.name: scores_table(scores, inputs.word_pieces),
+        EXAMPLES.name: examples_table(inputs.plan.examples),
+    }
+    if options.evaluation.top:
+        predictions = predictions_table(scores, inputs.word_pieces)
+        tables[PREDICTIONS.name] = predictions
+    clock.phase_ends("write")
+    return AblationResults(
+        label=options.label or inputs.config.name,
+        tables=tables,
+        manifest=_manifest(options, inputs, devices, identity, clock),
+        published=published_row(
+            inputs.config.name,
+            split=options.files.split,
+            num_examples=len(inputs.plan.examples),
+        ),
+    )
 
 
 def _identity(
@@ -189,6 +295,7 @@ def _identity(
         "precision": evaluation.precision.value,
         "save_predictions": evaluation.top,
         "skipped": inputs.skipped,
+        **({} if options.study_key is None else {"study_key": options.study_key}),
     }
 
 
@@ -199,49 +306,48 @@ def _manifest(
     identity: Mapping[str, Any],
     clock: "_Clock",
 ) -> dict[str, Any]:
-    plan, config = inputs.plan, inputs.config
-    directions = [d.value for d in Direction if plan.columns(d)]
-    thresholds = [c.threshold for c in plan.conditions if c.threshold is not None]
-    return {
-        "format": manifest.FORMAT,
-        "model": {
-            "label": options.label or config.name,
-            "name": config.name,
-            "seed": options.model_seed,
-            "directory_name": Path(options.files.model).absolute().name,
+    plan, config, files = inputs.plan, inputs.config, options.files
+    return manifest(
+        label=options.label or config.name,
+        name=config.name,
+        seed=options.model_seed,
+        model={
+            "directory_name": Path(files.model).absolute().name,
             "config": config.to_dict(),
             "params_sha256": identity["params_sha256"],
         },
-        "data": {
-            "split": options.files.split,
+        data={
+            "split": files.split,
             **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
             "examples_total": inputs.examples_total,
-            "limit": options.files.limit,
+            "limit": files.limit,
         },
-        "flags": dict(options.flags),
-        "directions": directions,
-        "thresholds": thresholds,
-        "scored": plan.num_scored,
-        "distinct": len(plan.mlm) + len(plan.mrc),
-        "excluded": manifest.excluded_counts(plan),
-        "skipped": inputs.skipped,
-        "versions": manifest.versions(),
-        "device": devices.description,
-        "precision": options.evaluation.precision.value,
-        "git_commit": manifest.git_commit(),
-        "started": clock.started,
-        "seconds": clock.total,
-        "seconds_by_phase": clock.phases,
-        "identity": dict(identity),
+        conditions=plan.conditions,
+        rest={
+            "flags": dict(options.flags),
+            "scored": plan.num_scored,
+            "distinct": len(plan.mlm) + len(plan.mrc),
+            "excluded": _excluded_counts(plan),
+            "skipped": inputs.skipped,
+            "versions": provenance.versions(),
+            "device": devices.description,
+            "precision": options.evaluation.precision.value,
+            "git_commit": provenance.git_commit(),
+            "started": clock.started,
+            "seconds": clock.total,
+            "seconds_by_phase": clock.phases,
+            "identity": dict(identity),
+        },
+    )
+
+
+def _excluded_counts(plan: Plan) -> dict[str, int]:
+    """By reason, examples that are excluded under some condition."""
+    counts = {
+        reason: int((plan.excluded == number).any(axis=1).sum())
+        for number, reason in enumerate(plan.reasons)
     }
-
-
-def use_compilation_cache() -> None:
-    """Keeps compiled programs in the user's cache folder, for the next run."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = str(Path(home) / "xabl" / "compiled")
-    jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    return {reason: count for reason, count in counts.items() if count}
 
 
 def _say(line: str) -> None:
@@ -252,7 +358,7 @@ class _Clock:
     """When a run started, and seconds by phase."""
 
     def __init__(self):
-        self.started = manifest.now()
+        self.started = provenance.now()
         self.phases: dict[str, float] = {}
         self._begin = self._last = time.perf_counter()
 

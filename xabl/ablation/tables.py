@@ -1,4 +1,4 @@
-"""Scores as tables: one row per example and condition, losses in nats."""
+"""What an ablation found, as the tables of a results directory."""
 
 import json
 
@@ -6,63 +6,13 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int, Shaped
 
-from xabl.ablation.conditions import Condition, Direction
 from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.examples import PhraseExample
-from xabl.ablation.scores import LOSSES, AblationScores
 from xabl.data.word_pieces import WordPieces
-
-SCORES_SCHEMA = pa.schema(
-    [
-        ("example", pa.int32()),
-        ("image_id", pa.string()),
-        ("caption", pa.int8()),
-        ("chain", pa.string()),
-        ("phrase", pa.string()),
-        ("phrase_type", pa.string()),
-        ("direction", pa.string()),
-        ("condition", pa.string()),
-        ("ablated_regions", pa.int16()),
-        ("target_pieces", pa.int16()),
-        *((name, pa.float32()) for names in LOSSES.values() for name in names),
-        ("target_region", pa.int16()),
-        ("predicted", pa.string()),
-        ("silver_class", pa.int16()),
-        ("gold_class", pa.int16()),
-        ("gold_rank", pa.int16()),
-        ("gold_probability", pa.float32()),
-        ("excluded", pa.string()),
-    ]
-)
-
-EXAMPLES_SCHEMA = pa.schema(
-    [
-        ("example", pa.int32()),
-        ("image_id", pa.string()),
-        ("caption", pa.int8()),
-        ("chain", pa.string()),
-        ("phrase", pa.string()),
-        ("phrase_type", pa.string()),
-        ("sentence", pa.string()),
-        ("first_word", pa.int16()),
-        ("num_words", pa.int16()),
-        ("boxes", pa.string()),
-        ("img_w", pa.int32()),
-        ("img_h", pa.int32()),
-    ]
-)
-
-PREDICTIONS_SCHEMA = pa.schema(
-    [
-        ("example", pa.int32()),
-        ("direction", pa.string()),
-        ("condition", pa.string()),
-        ("position", pa.int16()),
-        ("rank", pa.int16()),
-        ("prediction", pa.string()),
-        ("probability", pa.float32()),
-    ]
-)
+from xabl.results.conditions import Condition, Direction
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.losses import LOSSES
 
 
 def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
@@ -73,7 +23,7 @@ def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
     plan = scores.plan
     same = _example_columns(plan.examples)
     predicted = {d: _predicted(scores, d, word_pieces) for d in Direction}
-    losses = {name: scores.loss(name) for names in LOSSES.values() for name in names}
+    losses = {name: scores.loss(name) for name in LOSSES}
     parts = []
     for column, condition in enumerate(plan.conditions):
         pair = plan.pair[:, column]
@@ -83,7 +33,7 @@ def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
             for name, loss in losses.items()
         }
         values["predicted"] = pa.array(predicted[condition.direction][pair])
-        parts.append(_table(values, SCORES_SCHEMA, len(pair)))
+        parts.append(SCORES.table(values, len(pair)))
     return pa.concat_tables(parts)
 
 
@@ -97,7 +47,7 @@ def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
         "img_w": [example.img_w for example in examples],
         "img_h": [example.img_h for example in examples],
     }
-    return _table(values, EXAMPLES_SCHEMA, len(examples))
+    return EXAMPLES.table(values, len(examples))
 
 
 def predictions_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
@@ -134,7 +84,7 @@ def predictions_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Tab
             "prediction": names,
             "probability": probabilities.ravel(),
         }
-        parts.append(_table(values, PREDICTIONS_SCHEMA, classes.size))
+        parts.append(PREDICTIONS.table(values, classes.size))
     return pa.concat_tables(parts)
 
 
@@ -214,16 +164,3 @@ def _targets(
 def _not_nan(values: Shaped[np.ndarray, " rows"]) -> pa.Array:
     values = values.astype(np.float32)
     return pa.array(values, mask=np.isnan(values))
-
-
-def _table(values: dict, schema: pa.Schema, rows: int) -> pa.Table:
-    """Columns in the schema's order and types; those not given are null."""
-    columns = []
-    for field in schema:
-        value = values.get(field.name)
-        if value is None:
-            columns.append(pa.nulls(rows, field.type))
-        else:
-            array = value if isinstance(value, pa.Array) else pa.array(value)
-            columns.append(array.cast(field.type))
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,7 +1,7 @@
 """From per-example scores to answers: tables in bits with intervals, figures.
 
 from xabl import analysis
-scores = analysis.load("results")           # pandas: one row an example, condition
+scores = analysis.load("results")           # pandas: one row per example, condition
 study = analysis.load_study("results")      # aligned runs, for the tables below
 resamples = analysis.effects.bootstrap_of(study)
 analysis.effects.differences(study, resamples)  # each ablation against `none`

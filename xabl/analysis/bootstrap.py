@@ -18,7 +18,7 @@ _CHUNK = 250  # resamples a matrix product; bounds the float copy of the weights
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Draws:
-    """Statistics (one a column) and what they are in every resample.
+    """Statistics, one per column, and their values in every resample.
 
     NaN where there is nothing to average.
     """
@@ -103,7 +103,7 @@ class ImageBootstrap:
         """The mean over examples of every column, NaN left out column by column.
 
         Args:
-            values: one row an example.
+            values: one row per example.
             use: the examples to average over; default all.
         """
         present = ~np.isnan(values)

@@ -8,13 +8,14 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from xabl.ablation.published import NUM_EXAMPLES, PUBLISHED, SPLIT, PublishedRow
 from xabl.analysis.bootstrap import CONFIDENCE, ImageBootstrap, paired
 from xabl.analysis.effects import p_values
-from xabl.analysis.metrics import BASELINE, MAIN_CONDITIONS, METRICS
-from xabl.analysis.runs import Run
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import NO_EVIDENCE, evidence
+from xabl.results.conditions import BASELINE
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.results.published import NUM_EXAMPLES, PUBLISHED, SPLIT, PublishedRow
+from xabl.results.reading import Run
 
 
 def run_means(study: Study) -> pd.DataFrame:
@@ -25,11 +26,11 @@ def run_means(study: Study) -> pd.DataFrame:
     rows = []
     for run in study.runs:
         for metric in study.metrics():
-            direction = METRICS[metric].direction
+            direction = LOSSES[metric].direction.value
             for condition in study.conditions(direction):
                 cell = run.cell(metric, condition)
                 bits = None if cell.bits is None else cell.bits[~np.isnan(cell.bits)]
-                excluded = run.excluded.get((direction, condition), {})
+                excluded = run.excluded_counts(direction, condition)
                 rows.append(
                     {
                         "model": run.label,
@@ -100,9 +101,9 @@ def compare_models(
     study: Study,
     bootstrap: ImageBootstrap,
     pairs: Sequence[tuple[str, str]] | None = None,
-    metrics: Sequence[str] = ("mlm", "mrc_kl"),
+    metrics: Sequence[str] = PUBLISHED_MAIN,
 ) -> pd.DataFrame:
-    """Pairs of models on the same examples and resamples; default every pair.
+    """Pairs of models on the same examples and resamples; by default every pair.
 
     Two quantities: `loss` (first - second under a condition) and `effect` (what the
     ablation adds to the first - what it adds to the second). p is corrected over the
@@ -119,7 +120,7 @@ def compare_models(
     keys, columns = [], []
     for first, second in models:
         for metric in metrics:
-            for condition in MAIN_CONDITIONS[METRICS[metric].direction]:
+            for condition in study.main_conditions(LOSSES[metric].direction):
                 for quantity in ("loss", "effect"):
                     values = _difference(first, second, quantity, metric, condition)
                     if values is not None:
@@ -146,7 +147,7 @@ def compare_models(
 
 
 def holm(p: np.ndarray) -> np.ndarray:
-    """p corrected for their number (Holm 1979); NaN are no comparison."""
+    """p-values corrected for how many there are (Holm 1979); NaN counts for none."""
     corrected = np.full(len(p), np.nan)
     order = [i for i in np.argsort(p, kind="stable") if not math.isnan(p[i])]
     largest = 0.0

@@ -1,7 +1,7 @@
 """What ablating changes: means, differences to `none`, relative increases (in bits).
 
-Every function gives a tidy data frame, one row a number, where a number that cannot be
-given is NaN and the column `gap` says why. Intervals (`low`, `high`) are 95%
+Every function gives a tidy data frame, one row per number. A number that cannot be
+given is NaN, and the column `gap` says why. Intervals (`low`, `high`) are 95%
 percentile intervals over resampled images.
 """
 
@@ -13,14 +13,16 @@ import pandas as pd
 from jaxtyping import Bool
 
 from xabl.analysis.bootstrap import Draws, ImageBootstrap, paired
-from xabl.analysis.metrics import BASELINE, METRICS, threshold
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import evidence
+from xabl.results.conditions import BASELINE, Condition, Direction, Level
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN, columns_of, main_loss
 
 MOST_PIECES = 4  # phrases of that many target pieces or more are one group
 # A group of examples by name; None: all of them.
 Groups = Sequence[tuple[str, Bool[np.ndarray, " examples"] | None]]
 _ALL: Groups = (("all", None),)
+_Cell = tuple[Model, str, str]  # model, metric, condition
 
 
 def bootstrap_of(study: Study, resamples: int = 2000, seed: int = 0) -> ImageBootstrap:
@@ -37,7 +39,7 @@ def by_phrase_type(study: Study) -> Groups:
 
 def by_target_pieces(study: Study) -> Groups:
     """Examples by the number of word pieces to predict; empty without vis4lang."""
-    pieces = study.fact("target_pieces", "vis4lang", BASELINE)
+    pieces = study.fact("target_pieces", Direction.VIS4LANG, BASELINE)
     if pieces is None:
         return []
     groups = [(str(count), pieces == count) for count in range(1, MOST_PIECES)]
@@ -57,29 +59,23 @@ def means(
     Columns: model, seeds (how many), direction, metric, condition, group, mean, low,
     high, n (examples averaged), gap.
     """
-    keys, columns = [], []
-    for model, metric, condition in _cells(study, metrics):
-        keys.append((model, metric, condition))
-        columns.append(_bits(study, model, metric, condition))
-    values = _stack(study, columns)
-    rows = []
+    cells = _cells(study, metrics)
+    values = _stack(study, [_bits(study, *cell) for cell in cells])
+    tables = []
     for group, use in groups:
         draws = bootstrap.means(values, use)
         low, high = draws.interval()
-        counts = _counts(values, use)
-        for i, (model, metric, condition) in enumerate(keys):
-            rows.append(
-                _row(study, model, metric, condition)
-                | {
-                    "group": group,
-                    "mean": draws.estimate[i],
-                    "low": low[i],
-                    "high": high[i],
-                    "n": counts[i],
-                    "gap": model.cell(metric, condition).gap,
-                }
+        tables.append(
+            _keys(cells).assign(
+                group=group,
+                mean=draws.estimate,
+                low=low,
+                high=high,
+                n=_counts(values, use),
+                gap=[model.cell(metric, name).gap for model, metric, name in cells],
             )
-    return pd.DataFrame(rows)
+        )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def differences(
@@ -96,46 +92,41 @@ def differences(
     relative_high, p (two-sided, from the resampled standard error), evidence
     (higher, lower, no evidence or not measured: `verdicts.evidence`).
     """
-    keys, ablated, unablated = [], [], []
-    for model, metric, condition in _cells(study, metrics):
-        if condition == BASELINE:
-            continue
-        keys.append((model, metric, condition))
-        ablated.append(_bits(study, model, metric, condition))
-        unablated.append(_bits(study, model, metric, BASELINE))
-    first, second = paired(_stack(study, ablated), _stack(study, unablated))
-    rows = []
+    cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
+    intact = [(model, metric, BASELINE) for model, metric, _ in cells]
+    first, second = paired(
+        *(_stack(study, [_bits(study, *cell) for cell in of]) for of in (cells, intact))
+    )
+    gaps = [
+        model.cell(metric, name).gap or model.cell(metric, BASELINE).gap
+        for model, metric, name in cells
+    ]
+    tables = []
     for group, use in groups:
         none = bootstrap.means(second, use)
         # The mean difference itself, not a difference of two rounded means: a model
         # that cannot see the ablation gives exactly 0.
         difference = bootstrap.means(first - second, use)
         relative = difference / none
-        (low, high), (relative_low, relative_high) = (
-            difference.interval(),
-            relative.interval(),
-        )
-        p, counts = p_values(difference), _counts(first, use)
-        for i, (model, metric, condition) in enumerate(keys):
-            gap = model.cell(metric, condition).gap or model.cell(metric, BASELINE).gap
-            rows.append(
-                _row(study, model, metric, condition)
-                | {
-                    "group": group,
-                    "none": none.estimate[i],
-                    "difference": difference.estimate[i],
-                    "low": low[i],
-                    "high": high[i],
-                    "relative": relative.estimate[i],
-                    "relative_low": relative_low[i],
-                    "relative_high": relative_high[i],
-                    "p": p[i],
-                    "evidence": evidence(low[i], high[i]),
-                    "n": counts[i],
-                    "gap": gap,
-                }
+        low, high = difference.interval()
+        relative_low, relative_high = relative.interval()
+        tables.append(
+            _keys(cells).assign(
+                group=group,
+                none=none.estimate,
+                difference=difference.estimate,
+                low=low,
+                high=high,
+                relative=relative.estimate,
+                relative_low=relative_low,
+                relative_high=relative_high,
+                p=p_values(difference),
+                evidence=list(map(evidence, low.tolist(), high.tolist())),
+                n=_counts(first, use),
+                gap=gaps,
             )
-    return pd.DataFrame(rows)
+        )
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
 
 
 def thresholds(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
@@ -144,12 +135,17 @@ def thresholds(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     Columns: those of `means`, threshold (NaN for none and all) and ablated_share (mean
     over examples of the share of an image's regions that the condition ablates).
     """
-    table = means(study, bootstrap, metrics=("mlm",))
+    table = means(study, bootstrap, metrics=columns_of(Direction.VIS4LANG))
     if table.empty:
         return table
-    table["threshold"] = [
-        math.nan if threshold(c) is None else threshold(c) for c in table["condition"]
-    ]
+    known = {
+        name: Condition.parse(Direction.VIS4LANG, name)
+        for name in table["condition"].unique()
+    }
+    in_published_way = [known[name].way is None for name in table["condition"]]
+    table = table[in_published_way].reset_index(drop=True)
+    found = [known[name].threshold for name in table["condition"]]
+    table["threshold"] = [math.nan if value is None else value for value in found]
     shares = {c: ablated_share(study, c) for c in table["condition"].unique()}
     table["ablated_share"] = [shares[c] for c in table["condition"]]
     return table
@@ -160,15 +156,17 @@ def ablated_share(study: Study, condition: str) -> float:
 
     NaN unless both it and `all` (which counts the regions) were run.
     """
-    ablated = study.fact("ablated_regions", "vis4lang", condition)
-    regions = study.fact("ablated_regions", "vis4lang", "all")
+    ablated, regions = (
+        study.fact("ablated_regions", Direction.VIS4LANG, name)
+        for name in (condition, Level.ALL.value)
+    )
     if ablated is None or regions is None:
         return 0.0 if condition == BASELINE and regions is not None else math.nan
     return float(np.nanmean(ablated / regions))
 
 
 def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
-    """Vision for language against language for vision, in one number a model.
+    """Vision for language against language for vision, in one number per model.
 
     asymmetry = relative increase of MLM under `all` - relative increase of MRC-KL
     under `all`; positive: the model uses vision for language more than the reverse.
@@ -176,11 +174,14 @@ def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     metric used), mlm_relative, kl_relative, asymmetry, low, high, evidence, gap.
     """
     rows = []
+    words, regions = (columns_of(direction) for direction in Direction)
+    everything = Level.ALL.value
     for model in study.models:
-        kl = "mrc_kl_aligned"
-        if model.cell(kl, "all").bits is None:
-            kl = "mrc_kl"
-        wanted = [(m, c) for m in ("mlm", kl) for c in ("all", BASELINE)]
+        scored = [m for m in regions if model.cell(m, everything).bits is not None]
+        kl = main_loss(Direction.LANG4VIS, scored)
+        if kl is None or not LOSSES[kl].is_main:
+            kl = PUBLISHED_MAIN[1]
+        wanted = [(m, c) for m in (words[0], kl) for c in (everything, BASELINE)]
         gaps = [model.cell(m, c).gap for m, c in wanted]
         values = [_bits(study, model, m, c) for m, c in wanted]
         increase = []
@@ -223,7 +224,7 @@ def p_values(draws: Draws) -> np.ndarray:
     return np.array(values)
 
 
-def _cells(study: Study, metrics: Sequence[str] | None) -> list[tuple[Model, str, str]]:
+def _cells(study: Study, metrics: Sequence[str] | None) -> list[_Cell]:
     """Model, metric, condition in the order of the tables.
 
     A text-only model has its one condition; others have every condition of the study,
@@ -233,9 +234,10 @@ def _cells(study: Study, metrics: Sequence[str] | None) -> list[tuple[Model, str
     cells = []
     for model in study.models:
         for metric in wanted:
-            conditions = study.conditions(METRICS[metric].direction)
+            conditions = study.conditions(LOSSES[metric].direction)
             if model.text_only():
-                conditions = (BASELINE,) if metric == "mlm" else ()
+                words = LOSSES[metric].direction is Direction.VIS4LANG
+                conditions = (BASELINE,) if words else ()
             cells += [(model, metric, condition) for condition in conditions]
     return cells
 
@@ -256,11 +258,14 @@ def _counts(values: np.ndarray, use: np.ndarray | None) -> np.ndarray:
     return present.sum(axis=0) if use is None else present[use].sum(axis=0)
 
 
-def _row(study: Study, model: Model, metric: str, condition: str) -> dict[str, object]:
-    return {
-        "model": model.label,
-        "seeds": len(model.runs),
-        "direction": METRICS[metric].direction,
-        "metric": metric,
-        "condition": condition,
-    }
+def _keys(cells: Sequence[_Cell]) -> pd.DataFrame:
+    """The columns that say which number a row holds."""
+    return pd.DataFrame(
+        {
+            "model": [model.label for model, _, _ in cells],
+            "seeds": [len(model.runs) for model, _, _ in cells],
+            "direction": [LOSSES[metric].direction.value for _, metric, _ in cells],
+            "metric": [metric for _, metric, _ in cells],
+            "condition": [condition for _, _, condition in cells],
+        }
+    )

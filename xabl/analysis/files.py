@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from xabl.atomic import new_file
+from xabl.support.atomic import new_file
 
 
 def write(path: Path, save: Callable[[Path], object]) -> None:

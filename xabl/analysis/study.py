@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
-from xabl.ablation.published import PUBLISHED
-from xabl.analysis.metrics import METRICS, NATS_PER_BIT, in_order
-from xabl.analysis.runs import (
-    MANIFEST,
-    SCORES,
-    Cell,
-    Run,
-    read_run,
-    read_scores,
-)
 from xabl.errors import UserError
+from xabl.results.conditions import (
+    BASELINE,
+    Condition,
+    Direction,
+    in_order,
+    main_conditions,
+)
+from xabl.results.format import MANIFEST, SCORES, UNFINISHED
+from xabl.results.losses import LOSSES, NATS_PER_BIT
+from xabl.results.published import PUBLISHED
+from xabl.results.reading import Cell, Run, read, read_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,7 +40,7 @@ _SAME = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Model:
-    """The runs of one label: one a seed."""
+    """The runs of one label, one per seed."""
 
     label: str
     runs: tuple[Run, ...]
@@ -63,17 +64,11 @@ class Model:
         mean = bits[0] if len(bits) == 1 else np.mean(bits, axis=0, dtype=np.float32)
         return Cell(bits=mean, gap=None)
 
-    def fact(
-        self, column: str, direction: str, condition: str
-    ) -> Shaped[np.ndarray, " examples"] | None:
-        """A fact about the inputs, from the first run that has it."""
-        found = (run.fact(column, direction, condition) for run in self.runs)
-        return next((values for values in found if values is not None), None)
-
     def text_only(self) -> bool:
         """Whether no run ablates anything: a language model's baseline."""
         return all(
-            run.conditions("vis4lang") == ("none",) and not run.conditions("lang4vis")
+            run.conditions(Direction.VIS4LANG) == (BASELINE,)
+            and not run.conditions(Direction.LANG4VIS)
             for run in self.runs
         )
 
@@ -115,18 +110,33 @@ class Study:
 
     def conditions(self, direction: str) -> tuple[str, ...]:
         """Every condition any run has, least ablated first."""
-        return in_order(c for run in self.runs for c in run.conditions(direction))
+        names = (c for run in self.runs for c in run.conditions(direction))
+        return in_order(direction, names)
+
+    def main_conditions(self, direction: str) -> tuple[str, ...]:
+        """The published main conditions, and other main ones that any run has."""
+        return main_conditions(direction, self.conditions(direction))
+
+    def ways(self) -> tuple[str, ...]:
+        """What becomes of what is ablated, for each way of removing that was run."""
+        found = [
+            Condition.parse(direction, name).way_meaning
+            for direction in Direction
+            for name in self.conditions(direction)
+            if name != BASELINE
+        ]
+        return tuple(dict.fromkeys(found))
 
     def metrics(self) -> tuple[str, ...]:
-        """Metrics that any run has scores of, as columns of scores.parquet."""
-        found = {key[2] for run in self.runs for key in run.arrays}
-        return tuple(metric for metric in METRICS if metric in found)
+        """Losses that any run has scores of, as columns of scores.parquet."""
+        found = frozenset().union(*(run.columns for run in self.runs))
+        return tuple(metric for metric in LOSSES if metric in found)
 
     def fact(
         self, column: str, direction: str, condition: str
     ) -> Shaped[np.ndarray, " examples"] | None:
-        """A fact about the inputs, from the first model that has it."""
-        found = (model.fact(column, direction, condition) for model in self.models)
+        """A fact about the inputs, from the first run that has it."""
+        found = (run.fact(column, direction, condition) for run in self.runs)
         return next((values for values in found if values is not None), None)
 
     def missing_seeds(self) -> dict[str, tuple[int, ...]]:
@@ -144,7 +154,7 @@ def load_study(results: Paths) -> Study:
         UserError: nothing there, a broken run, or runs that cannot be compared.
     """
     directories, notes = find_results(results)
-    runs = [_with_display_label(read_run(directory)) for directory in directories]
+    runs = [_with_display_label(read(directory)) for directory in directories]
     for run in runs[1:]:
         _check_comparable(runs[0], run)
     models = _group(runs)
@@ -163,7 +173,7 @@ def load_study(results: Paths) -> Study:
 def load(results: Paths) -> "pd.DataFrame":
     """Per-example scores of any number of runs as one data frame, losses in bits.
 
-    Columns: model, seed, then those of scores.parquet. One row an example and
+    Columns: model, seed, then those of scores.parquet. One row per example and
     condition; text columns are categories.
 
     Raises:
@@ -171,12 +181,12 @@ def load(results: Paths) -> "pd.DataFrame":
     """
     tables = []
     for run in load_study(results).runs:
-        table = read_scores(run.directory)
-        for metric in METRICS:
-            if metric in table.column_names:
-                bits = pc.divide(table[metric], pa.scalar(NATS_PER_BIT, pa.float32()))
-                column = table.column_names.index(metric)
-                table = table.set_column(column, metric, bits)
+        table = read_file(run.directory, SCORES)
+        for loss in LOSSES:
+            if loss in table.column_names:
+                bits = pc.divide(table[loss], pa.scalar(NATS_PER_BIT, pa.float32()))
+                column = table.column_names.index(loss)
+                table = table.set_column(column, loss, bits)
         label = pa.repeat(pa.scalar(run.label), len(table))
         seed = pa.repeat(pa.scalar(run.seed, pa.int32()), len(table))
         table = table.add_column(0, "model", label).add_column(1, "seed", seed)
@@ -192,24 +202,22 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
         UserError: a path that is not there, or holds no results.
     """
     paths = [results] if isinstance(results, str | Path) else list(results)
-    found, notes = [], []
+    found, notes, parts = [], [], (MANIFEST, SCORES.name)
     for path in map(Path, paths):
         if not path.is_dir():
             raise UserError(f"{path}: no such results directory")
-        if (path / MANIFEST).exists() or (path / SCORES).exists():
+        if any((path / name).exists() for name in parts):
             found.append(path)
             continue
         children = sorted(path.iterdir())
         below = [
             child
             for child in children
-            if (child / MANIFEST).exists() or (child / SCORES).exists()
+            if any((child / name).exists() for name in parts)
             if not child.name.startswith(".")  # results that are being written
         ]
         finished = [
-            child
-            for child in below
-            if (child / MANIFEST).exists() and (child / SCORES).exists()
+            child for child in below if all((child / name).exists() for name in parts)
         ]
         notes += [
             f"{child}: left out, the run has not finished"
@@ -219,12 +227,12 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
         notes += [
             f"{child}: the scores of an interrupted run; finish it with --resume"
             for child in children
-            if child.name.startswith(".") and child.name.endswith(".unfinished")
+            if child.name.startswith(".") and child.name.endswith(UNFINISHED)
         ]
         if not finished:
             raise UserError(
-                f"{path}: no results of experiments.ablate in it (expected {MANIFEST} "
-                f"and {SCORES}, in it or one level below)"
+                f"{path}: no results of xabl ablate in it (expected "
+                f"{' and '.join(parts)}, in it or one level below)"
             )
         found += finished
     if not found:
@@ -241,19 +249,22 @@ def _with_display_label(run: Run) -> Run:
 
 def _check_comparable(first: Run, run: Run) -> None:
     for key, words in _SAME.items():
-        here, there = first.manifest["data"].get(key), run.manifest["data"].get(key)
+        datas = first.manifest["data"], run.manifest["data"]
+        if any(key not in data for data in datas):
+            continue  # not known: the examples themselves are compared below
+        here, there = (data[key] for data in datas)
         if here != there:
             raise UserError(
                 f"{first.directory} and {run.directory} cannot be compared: {words} "
                 f"{here!r} against {there!r}; analyse them apart, or run "
-                "experiments.ablate again on the same data"
+                "xabl ablate again on the same data"
             )
     if not np.array_equal(first.example_ids, run.example_ids) or any(
         not np.array_equal(first.texts[key], run.texts[key]) for key in first.texts
     ):
         raise UserError(
             f"{first.directory} and {run.directory} do not score the same examples; "
-            "run experiments.ablate again on the same data"
+            "run xabl ablate again on the same data"
         )
 
 
@@ -267,13 +278,13 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
                 raise UserError(
                     f"the label {run.label!r} stands for {other.name} in "
                     f"{other.directory} and for {run.name} in {run.directory}; run "
-                    "experiments.ablate with different --label"
+                    "xabl ablate with different --label"
                 )
             if other.seed == run.seed:
                 raise UserError(
                     f"{other.directory} and {run.directory} both hold {run.title}; "
                     "give one of them, or set --label or --model_seed when running "
-                    "experiments.ablate"
+                    "xabl ablate"
                 )
         others.append(run)
     known = [row.model for row in PUBLISHED.values()]
@@ -281,16 +292,11 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
     def rank(label: str) -> int:
         return known.index(label) if label in known else len(known)
 
+    def by_seed(run: Run) -> tuple[bool, int]:
+        return run.seed is not None, run.seed or 0
+
     return tuple(
-        Model(
-            label=label,
-            runs=tuple(
-                sorted(
-                    by_label[label],
-                    key=lambda run: (run.seed is not None, run.seed or 0),
-                )
-            ),
-        )
+        Model(label=label, runs=tuple(sorted(by_label[label], key=by_seed)))
         for label in sorted(by_label, key=rank)
     )
 
@@ -352,17 +358,17 @@ def _gaps(study: Study) -> list[str]:
 
 def _gaps_of(run: Run) -> list[str]:
     notes = [
-        f"{count} scores of {METRICS[name].title} under {condition} are not finite "
-        f"(first: example {first}); no mean is given there"
-        for (_, condition, name), (count, first) in run.not_finite.items()
-        if name in METRICS
+        f"{len(places)} scores of {LOSSES[name].title} under {condition} are not "
+        f"finite (first: example {run.example_ids[places[0]]}); no mean is given there"
+        for (_, condition, name), places in run.not_finite.items()
+        if name in LOSSES
     ]
     counts: dict[str, list[int]] = {}
-    for reasons in run.excluded.values():
-        for reason, count in reasons.items():
+    for key in run.excluded:
+        for reason, count in run.excluded_counts(*key).items():
             counts.setdefault(reason, []).append(count)
-    return notes + [
-        f"up to {max(numbers)} examples excluded ({reason}) in {len(numbers)} "
-        "conditions"
-        for reason, numbers in counts.items()
+    excluded = [
+        f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
+        for reason, found in counts.items()
     ]
+    return [*notes, *run.problems, *excluded]

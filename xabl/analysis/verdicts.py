@@ -6,22 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from xabl.analysis.metrics import METRICS, threshold
+from xabl.results.conditions import Condition, Direction
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 
 Row = Mapping[str, Any] | pd.Series
 
 HIGHER, LOWER = "higher", "lower"
 NO_EVIDENCE = "no evidence"
 NOT_MEASURED = "not measured"
-_REMOVED = {
-    ("vis4lang", "all"): "Removing all image regions",
-    ("lang4vis", "phrase"): "Masking the words of the phrase",
-    ("lang4vis", "all"): "Masking all words",
-}
-_USE = {
-    "vis4lang": "vision when it predicts words",
-    "lang4vis": "language when it predicts region classes",
-}
 
 
 def evidence(low: float, high: float) -> str:
@@ -35,8 +27,9 @@ def evidence(low: float, high: float) -> str:
 
 def effect_sentence(row: Row) -> str:
     """One row of `effects.differences` in words."""
-    title = METRICS[row["metric"]].title
-    removed = _removed(row["direction"], row["condition"])
+    title = LOSSES[row["metric"]].title
+    condition = Condition.parse(row["direction"], row["condition"])
+    removed, use = condition.removing, condition.direction.wording.use
     said = evidence(row["low"], row["high"])
     if said == NOT_MEASURED:
         return f"{row['model']}: {removed}: not measured ({_gap(row)})."
@@ -45,20 +38,19 @@ def effect_sentence(row: Row) -> str:
         f"{bits(row['low'], signed=True)} to {bits(row['high'], signed=True)}; "
         f"{percent(row['relative'])}"
     )
-    direction = row["direction"]
     if said == NO_EVIDENCE:
         return (
             f"{row['model']}: {removed} shows no evidence of changing the {title} "
-            f"loss ({numbers}): no evidence that the model uses {_USE[direction]}."
+            f"loss ({numbers}): no evidence that the model uses {use}."
         )
     if said == HIGHER:
         return (
             f"{row['model']}: {removed} raises the {title} loss ({numbers}): the "
-            f"model uses {_USE[direction]}."
+            f"model uses {use}."
         )
     return (
         f"{row['model']}: {removed} lowers the {title} loss ({numbers}): the model "
-        f"does better without it, so nothing here shows a use of {_USE[direction]}."
+        f"does better without it, so nothing here shows a use of {use}."
     )
 
 
@@ -67,23 +59,21 @@ def asymmetry_sentence(row: Row) -> str:
     said = evidence(row["low"], row["high"])
     if said == NOT_MEASURED:
         return f"{row['model']}: asymmetry not measured ({_gap(row)})."
+    first, second = (direction.wording.title.lower() for direction in Direction)
     numbers = (
-        f"MLM {percent(row['mlm_relative'])}, {METRICS[row['kl']].title} "
+        f"{LOSSES[PUBLISHED_MAIN[0]].title} {percent(row['mlm_relative'])}, "
+        f"{LOSSES[row['kl']].title} "
         f"{percent(row['kl_relative'])}; difference {points(row['asymmetry'])} "
         f"percentage points, 95% interval {points(row['low'])} to "
         f"{points(row['high'])}"
     )
     if said == NO_EVIDENCE:
         return (
-            f"{row['model']}: no evidence of an asymmetry between vision for language "
-            f"and language for vision ({numbers})."
+            f"{row['model']}: no evidence of an asymmetry between {first} and {second} "
+            f"({numbers})."
         )
-    more = (
-        "vision for language more than language for vision"
-        if said == HIGHER
-        else "language for vision more than vision for language"
-    )
-    return f"{row['model']} uses {more} ({numbers})."
+    more, less = (first, second) if said == HIGHER else (second, first)
+    return f"{row['model']} uses {more} more than {less} ({numbers})."
 
 
 def verdict(asymmetries: pd.DataFrame) -> str:
@@ -125,13 +115,6 @@ def percent(share: float) -> str:
 def points(share: float) -> str:
     """A difference of shares in percentage points, without a unit."""
     return f"{100 * share:+.1f}"
-
-
-def _removed(direction: str, condition: str) -> str:
-    overlap = threshold(condition)
-    if overlap is not None:
-        return f"Removing the regions that overlap the phrase by more than {overlap:g}"
-    return _REMOVED[direction, condition]
 
 
 def _gap(row: Row) -> str:

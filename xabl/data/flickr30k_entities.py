@@ -14,7 +14,10 @@ from xml.parsers import expat
 import numpy as np
 from jaxtyping import Float32
 
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
+from xabl.support.files import read_text
+
+_NOT_VISUAL = "0"  # the chain of phrases that nothing in an image shows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,6 +104,36 @@ def read_split(
     return tuple(images)
 
 
+def check_linked(images: Sequence[AnnotatedImage], directory: Path) -> None:
+    """Refuses captions and annotations that name things differently.
+
+    An image may have phrases and boxes that do not meet, and few do. Of two releases
+    nearly all do not.
+
+    Raises:
+        UserError: shows an id of each side; or no phrase has a box at all.
+    """
+    apart, counted = [], 0
+    for image in images:
+        named = {p.chain for c in image.captions for p in c.phrases} - {_NOT_VISUAL}
+        if named and image.boxes:
+            counted += 1
+            if not named & image.boxes.keys():
+                apart.append((image.image_id, min(named), min(image.boxes)))
+    if 2 * len(apart) > counted:
+        image_id, chain, box = apart[0]
+        raise UserError(
+            f"{directory}: in {len(apart)} of {counted} images no phrase has a box: of "
+            f"image {image_id} Sentences names chain {chain}, Annotations {box}; "
+            "unpack both from one annotations.zip"
+        )
+    if images and not counted:
+        raise UserError(
+            f"{directory}: no phrase of {len(images)} images has a box: no image has "
+            "both phrases in Sentences and boxes in Annotations; unpack both again"
+        )
+
+
 def mentions(images: Sequence[AnnotatedImage]) -> Iterator[Mention]:
     """Every phrase whose chain has a box: images, captions, phrases in their order."""
     for image in images:
@@ -144,8 +177,9 @@ def read_image_ids(path: Path) -> tuple[str, ...]:
     for number, line in enumerate(_lines(path), start=1):
         image_id = line.strip()
         # An id becomes a file name: it must not lead out of the data folder.
-        if not image_id or len(image_id.split()) > 1 or "/" in image_id:
-            raise UserError(f"{path}, line {number}: {line!r} is not an image id")
+        is_name = image_id.isprintable() and "/" not in image_id
+        if not is_name or len(image_id.split()) != 1:
+            raise UserError(f"{path}, line {number}: {line!r:.80} is not an image id")
         if image_id in first_line:
             raise UserError(
                 f"{path}, line {number}: image {image_id} stands on line "
@@ -278,15 +312,7 @@ def _chain_and_types(token: str, place: str) -> tuple[str, tuple[str, ...]]:
 
 def _lines(path: Path) -> list[str]:
     """The lines of a text file, without a last empty one."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: byte {error.start} is not UTF-8 text") from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    text = text.rstrip("\n")
+    text = read_text(path, "a text file of Flickr30k Entities").rstrip("\n")
     return text.split("\n") if text else []
 
 
@@ -318,7 +344,7 @@ def _parse_xml(path: Path) -> ElementTree.Element:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+        raise from_system(error, path, "cannot be read") from error
     except (expat.ExpatError, ValueError) as error:
         line = getattr(error, "lineno", parser.CurrentLineNumber)
         raise UserError(f"{path}, line {line}: malformed XML: {error}") from error

@@ -1,6 +1,7 @@
 """BERT's word pieces, and which word of the caption each of them belongs to."""
 
 import dataclasses
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import SupportsIndex
@@ -9,7 +10,9 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from xabl.errors import UserError
+from xabl.support.files import read_text
 
+VOCABULARY_JSON = "tokenizer.json"  # Hugging Face's, which holds the pieces too
 MAX_LENGTH = 38  # [CLS] and [SEP] included; what the published models evaluate with
 
 
@@ -37,15 +40,19 @@ class EncodedCaption:
 
 
 class WordPieces:
-    """The uncased BERT tokenizer over a vocabulary file (one piece a line).
+    """The BERT tokenizer over a vocabulary file, uncased unless told otherwise.
 
-    Lower-cases and strips accents. Pieces are matched to words by where their
-    characters stand, so that accents, [UNK], '#', hyphens and Chinese characters
+    The uncased one lower-cases and strips accents. Pieces are matched to words by where
+    their characters stand, so that accents, [UNK], '#', hyphens and Chinese characters
     (a piece each) need no special care.
     """
 
-    def __init__(self, vocabulary: Path | str):
+    def __init__(self, vocabulary: Path | str, *, lower_case: bool = True):
         """Reads the vocabulary.
+
+        Args:
+            vocabulary: vocab.txt or tokenizer.json.
+            lower_case: the model's `do_lower_case`.
 
         Raises:
             UserError: names the file and the line of what makes it no vocabulary.
@@ -55,7 +62,7 @@ class WordPieces:
 
         self._pieces = read_vocabulary(Path(vocabulary))
         ids = {piece: index for index, piece in enumerate(self._pieces)}
-        self._tokenizer = BertWordPieceTokenizer(vocab=ids, lowercase=True)
+        self._tokenizer = BertWordPieceTokenizer(vocab=ids, lowercase=lower_case)
         self.pad_id = ids["[PAD]"]
         self.unk_id = ids["[UNK]"]
         self.cls_id = ids["[CLS]"]
@@ -91,21 +98,19 @@ class WordPieces:
 def read_vocabulary(path: Path) -> tuple[str, ...]:
     """The pieces of a vocabulary file, in order.
 
+    Args:
+        path: vocab.txt, one piece a line, or tokenizer.json.
+
     Raises:
         UserError: the file is missing, is not text, has an empty line, names a piece
             twice, or lacks one of BERT's five special tokens.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not a vocabulary: byte {error.start} is not UTF-8 text; expected "
-            "BERT's vocab.txt, one word piece a line"
-        ) from error
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    # Not splitlines(): it would also break lines at characters that are pieces.
-    pieces = text.removesuffix("\n").split("\n")
+    text = read_text(path, "BERT's vocab.txt, one word piece a line")
+    if path.suffix == ".json":
+        pieces = _pieces_in_json(path, text)
+    else:
+        # Not splitlines(): it would also break lines at characters that are pieces.
+        pieces = text.removesuffix("\n").split("\n")
     first_line: dict[str, int] = {}
     for number, piece in enumerate(pieces, start=1):
         if not piece:
@@ -124,6 +129,29 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     if missing:
         raise UserError(
             f"{path}: not a BERT vocabulary: {', '.join(missing)} missing; expected "
-            "the vocab.txt of the uncased BERT, one word piece a line"
+            "BERT's vocab.txt, one word piece a line"
         )
     return tuple(pieces)
+
+
+def _pieces_in_json(path: Path, text: str) -> list[str]:
+    """The pieces of a tokenizer.json, by their ids."""
+    try:
+        model = json.loads(text)["model"]
+        kind, numbers = model["type"], model["vocab"]
+        if kind != "WordPiece":
+            raise ValueError(f"its pieces are of the kind {kind}, not WordPiece")
+        pieces = sorted(numbers, key=numbers.__getitem__)
+        if [numbers[piece] for piece in pieces] != list(range(len(pieces))):
+            raise ValueError("the ids of its pieces are not 0, 1, 2, ...")
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise UserError(
+            f"{path}: not the word pieces of a BERT ({error}); give its vocab.txt"
+        ) from error
+    return pieces

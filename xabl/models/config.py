@@ -6,23 +6,15 @@ al., TACL 2021), so that a published file and a `ModelConfig` can be read side b
 
 import dataclasses
 import enum
-import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError
-
-
-class RegionEmbedding(enum.Enum):
-    """Kinds of region embeddings, by the value of `image_embeddings`."""
-
-    VILBERT = "vilbert"
-    LXMERT = "lxmert"
-    UNITER = "uniter"
-    VISUALBERT = "visualbert"
-    VL_BERT = "vl-bert"
-    NONE = "none"  # text only: BERT
+from xabl.models import config_json
+from xabl.models.config_json import IntMap, Weights
+from xabl.models.region_embedding import NONE, VILBERT, RegionEmbedding
+from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 
 
 class Fusion(enum.Enum):
@@ -43,40 +35,7 @@ class GlobalImage(enum.Enum):
     LAST = "last"
 
 
-# Outputs of each visual target's decoder, whatever the feature size.
-VISUAL_TARGET_SIZES = {
-    "0": 1601,
-    "1": 2048,
-    "2": 2048,
-    "3": 1600,
-    "4": 400,
-    "5": 2048,
-    "6": 1601,
-}
-
 ACTIVATIONS = ("gelu", "relu", "swish", "tanh")
-
-# Legal in reference files and without effect on what is computed here.
-_IGNORED_FIELDS = frozenset(
-    {
-        "bert_model",
-        "clf_hidden_size",
-        "do_lower_case",
-        "fixed_layers",
-        "max_boxes",
-        "model",
-        "objective",
-        "qa_num_answers",
-        "qa_task_weight",
-        "v_initializer_range",
-        "visualization",
-    }
-)
-# Legal with these values only: another value would compute something else.
-_FIXED_FIELDS = {"norm_embeddings": (False,), "pad_token_id": (0,)}
-_OUT_OF_SCOPE_MODELS = ("roberta", "m3p", "uc2", "xlm")
-
-IntMap = tuple[tuple[int, int], ...]  # a hashable {sublayer: number}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +53,7 @@ class ModelConfig:
     name: str
     # Text stream
     vocab_size: int = 30522
+    do_lower_case: bool = True  # of captions, before they are cut into word pieces
     hidden_size: int = 768
     num_attention_heads: int = 12
     intermediate_size: int = 3072
@@ -103,7 +63,7 @@ class ModelConfig:
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     # Region stream
-    image_embeddings: RegionEmbedding = RegionEmbedding.VILBERT
+    image_embeddings: RegionEmbedding = VILBERT
     v_feature_size: int = 2048
     num_locs: int = 5
     add_global_imgfeat: GlobalImage = GlobalImage.ABSENT
@@ -138,16 +98,16 @@ class ModelConfig:
     fusion_act: str = "relu"
     itm_dim: int = 2
     image_head_ln: bool = True
-    visual_target_weights: tuple[tuple[str, float], ...] = (("0", 1.0),)
+    # Ours, no field of the reference's. Models it trains without a visual target keep
+    # the head's transform, which nothing reads; those of others have no head at all.
+    region_head: bool = True
+    visual_target_weights: Weights = (("0", 1.0),)
     # Numerics
     layer_norm_eps: float = 1e-12
     initializer_range: float = 0.02
 
     def __post_init__(self) -> None:
-        # Not at the top: what checks a configuration must know what one is.
-        from xabl.models.config_problems import config_problems
-
-        problems = list(config_problems(self))
+        problems = list(_problems(self))
         if problems:
             raise UserError(
                 f"configuration {self.name!r} does not describe a model:\n  "
@@ -156,7 +116,7 @@ class ModelConfig:
 
     @property
     def text_only(self) -> bool:
-        return self.image_embeddings is RegionEmbedding.NONE
+        return self.image_embeddings == NONE
 
     @property
     def attention_sublayers(self) -> frozenset[int]:
@@ -176,9 +136,46 @@ class ModelConfig:
         return len(self.attention_sublayers | self.ff_sublayers)
 
     @property
-    def visual_targets(self) -> tuple[str, ...]:
-        """Objectives of the region head, in the configuration's order."""
-        return tuple(t for t, weight in self.visual_target_weights if weight > 0)
+    def visual_targets(self) -> tuple[VisualTarget, ...]:
+        """What the region head predicts, in the configuration's order."""
+        return tuple(
+            VISUAL_TARGETS[name] for name, w in self.visual_target_weights if w > 0
+        )
+
+    def scored_target(self) -> VisualTarget:
+        """The visual target that lang4vis measures: the first.
+
+        Raises:
+            UserError: the model predicts no classes of regions.
+        """
+        if self.text_only:
+            problem = "reads words alone"
+        elif not self.visual_targets:
+            problem = (
+                "was trained without a visual target and cannot predict the classes of "
+                "regions"
+            )
+        elif not self.visual_targets[0].is_scored:
+            problem = (
+                f'has "{self.visual_targets[0].name}" as its first visual target, '
+                "which predicts no object class"
+            )
+        else:
+            return self.visual_targets[0]
+        raise UserError(
+            f"model {self.name} {problem}, so there is no lang4vis for it; use "
+            "--directions=vis4lang"
+        )
+
+    @property
+    def has_region_head(self) -> bool:
+        """Whether there is at least the transform of the region head."""
+        return self.region_head and not self.text_only
+
+    @property
+    def has_matching_head(self) -> bool:
+        """Whether it says if a caption matches an image."""
+        return self.fusion_method in (Fusion.MUL, Fusion.SUM, Fusion.TEXT)
 
     @property
     def has_image_row(self) -> bool:
@@ -221,97 +218,135 @@ class ModelConfig:
             UserError: unreadable file, a field that is not understood, a model that
                 is out of scope, or sizes that do not fit together.
         """
-        path = Path(path)
-        try:
-            fields = json.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-        except ValueError as error:
-            raise UserError(
-                f"{path}: not a configuration in JSON ({error}); expected a file such "
-                "as ctrl_uniter_base.json"
-            ) from error
-        if not isinstance(fields, dict):
-            raise UserError(f"{path}: expected a JSON object of configuration fields")
-        name = "config" if path.stem == "config" else path.stem
-        return cls.from_dict({"name": name, **fields}, source=str(path))
+        fields = {"name": Path(path).stem, **config_json.read(path)}
+        return cls.from_dict(fields, source=str(path))
 
     @classmethod
     def from_dict(
         cls, fields: Mapping[str, Any], *, source: str = "configuration"
     ) -> "ModelConfig":
         """As `from_json`, from the decoded object; `source` names it in errors."""
-        for key in ("model", "bert_model"):
-            value = str(fields.get(key, "")).lower()
-            if any(word in value for word in _OUT_OF_SCOPE_MODELS):
-                raise UserError(
-                    f"{source}: {key} is {fields[key]!r}; RoBERTa, M3P and UC2 "
-                    "variants are not supported, only models over uncased BERT are"
-                )
-        kinds = {field.name: field.type for field in dataclasses.fields(cls)}
-        unknown = sorted(
-            set(fields) - set(kinds) - _IGNORED_FIELDS - set(_FIXED_FIELDS)
-        )
-        if unknown:
-            raise UserError(
-                f"{source}: unknown configuration fields {', '.join(unknown)}; they "
-                "might change what the model computes, so they are not skipped"
-            )
-        for key, allowed in _FIXED_FIELDS.items():
-            if key in fields and fields[key] not in allowed:
-                raise UserError(
-                    f"{source}: {key} is {fields[key]!r}, only {allowed[0]!r} is "
-                    "supported"
-                )
-        values = {key: value for key, value in fields.items() if key in kinds}
         try:
-            decoded = {
-                key: _decode(key, kinds[key], value) for key, value in values.items()
-            }
-            return cls(**decoded)
+            return cls(**config_json.decoded(fields, _types(cls)))
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """The configuration in the reference's format, `name` beside its fields."""
         return {
-            field.name: _encode(field.type, getattr(self, field.name))
-            for field in dataclasses.fields(self)
+            name: config_json.encoded(getattr(self, name), kind)
+            for name, kind in _types(type(self)).items()
         }
 
 
-def _decode(key: str, kind: Any, value: Any) -> Any:
-    """One JSON value as the field's type."""
-    try:
-        return _converted(kind, value)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"field {key}: {error}") from error
+def _types(cls: type[ModelConfig]) -> dict[str, Any]:
+    return {field.name: field.type for field in dataclasses.fields(cls)}
 
 
-def _converted(kind: Any, value: Any) -> Any:
-    if kind is RegionEmbedding:
-        return RegionEmbedding.NONE if value is None else RegionEmbedding(value)
-    if kind is Fusion or kind is GlobalImage:
-        return kind(value)
-    if kind == tuple[int, ...]:
-        return tuple(int(number) for number in value)
-    if kind == IntMap:
-        return tuple(sorted((int(key), int(number)) for key, number in value.items()))
-    if kind == tuple[tuple[str, float], ...]:
-        return tuple((str(key), float(weight)) for key, weight in value.items())
-    accepted = (int, float) if kind is float else kind
-    if kind in (int, float, bool, str) and not isinstance(value, accepted):
-        raise ValueError(f"expected {kind.__name__}, found {value!r}")
-    return value
+def _problems(config: ModelConfig) -> Iterator[str]:
+    """Yields what is wrong, one line each; nothing for a model that can be built."""
+    sizes = [key for key, value in vars(config).items() if type(value) is int]
+    for key in sizes:
+        if getattr(config, key) < 1:
+            yield f"{key} is {getattr(config, key)}, it must be at least 1"
+            return  # what follows divides by them
+    attention, feed_forward = config.attention_sublayers, config.ff_sublayers
+    both = sorted(attention & feed_forward)
+    if both:
+        yield f"sublayers {both} are both attention and feed-forward"
+    numbers = attention | feed_forward
+    if not numbers:
+        yield "no sublayers"
+    elif numbers != set(range(len(numbers))):
+        missing = sorted(set(range(max(numbers) + 1)) - numbers)
+        yield f"sublayers are not contiguous from 0: {missing} are missing"
+    stray = sorted(set(config.shared_sublayers) - numbers)
+    if stray:
+        yield f"shared_sublayers {stray} do not exist"
+    loose = sorted(set(config.single_ln_sublayers) - set(config.shared_sublayers))
+    if loose:
+        yield f"single_ln_sublayers {loose} are not among shared_sublayers"
+    yield from _attention_problems(config)
+    yield from _embedding_problems(config)
+    yield from _head_problems(config)
 
 
-def _encode(kind: Any, value: Any) -> Any:
-    if isinstance(value, enum.Enum):
-        return value.value
-    if kind == IntMap:
-        return {str(key): number for key, number in value}
-    if kind == tuple[tuple[str, float], ...]:
-        return dict(value)
-    if isinstance(value, tuple):
-        return list(value)
-    return value
+def _attention_problems(config: ModelConfig) -> Iterator[str]:
+    for sublayer in sorted(config.attention_sublayers):
+        text = config.attention_sizes(sublayer, regions=False)
+        region = config.attention_sizes(sublayer, regions=True)
+        sides = [("", text)]
+        if not config.text_only:
+            sides.append(("v_", region))
+        for prefix, (width, heads) in sides:
+            if width % heads:
+                yield (
+                    f"sublayer {sublayer}: {prefix}attention size {width} is not a "
+                    f"multiple of its {heads} heads"
+                )
+        crossed = (
+            sublayer in config.tv_attn_sublayers or sublayer in config.vt_attn_sublayers
+        )
+        if crossed and text != region:
+            yield (
+                f"sublayer {sublayer}: words and regions attend to each other with "
+                f"different (size, heads): {text} and {region}"
+            )
+
+
+def _embedding_problems(config: ModelConfig) -> Iterator[str]:
+    if config.shared_sublayers and config.hidden_size != config.v_hidden_size:
+        yield (
+            f"shared_sublayers need equal streams, hidden_size is {config.hidden_size} "
+            f"and v_hidden_size {config.v_hidden_size}"
+        )
+    kind = config.image_embeddings
+    if kind.one_width and config.hidden_size != config.v_hidden_size:
+        yield (
+            f"{kind.name} embeddings need v_hidden_size equal to hidden_size, they are "
+            f"{config.v_hidden_size} and {config.hidden_size}"
+        )
+    if kind.coordinate_waves:
+        width = 8 * (config.v_coordinate_embeddings_dim or 0)
+        if width != config.v_feature_size:
+            yield (
+                f"{kind.name}: v_feature_size {config.v_feature_size} must be 8 x "
+                f"v_coordinate_embeddings_dim ({config.v_coordinate_embeddings_dim})"
+            )
+    if config.type_vocab_size < kind.token_types:
+        yield (
+            f"{kind.name} embeddings need type_vocab_size {kind.token_types}, found "
+            f"{config.type_vocab_size}"
+        )
+    if config.text_only:
+        crossing = (
+            config.tv_attn_sublayers
+            + config.vt_attn_sublayers
+            + config.vv_attn_sublayers
+            + config.v_ff_sublayers
+        )
+        if crossing or any(weight > 0 for _, weight in config.visual_target_weights):
+            yield "a text-only model has neither region sublayers nor visual targets"
+        if config.fusion_method is not Fusion.NONE:
+            yield 'a text-only model has fusion_method "none"'
+    elif config.num_locs not in (4, 5):
+        yield f"num_locs is {config.num_locs}, expected 4 or 5"
+
+
+def _head_problems(config: ModelConfig) -> Iterator[str]:
+    if config.fusion_method in (Fusion.MUL, Fusion.SUM) and (
+        config.pooler_size != config.v_pooler_size
+    ):
+        yield (
+            f"fusion {config.fusion_method.value} needs equal poolers, pooler_size is "
+            f"{config.pooler_size} and v_pooler_size {config.v_pooler_size}"
+        )
+    known = list(VISUAL_TARGETS)
+    for name, weight in config.visual_target_weights:
+        if weight > 0 and name not in known:
+            yield f'visual target "{name}" is not one of {known[0]} ... {known[-1]}'
+        elif weight > 0 and not config.region_head:
+            yield f'visual target "{name}" needs a region head'
+    for key in ("hidden_act", "v_hidden_act", "fusion_act"):
+        if getattr(config, key) not in ACTIVATIONS:
+            yield f"{key} is {getattr(config, key)!r}, expected one of {ACTIVATIONS}"

@@ -9,7 +9,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
-from xabl.models.config import RegionEmbedding
+from xabl.models import region_embedding
 from xabl.models.layers import Numerics
 from xabl.models.structs import ProjectedRegions, RegionInput, Streams, TextInput
 
@@ -205,7 +205,7 @@ class VlBertEmbeddings(RegionEmbeddings):
         self.object_linguistic = self.embed_table(1, config.hidden_size)
         self.object_mask_visual = self.embed_table(1, config.v_feature_size)
         self.end = self.embed_table(1, config.hidden_size)
-        if "6" in config.visual_targets:
+        if self._has_mask_word:
             self.object_mask_word = self.embed_table(1, config.hidden_size)
 
     def project(
@@ -239,6 +239,10 @@ class VlBertEmbeddings(RegionEmbeddings):
 
     def masked_projection(self):
         return self.project_features(self.object_mask_visual(_ONLY_ROW)[0])
+
+    @property
+    def _has_mask_word(self) -> bool:
+        return any(target.name == "6" for target in self.config.visual_targets)
 
     @property
     def _visual(self) -> tuple[Float[Array, "both hidden"], Float[Array, " hidden"]]:
@@ -278,7 +282,7 @@ class VlBertEmbeddings(RegionEmbeddings):
             + text_embeddings.position(word_positions)
         )
         linguistic = self.object_linguistic(_ONLY_ROW)
-        if "6" in self.config.visual_targets:
+        if self._has_mask_word:
             linguistic = jnp.where(
                 regions.is_zero[..., None], self.object_mask_word(_ONLY_ROW), linguistic
             )
@@ -333,10 +337,11 @@ def vl_bert_positions(
     return word_positions, end + is_last[None, :].astype(jnp.int32)
 
 
-REGION_EMBEDDINGS: dict[RegionEmbedding, type[RegionEmbeddings]] = {
-    RegionEmbedding.VILBERT: VilbertRegions,
-    RegionEmbedding.LXMERT: LxmertRegions,
-    RegionEmbedding.UNITER: UniterRegions,
-    RegionEmbedding.VISUALBERT: VisualBertRegions,
-    RegionEmbedding.VL_BERT: VlBertEmbeddings,
+# The arithmetic of each kind, by its name.
+REGION_MODULES: dict[str, type[RegionEmbeddings]] = {
+    region_embedding.VILBERT.name: VilbertRegions,
+    region_embedding.LXMERT.name: LxmertRegions,
+    region_embedding.UNITER.name: UniterRegions,
+    region_embedding.VISUALBERT.name: VisualBertRegions,
+    region_embedding.VL_BERT.name: VlBertEmbeddings,
 }

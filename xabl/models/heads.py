@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from xabl.models.config import VISUAL_TARGET_SIZES, Fusion
+from xabl.models.config import Fusion
 from xabl.models.layers import ACTIVATION, Numerics
 from xabl.models.structs import Streams
 
@@ -38,7 +38,7 @@ class MlmHead(Numerics):
 
 
 class RegionHead(Numerics):
-    """Predictions of each visual target ("0" ... "6") for a region."""
+    """Predictions of each visual target, by its name, for a region."""
 
     def setup(self):
         config = self.config
@@ -46,8 +46,7 @@ class RegionHead(Numerics):
         if config.image_head_ln:
             self.norm = self.layer_norm()
         self.objective = {
-            target: self.dense(VISUAL_TARGET_SIZES[target])
-            for target in config.visual_targets
+            target.name: self.dense(target.size) for target in config.visual_targets
         }
 
     def __call__(

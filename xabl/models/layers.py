@@ -121,9 +121,9 @@ def split_heads(
 def row_major(array: jax.Array) -> jax.Array:
     """The same, laid out as numpy does.
 
-    On an H100 the compiler laid hidden states out with positions innermost, from the
-    regions' sum for [IMG] to the last sublayer: two transpositions a sublayer, and
-    LayerNorm in four kernels in place of one. CPUs have no other layout.
+    On an H100 the compiler laid hidden states out with positions innermost, from where
+    [IMG] and regions are joined to the last sublayer: two transpositions a sublayer,
+    and LayerNorm in five kernels in place of one. CPUs have no other layout.
     """
     if jax.default_backend() == "cpu":
         return array

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from xabl.models.config import Fusion, ModelConfig, RegionEmbedding
-from xabl.models.embeddings import REGION_EMBEDDINGS, TextEmbeddings
+from xabl.models.config import Fusion, ModelConfig
+from xabl.models.embeddings import REGION_MODULES, TextEmbeddings
 from xabl.models.heads import ItmHead, MlmHead, Poolers, RegionHead
 from xabl.models.layers import Numerics
 from xabl.models.structs import (
@@ -18,8 +18,6 @@ from xabl.models.structs import (
     TextInput,
 )
 from xabl.models.sublayers import GatedAttention, GatedFeedForward
-
-_NO_MATCHING = (Fusion.NONE, Fusion.VL_BERT_VQA)
 
 
 class VisionLanguageBert(Numerics):
@@ -37,7 +35,7 @@ class VisionLanguageBert(Numerics):
         config = self.config
         self.text_embeddings = self.part(TextEmbeddings)
         if not config.text_only:
-            kind = REGION_EMBEDDINGS[config.image_embeddings]
+            kind = REGION_MODULES[config.image_embeddings.name]
             self.region_embeddings = self.part(kind)
         self.sublayers = [
             self.part(
@@ -51,9 +49,9 @@ class VisionLanguageBert(Numerics):
         if config.fusion_method is not Fusion.NONE:
             self.poolers = self.part(Poolers)
         self.mlm_head = self.part(MlmHead)
-        if not config.text_only:
+        if config.has_region_head:
             self.region_head = self.part(RegionHead)
-        if config.fusion_method not in _NO_MATCHING:
+        if config.has_matching_head:
             self.itm_head = self.part(ItmHead)
 
     def __call__(
@@ -75,20 +73,21 @@ class VisionLanguageBert(Numerics):
             embedded, text.mask, region_mask, deterministic=deterministic
         )
         last = encoded[-1]
-        if self.is_initializing() and not self.config.text_only:
+        if self.is_initializing() and self.config.has_region_head:
             # Without a visual target the head keeps its transform, which no output
-            # depends on; published checkpoints hold it.
+            # depends on; checkpoints of the reference hold it.
             self.region_head.transformed(last.regions)
         pooled = self.pool(last, text.mask)
-        matching = pooled is not None and self.config.fusion_method not in _NO_MATCHING
         return ModelOutput(
             hidden=(embedded, *encoded),
             mlm_logits=self.mlm_logits(last.words),
             region_logits={
-                target: self.region_logits(last.regions, target)
+                target.name: self.region_logits(last.regions, target.name)
                 for target in self.config.visual_targets
             },
-            itm_logits=self.itm_logits(pooled, deterministic) if matching else None,
+            itm_logits=self.itm_logits(pooled, deterministic)
+            if self.config.has_matching_head
+            else None,
             pooled=pooled,
         )
 
@@ -101,7 +100,7 @@ class VisionLanguageBert(Numerics):
         """The input of sublayer 0."""
         if isinstance(regions, RegionInput):
             regions = self.region_embeddings.project(regions, deterministic)
-        if self.config.image_embeddings is RegionEmbedding.VL_BERT:
+        if self.config.image_embeddings.streams_meet:
             return self.region_embeddings(
                 text, regions, self.text_embeddings, deterministic
             )
@@ -115,13 +114,13 @@ class VisionLanguageBert(Numerics):
     def embed_words(
         self, text: TextInput, deterministic: bool = True
     ) -> Float[Array, "batch words hidden"]:
-        """Words alone; not for VL-BERT, whose words see a region."""
+        """Words alone; not where the streams meet in the embeddings."""
         return self.text_embeddings(text, deterministic=deterministic)
 
     def embed_regions(
         self, regions: ProjectedRegions, deterministic: bool = True
     ) -> Float[Array, "batch regions region_hidden"]:
-        """Regions alone; not for VL-BERT, whose regions are placed after the words."""
+        """Regions alone; not where the streams meet in the embeddings."""
         return self.region_embeddings(regions, self.text_embeddings, deterministic)
 
     def project_features(
@@ -183,7 +182,7 @@ class VisionLanguageBert(Numerics):
     def region_logits(
         self, states: Float[Array, "*positions region_hidden"], target: str
     ) -> Float[Array, "*positions classes"]:
-        """Predictions of one visual target at the given regions (float32)."""
+        """Predictions of a visual target, by name, at the given regions (float32)."""
         return self.region_head(states, target)
 
     def pool(

@@ -6,15 +6,12 @@ two models apart can be read here.
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 from xabl.errors import UserError
-from xabl.models.config import (
-    Fusion,
-    GlobalImage,
-    IntMap,
-    ModelConfig,
-    RegionEmbedding,
-)
+from xabl.models import region_embedding
+from xabl.models.config import Fusion, GlobalImage, ModelConfig
+from xabl.models.config_json import IntMap
 
 
 def _enumerated(sublayers: tuple[int, ...]) -> IntMap:
@@ -25,16 +22,64 @@ def _each(sublayers: tuple[int, ...], number: int) -> IntMap:
     return tuple((sublayer, number) for sublayer in sublayers)
 
 
-_EVEN, _ODD = tuple(range(0, 24, 2)), tuple(range(1, 24, 2))
+def bert_layers(number: int) -> dict[str, Any]:
+    """Fields of text-only BERT: one attention and one feed-forward sublayer a layer."""
+    attention, feed_forward = _alternating(number)
+    return {
+        "tt_attn_sublayers": attention,
+        "t_ff_sublayers": feed_forward,
+        "bert_layer2attn_sublayer": _enumerated(attention),
+        "bert_layer2ff_sublayer": _enumerated(feed_forward),
+    }
 
-# Text-only BERT: twelve layers of one attention and one feed-forward sublayer each.
+
+def one_stream_layers(number: int) -> dict[str, Any]:
+    """Fields of BERT over words and regions, with the same weights for both."""
+    attention, feed_forward = _alternating(number)
+    return bert_layers(number) | {
+        "tv_attn_sublayers": attention,
+        "vt_attn_sublayers": attention,
+        "vv_attn_sublayers": attention,
+        "v_ff_sublayers": feed_forward,
+        "shared_sublayers": tuple(range(2 * number)),
+        "single_ln_sublayers": tuple(range(2 * number)),
+    }
+
+
+def lxmert_layers(words: int, regions: int, cross: int) -> dict[str, Any]:
+    """Fields of LXMERT: layers of words and of regions alone, then `cross` blocks.
+
+    A block is a shared cross-attention, self-attentions and feed-forwards.
+    """
+    first = 2 * max(words, regions)
+    meeting, own, forward = (
+        tuple(range(first + part, first + 3 * cross, 3)) for part in range(3)
+    )
+    (word_self, word_forward), (region_self, region_forward) = (
+        _alternating(words),
+        _alternating(regions),
+    )
+    return {
+        "tt_attn_sublayers": word_self + own,
+        "tv_attn_sublayers": meeting,
+        "vt_attn_sublayers": meeting,
+        "vv_attn_sublayers": region_self + own,
+        "t_ff_sublayers": word_forward + forward,
+        "v_ff_sublayers": region_forward + forward,
+        "shared_sublayers": meeting,
+        "bert_layer2attn_sublayer": _enumerated((word_self + own)[:12]),
+        "bert_layer2ff_sublayer": _enumerated((word_forward + forward)[:12]),
+    }
+
+
+def _alternating(layers: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    return tuple(range(0, 2 * layers, 2)), tuple(range(1, 2 * layers, 2))
+
+
 _BERT = ModelConfig(
     name="bert_base",
-    image_embeddings=RegionEmbedding.NONE,
-    tt_attn_sublayers=_EVEN,
-    t_ff_sublayers=_ODD,
-    bert_layer2attn_sublayer=_enumerated(_EVEN),
-    bert_layer2ff_sublayer=_enumerated(_ODD),
+    image_embeddings=region_embedding.NONE,
+    **bert_layers(12),
     fusion_method=Fusion.NONE,
     visual_target_weights=(),
 )
@@ -42,18 +87,9 @@ _BERT = ModelConfig(
 # One stream: every sublayer sees words and regions, with the same weights for both.
 _UNITER = ModelConfig(
     name="ctrl_uniter_base",
-    image_embeddings=RegionEmbedding.UNITER,
+    image_embeddings=region_embedding.UNITER,
     add_global_imgfeat=GlobalImage.FIRST,
-    tt_attn_sublayers=_EVEN,
-    tv_attn_sublayers=_EVEN,
-    vt_attn_sublayers=_EVEN,
-    vv_attn_sublayers=_EVEN,
-    t_ff_sublayers=_ODD,
-    v_ff_sublayers=_ODD,
-    shared_sublayers=tuple(range(24)),
-    single_ln_sublayers=tuple(range(24)),
-    bert_layer2attn_sublayer=_enumerated(_EVEN),
-    bert_layer2ff_sublayer=_enumerated(_ODD),
+    **one_stream_layers(12),
     pooler_size=1024,
     v_pooler_size=1024,
 )
@@ -66,12 +102,12 @@ _UNITER_NOVIZ = dataclasses.replace(
 _VISUALBERT = dataclasses.replace(
     _UNITER,
     name="ctrl_visualbert_base",
-    image_embeddings=RegionEmbedding.VISUALBERT,
+    image_embeddings=region_embedding.VISUALBERT,
 )
 _VL_BERT = dataclasses.replace(
     _UNITER,
     name="ctrl_vl-bert_base",
-    image_embeddings=RegionEmbedding.VL_BERT,
+    image_embeddings=region_embedding.VL_BERT,
     v_coordinate_embeddings_dim=256,
     type_vocab_size=3,
     image_head_ln=False,
@@ -91,7 +127,7 @@ _VILBERT_REGION_SELF = tuple(range(14, 36, 4))
 _VILBERT_TEXT_SELF = tuple(range(0, 12, 2)) + _VILBERT_REGION_SELF
 _VILBERT = ModelConfig(
     name="ctrl_vilbert_base",
-    image_embeddings=RegionEmbedding.VILBERT,
+    image_embeddings=region_embedding.VILBERT,
     add_global_imgfeat=GlobalImage.FIRST,
     tt_attn_sublayers=_VILBERT_TEXT_SELF,
     tv_attn_sublayers=_VILBERT_CO,
@@ -114,26 +150,12 @@ _VILBERT_ORIGINAL = dataclasses.replace(
     sublayer2num_attention_heads=_each(_VILBERT_CO, 8),
 )
 
-# Two streams: nine text and five region layers, then five blocks of a shared
-# cross-attention, self-attentions and feed-forwards.
-_LXMERT_CROSS = tuple(range(18, 33, 3))
-_LXMERT_SELF = tuple(range(19, 33, 3))
-_LXMERT_FF = tuple(range(20, 33, 3))
-_LXMERT_TEXT_SELF = tuple(range(0, 18, 2)) + _LXMERT_SELF
-_LXMERT_TEXT_FF = tuple(range(1, 18, 2)) + _LXMERT_FF
+# Two streams: nine text and five region layers, then five blocks.
 _LXMERT = ModelConfig(
     name="ctrl_lxmert",
-    image_embeddings=RegionEmbedding.LXMERT,
+    image_embeddings=region_embedding.LXMERT,
     add_global_imgfeat=GlobalImage.FIRST,
-    tt_attn_sublayers=_LXMERT_TEXT_SELF,
-    tv_attn_sublayers=_LXMERT_CROSS,
-    vt_attn_sublayers=_LXMERT_CROSS,
-    vv_attn_sublayers=tuple(range(0, 10, 2)) + _LXMERT_SELF,
-    t_ff_sublayers=_LXMERT_TEXT_FF,
-    v_ff_sublayers=tuple(range(1, 10, 2)) + _LXMERT_FF,
-    shared_sublayers=_LXMERT_CROSS,
-    bert_layer2attn_sublayer=_enumerated(_LXMERT_TEXT_SELF[:12]),
-    bert_layer2ff_sublayer=_enumerated(_LXMERT_TEXT_FF[:12]),
+    **lxmert_layers(words=9, regions=5, cross=5),
     pooler_size=1024,
     v_pooler_size=1024,
 )

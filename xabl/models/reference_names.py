@@ -10,7 +10,7 @@ import re
 
 import jax
 
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 
 
@@ -40,42 +40,6 @@ _TEXT = {
     "text_embeddings/norm": "bert.embeddings.LayerNorm",
 }
 
-_REGIONS = {
-    RegionEmbedding.VILBERT: {
-        "feature": "bert.v_embeddings.image_embeddings",
-        "location": "bert.v_embeddings.image_location_embeddings",
-        "norm": "bert.v_embeddings.LayerNorm",
-    },
-    RegionEmbedding.LXMERT: {
-        "feature": "bert.v_embeddings.image_embeddings",
-        "location": "bert.v_embeddings.image_location_embeddings",
-        "feature_norm": "bert.v_embeddings.ImgLayerNorm",
-        "location_norm": "bert.v_embeddings.LocLayerNorm",
-    },
-    RegionEmbedding.UNITER: {
-        "feature": "bert.embeddings.image_embeddings",
-        "location": "bert.embeddings.image_location_embeddings",
-        "feature_norm": "bert.embeddings.image_layer_norm",
-        "location_norm": "bert.embeddings.image_location_layer_norm",
-        "norm": "bert.embeddings.v_LayerNorm",
-    },
-    RegionEmbedding.VISUALBERT: {
-        "projection": "bert.embeddings.projection",
-        "token_type": "bert.embeddings.token_type_embeddings_visual",
-        "position": "bert.embeddings.position_embeddings_visual",
-    },
-    RegionEmbedding.VL_BERT: {
-        "visual": "bert.embeddings.obj_downsample.1",
-        "text_visual_norm": "bert.embeddings.visual_ln_text",
-        "object_visual_norm": "bert.embeddings.visual_ln_object",
-        "object_linguistic": "bert.embeddings.object_linguistic_embeddings",
-        "object_mask_visual": "bert.embeddings.object_mask_visual_embedding",
-        "object_mask_word": "bert.embeddings.object_mask_word_embedding",
-        "end": "bert.embeddings.end_embedding",
-    },
-    RegionEmbedding.NONE: {},
-}
-
 _HEADS = {
     "poolers/text": "bert.t_pooler.dense",
     "poolers/regions": "bert.v_pooler.dense",
@@ -102,7 +66,7 @@ _FEED_FORWARD = {
 }
 
 _SUBLAYER = re.compile(r"sublayers_(\d+)/(text|regions)/(\w+)")
-_OBJECTIVE = re.compile(r"region_head/objective_(\d)")
+_TARGET = re.compile(r"region_head/objective_(\w+)")
 _WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 _TIED_DECODER = "cls.predictions.decoder.weight"
 
@@ -132,12 +96,12 @@ def _modules(ours: str, config: ModelConfig) -> list[str]:
     """The reference's name of one of our modules, then its aliases."""
     regions = {
         f"region_embeddings/{part}": name
-        for part, name in _REGIONS[config.image_embeddings].items()
+        for part, name in config.image_embeddings.parameters.items()
     }
     table = _TEXT | regions | _HEADS
     if ours in table:
         return [table[ours]]
-    if match := _OBJECTIVE.fullmatch(ours):
+    if match := _TARGET.fullmatch(ours):
         return [f"cls.imagePredictions.decoder_dict.{match[1]}"]
     number, side, part = _SUBLAYER.fullmatch(ours).groups()
     sublayer = int(number)

@@ -62,7 +62,7 @@ class ModelOutput:
     """Scores of every head, and the hidden states they came from.
 
     hidden: the embeddings, then the streams after each sublayer (length L+1).
-    region_logits: by visual target, "0" ... "6".
+    region_logits: by name of the visual target.
     pooled: the fused vector before the matching head; with its logits None when the
         model pools nothing.
     """

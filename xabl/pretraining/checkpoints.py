@@ -1,16 +1,15 @@
 """The training state on disk: written in the background, whole or not at all.
 
-Orbax writes a checkpoint into a temporary folder and renames it. Afterwards a list of
-its files and their sizes is put into it, by which a checkpoint that lost something
-(an interrupted copy, a full disk) is recognised before it is read.
+Orbax writes a checkpoint into a temporary folder and renames it. A list of its files
+with sizes and digests is added then, so that a damaged checkpoint (an interrupted copy,
+a full disk, a failing one) is found before it is read.
 """
 
+import contextlib
 import json
 import os
-import re
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ import jax
 from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
-from xabl.atomic import new_file
 from xabl.errors import UserError
+from xabl.support import checksums
+from xabl.support.atomic import new_file
 
 _FILES = "files.json"
 
@@ -30,50 +30,56 @@ class Checkpoints:
     def __init__(
         self, directory: Path, *, keep_last: int, keep_every: int | None = None
     ):
-        """Opens the folder, removes what an interrupted save left in it.
+        """Opens the folder; removes interrupted saves and sets damaged ones aside.
 
         Args:
-            directory: made if it is not there.
-            keep_last: newest checkpoints to keep.
-            keep_every: checkpoints of steps that are a multiple of it are kept, too.
+            directory: made if it does not exist.
+            keep_last: number of newest checkpoints to keep.
+            keep_every: checkpoints of every multiple of this step are kept, too.
         """
         self._directory = directory.absolute()
         self._keep_last, self._keep_every = keep_last, keep_every
         self._saving: tuple[int, Any] | None = None
         if jax.process_index() == 0:
-            _remove_half_written(self._directory)
+            for folder in self._directory.glob("*.orbax-checkpoint-tmp*"):
+                shutil.rmtree(folder)
         self._set_aside(_damaged(self._directory))
         self._orbax = self._open()
 
     def save(self, step: int, state: Any, position: dict[str, Any]) -> None:
-        """Starts writing; the state may be donated as soon as this returns.
+        """Starts a save; the state may be donated as soon as this returns.
 
         Args:
             step: number of updates made.
             state: a tree of jax arrays.
-            position: in the data (JSON).
+            position: the position in the data, as JSON.
 
         Raises:
-            UserError: the last save failed, as on a full disk.
+            UserError: the save before failed, for example on a full disk.
         """
         self.settle()
         if step in self.steps:
             return
         response = self._orbax.save_async(
-            step, _by_name(state), custom_metadata={"position": position}
+            step,
+            _by_name(state),
+            force=True,  # otherwise Orbax skips a save during another
+            custom_metadata={"position": position},
         )
         self._saving = (step, response)
 
     def settle(self, wait: bool = True) -> None:
-        """Ends a save: it has succeeded, or this raises.
+        """Ends the last save: raises if it failed.
 
         Args:
-            wait: otherwise returns at once if the save is still going on.
+            wait: for the save to finish; otherwise returns while it is running.
 
         Raises:
             UserError: the save failed.
         """
-        if self._saving is None or not (wait or self._orbax_is_idle()):
+        if self._saving is None:
+            return
+        if not wait and self._orbax.is_saving_in_progress():
             return
         step, response = self._saving
         self._saving = None
@@ -90,25 +96,27 @@ class Checkpoints:
 
     @property
     def steps(self) -> list[int]:
-        """Steps whose checkpoints are there, in order; being written counts."""
+        """Steps of the checkpoints in order, one that is being written included."""
         return [checkpoint.step for checkpoint in self._orbax.checkpoints]
 
     @property
     def advice(self) -> str:
-        """Which checkpoint is there to go on from, as a sentence."""
-        steps = [step for step in self.steps if self._is_complete(step)]
-        if not steps:
-            return "No checkpoint was written before."
-        return f"The last good checkpoint is {self._directory / str(steps[-1])}."
+        """A sentence that names the last good checkpoint."""
+        for step in reversed(self.steps):
+            folder = self._directory / str(step)
+            if (folder / "commit_success.txt").exists():
+                return f"The last good checkpoint is {folder}."
+        return "No checkpoint was written before."
 
     def restore(self, like: Any) -> tuple[Any, dict[str, Any]] | None:
-        """The newest checkpoint that can be read, as (state, position in the data).
+        """The newest readable checkpoint: the state and the position in the data.
 
-        A damaged one is named, moved to a folder beside, and the one before is taken.
+        A damaged one is named and moved aside, and the one before is taken. None if
+        there is none.
 
         Args:
-            like: the tree of the state, with `jax.ShapeDtypeStruct` leaves that have
-                a sharding.
+            like: the tree of the state; its leaves are `jax.ShapeDtypeStruct`s with a
+                sharding.
         """
         while self.steps:
             step = self.steps[-1]
@@ -119,14 +127,14 @@ class Checkpoints:
                 if jax.process_index() == 0:
                     _list_files(self._directory / str(step))
                 return jax.tree.unflatten(jax.tree.structure(like), leaves), position
-            except Exception as error:  # a damaged file may show in any way
+            except Exception as error:  # a damaged file can raise anything
                 self._orbax.close()
                 self._set_aside({step: _first_line(error)})
                 self._orbax = self._open()
         return None
 
     def close(self) -> None:
-        """Waits for what is being written."""
+        """Waits for the last save."""
         self.settle()
         self._orbax.close()
 
@@ -137,10 +145,8 @@ class Checkpoints:
         if kind is None:
             self.close()
             return
-        try:
+        with contextlib.suppress(Exception):  # the first error is the one to report
             self._orbax.close()
-        except Exception:  # the first error is the one to report
-            pass
 
     def _open(self) -> ocp.training.Checkpointer:
         policies = ocp.training.preservation_policies
@@ -149,20 +155,13 @@ class Checkpoints:
             kept.append(policies.EveryNSteps(self._keep_every))
         return ocp.training.Checkpointer(
             self._directory,
-            save_decision_policy=_Always(),
             preservation_policy=policies.AnyPreservationPolicy(kept),
-            # Orbax would do it in a thread that outlives a run that fails at once.
+            # Orbax cleans up in a thread, which outlives a run that fails at once.
             cleanup_tmp_directories=False,
         )
 
-    def _orbax_is_idle(self) -> bool:
-        return not self._orbax.is_saving_in_progress()
-
-    def _is_complete(self, step: int) -> bool:
-        return (self._directory / str(step) / "commit_success.txt").exists()
-
     def _set_aside(self, damaged: dict[int, str]) -> None:
-        """Moves damaged checkpoints away and says so."""
+        """Moves damaged checkpoints to a folder beside, and reports it."""
         if jax.process_index() == 0:
             for step, problem in damaged.items():
                 folder = self._directory / str(step)
@@ -180,71 +179,37 @@ class Checkpoints:
             multihost_utils.sync_global_devices("damaged checkpoints set aside")
 
 
-class _Always:
-    """Saves whenever asked; Orbax's own policy skips what comes during a save."""
-
-    def should_save(self, step, previous_steps=(), *, context) -> bool:
-        del step, previous_steps, context
-        return True
-
-
 def _by_name(state: Any) -> dict[str, Any]:
-    """The leaves of any tree under names that stay the same from run to run."""
+    """The leaves of any tree under names that are the same in every run."""
     leaves = jax.tree_util.tree_leaves_with_path(state)
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
-def _remove_half_written(directory: Path) -> None:
-    """What Orbax had not yet renamed when its process was killed."""
-    for folder in directory.glob("*.orbax-checkpoint-tmp*"):
-        shutil.rmtree(folder)
-
-
 def _damaged(directory: Path) -> dict[int, str]:
-    """Checkpoints whose files are not as they were written, with what is wrong."""
+    """Checkpoints whose files changed since they were listed, with what is wrong.
+
+    A run killed between Orbax's rename and the list leaves a checkpoint without one.
+    """
     damaged = {}
-    for folder in _folders(directory):
-        problem = _problem(folder)
-        if problem is not None:
-            damaged[int(folder.name)] = problem
+    for path in sorted(directory.glob(f"[0-9]*/{_FILES}")):
+        step = int(path.parent.name)
+        try:
+            expected = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            damaged[step] = f"{_FILES} is cut off"
+            continue
+        problem = checksums.problem(path.parent, expected)
+        if problem:
+            damaged[step] = problem
     return damaged
 
 
-def _folders(directory: Path) -> Iterator[Path]:
-    if directory.is_dir():
-        for folder in sorted(directory.iterdir()):
-            if re.fullmatch(r"\d+", folder.name):
-                yield folder
-
-
-def _problem(folder: Path) -> str | None:
-    """None for a checkpoint that nobody listed: killed right after its rename."""
-    try:
-        expected = json.loads((folder / _FILES).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        return f"{_FILES} is cut off"
-    found = _sizes(folder)
-    for name, size in expected.items():
-        if found.get(name) != size:
-            return f"{name}: {found.get(name, 'no')} bytes instead of {size}"
-    return None
-
-
 def _list_files(folder: Path) -> None:
-    if not folder.is_dir():  # already replaced by newer ones
+    if not folder.is_dir():  # replaced by newer ones already
         return
     with new_file(folder / _FILES, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(_sizes(folder)), encoding="utf-8")
-
-
-def _sizes(folder: Path) -> dict[str, int]:
-    return {
-        str(path.relative_to(folder)): path.stat().st_size
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and _FILES not in path.name
-    }
+        files = checksums.listed(folder, lambda path: _FILES not in path.name)
+        temporary.write_text(json.dumps(files), encoding="utf-8")
 
 
 def _first_line(error: Exception) -> str:

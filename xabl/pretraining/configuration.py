@@ -1,36 +1,35 @@
 """The description of one pretraining run: all that its result depends on.
 
-A configuration file (experiments/configs/*.py) defines `config`, a `PretrainingConfig`.
-Any field can be overridden by "field=value" or "part.field=value".
+A configuration is a Python file that defines `config`, a `PretrainingConfig`: one of
+the published runs in `xabl.pretraining.configs`, or a user's own. "field=value" and
+"part.field=value" change any field.
 """
 
 import dataclasses
+import importlib
 import json
+import pkgutil
 import runpy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from xabl.errors import UserError
+from xabl.errors import UserError, check_choice, check_range
 from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS, load_config
-from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining import configs
+from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
-
-
-def _choice(name: str, value: object, allowed: tuple) -> None:
-    if value not in allowed:
-        raise UserError(f"{name} is {value!r}, expected one of {allowed}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class InitialValues:
     """Where the parameters come from before the first update.
 
-    scheme: of the parameters that come from nowhere else: "published" (what the
-        reference did, N(0, 1) tables included) or "uniform" (BERT's rule everywhere).
+    scheme: random values of the parameters without another source: "published" (as in
+        the reference, N(0, 1) tables included) or "uniform" (BERT's rule everywhere).
     bert: model directory of a text-only BERT, for the text side.
-    model: model directory with any of the parameters; excludes `bert`.
+    model: model directory with any of the parameters; not together with `bert`.
     feed_forward: "matching", or "published": how the released code loaded `model`, its
         feed-forward sublayers shuffled (see `initial_values`).
     """
@@ -41,23 +40,25 @@ class InitialValues:
     feed_forward: str = "matching"
 
     def __post_init__(self) -> None:
-        _choice("initial.scheme", self.scheme, ("published", "uniform"))
-        _choice("initial.feed_forward", self.feed_forward, ("matching", "published"))
+        check_choice("initial.scheme", self.scheme, ("published", "uniform"))
+        check_choice(
+            "initial.feed_forward", self.feed_forward, ("matching", "published")
+        )
         if self.bert is not None and self.model is not None:
             raise UserError(
-                "initial.bert and initial.model are both given; parameters start from "
-                "one of them"
+                "initial.bert and initial.model are both given; give one of them"
             )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AblationDuringTraining:
-    """Scores of the ablation on a few examples while training (`watch`).
+    """Scores of the ablation on a few examples while training (`ablation_watch`).
 
     every: number of updates between scores; None never scores.
     examples: phrases scored, the first of the split.
-    entities, regions, split: as for experiments.ablate; `regions` is read only if the
-        model sees any.
+    entities: Flickr30k Entities directory.
+    regions: region features; not read for a text-only model.
+    split: "train", "val" or "test".
     """
 
     every: int | None = None
@@ -67,31 +68,38 @@ class AblationDuringTraining:
     split: str = "val"
 
     def __post_init__(self) -> None:
-        for name in ("every", "examples"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UserError(f"ablation.{name} is {value}, at least 1 is needed")
+        if self.every is not None:
+            check_range("ablation.every", self.every, 1)
+        check_range("ablation.examples", self.examples, 1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PretrainingConfig:
     """One run. Defaults are the controlled models' (Bugliarello et al., TACL 2021).
 
-    corpus: folder written by experiments.build_corpus.
-    train_split, valid_split: its splits; without a `valid_split` nothing is validated.
+    name: of the run, in reports.
+    model: its architecture.
+    inputs: how examples are masked.
+    optimiser: learning rate and arithmetic.
+    initial: where parameters start.
+    ablation: what is scored under ablation while training; nothing by default.
+    corpus: folder that `xabl corpus` wrote.
+    train_split: split of the corpus to train on.
+    valid_split: split to validate on after each epoch; None validates nothing.
     vocabulary: the word pieces (vocab.txt).
-    epochs, steps: length; `steps` overrides where it is given.
-    batch_size: examples an update, over all devices and hosts.
-    accumulation: parts a device computes its share of the batch in, to save memory.
-    frozen: regular expressions; parameters whose path matches one stay as they are.
+    epochs: length of the run, without `steps`.
+    steps: length of the run in updates; None: `epochs`.
+    batch_size: examples of an update, over all devices and hosts.
+    accumulation: parts in which a device computes its share of a batch, to save memory.
+    seed: of initial values, order, masks and dropout.
+    frozen: regular expressions; parameters whose path matches one are not updated.
     compute: "float32", or "bfloat16" (parameters and losses stay float32).
-    precision: of float32 matrix products, "default" is the device's fastest.
-    rematerialise: compute hidden states twice to store fewer.
-    checkpoint_every: updates between checkpoints, besides one after every epoch.
-    keep_last: checkpoints kept, besides those of the epochs.
-    keep_epochs: whether the epochs' checkpoints are kept.
+    precision: of float32 matrix products; "default" is the device's fastest.
+    rematerialise: computes hidden states twice, to store fewer.
+    checkpoint_every: updates between checkpoints; there is one after every epoch, too.
+    keep_last: number of newest checkpoints to keep.
+    keep_epochs: keeps the checkpoint and the model of every epoch.
     report_every: updates between reports of the losses.
-    ablation: what is scored under ablation while training, nothing by default.
     """
 
     name: str
@@ -119,8 +127,8 @@ class PretrainingConfig:
     report_every: int = 50
 
     def __post_init__(self) -> None:
-        _choice("compute", self.compute, ("float32", "bfloat16"))
-        _choice("precision", self.precision, ("default", "high", "highest"))
+        check_choice("compute", self.compute, ("float32", "bfloat16"))
+        check_choice("precision", self.precision, ("default", "high", "highest"))
         for name in (
             "epochs",
             "batch_size",
@@ -129,47 +137,58 @@ class PretrainingConfig:
             "keep_last",
             "report_every",
         ):
-            if getattr(self, name) < 1:
-                raise UserError(
-                    f"{name} is {getattr(self, name)}, at least 1 is needed"
-                )
-        if self.steps is not None and self.steps < 1:
-            raise UserError(f"steps is {self.steps}, at least 1 is needed")
+            check_range(name, getattr(self, name), 1)
+        if self.steps is not None:
+            check_range("steps", self.steps, 1)
 
 
-def load(path: Path | str, overrides: Iterable[str] = ()) -> PretrainingConfig:
-    """Runs a configuration file and applies "field=value" overrides to its `config`.
+def published_runs() -> tuple[str, ...]:
+    """Names of the configurations that `load` knows."""
+    return tuple(module.name for module in pkgutil.iter_modules(configs.__path__))
+
+
+def load(name: Path | str, overrides: Iterable[str] = ()) -> PretrainingConfig:
+    """A published run by its name, or a configuration file, with changes.
+
+    Args:
+        name: one of `published_runs`, or the path of a Python file.
+        overrides: see `overridden`.
 
     Raises:
-        UserError: no such file, no `config` in it, or an override that does not fit.
+        UserError: no such run or file, no `config` in it, or an override that does not
+            fit.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(
-            f"--config={path}: no such file; the published runs are in "
-            "experiments/configs/"
-        )
+    name = str(name)
     try:
-        config = runpy.run_path(str(path)).get("config")
+        if name in published_runs():
+            module = importlib.import_module(f"{configs.__name__}.{name}")
+            config = module.config
+        elif Path(name).is_file():
+            config = runpy.run_path(name).get("config")
+        else:
+            raise UserError(
+                "neither a file nor one of the published runs, which are "
+                + ", ".join(published_runs())
+            )
     except UserError as error:
-        raise UserError(f"--config={path}: {error}") from error
+        raise UserError(f"--config={name}: {error}") from error
     except Exception as error:  # a file of Python may raise anything
-        raise UserError(f"--config={path}: {type(error).__name__}: {error}") from error
+        raise UserError(f"--config={name}: {type(error).__name__}: {error}") from error
     if not isinstance(config, PretrainingConfig):
         raise UserError(
-            f"--config={path}: defines no `config = PretrainingConfig(...)`"
+            f"--config={name}: defines no `config = PretrainingConfig(...)`"
         )
-    for override in overrides:
-        config = overridden(config, override)
-    return config
+    return overridden(config, overrides)
 
 
-def overridden(config: PretrainingConfig, override: str) -> PretrainingConfig:
-    """The configuration with one field changed.
+def overridden(
+    config: PretrainingConfig, overrides: Iterable[str]
+) -> PretrainingConfig:
+    """The configuration with fields changed.
 
     Args:
         config: the old one.
-        override: such as "seed=3", "optimiser.learning_rate=2e-4",
+        overrides: such as "seed=3", "optimiser.learning_rate=2e-4",
             "model=ctrl_vilbert_base", "model.tv_attn_sublayers=[]", "frozen=[]",
             "inputs.ablations=[{\\"modality\\": \\"words\\"}]"; values as in JSON, the
             quotes of a string may be left out.
@@ -177,38 +196,30 @@ def overridden(config: PretrainingConfig, override: str) -> PretrainingConfig:
     Raises:
         UserError: not a field, or not a value of its type.
     """
-    path, equals, text = override.partition("=")
-    if not equals:
-        raise UserError(f"--set={override}: expected field=value")
-    try:
-        value = json.loads(text)
-    except ValueError:
-        value = text
-    *parts, name = path.split(".")
-    try:
-        return _replaced(config, parts, name, value)
-    except UserError as error:
-        raise UserError(f"--set={override}: {error}") from error
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals:
+            raise UserError(f"--set={override}: expected field=value")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        *parts, name = path.split(".")
+        try:
+            config = _replaced(config, parts, name, value)
+        except UserError as error:
+            raise UserError(f"--set={override}: {error}") from error
+    return config
 
 
 def to_json(config: PretrainingConfig) -> dict[str, Any]:
-    """The resolved configuration, every field in it."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, ModelConfig):
-            return value.to_dict()
-        if dataclasses.is_dataclass(value):
-            fields = dataclasses.fields(value)
-            return {field.name: plain(getattr(value, field.name)) for field in fields}
-        if isinstance(value, tuple):
-            return [plain(item) for item in value]
-        return value
-
-    return plain(config)
+    """The resolved configuration: every field, in types that JSON has."""
+    plain = dataclasses.asdict(config) | {"model": config.model.to_dict()}
+    return json.loads(json.dumps(plain))
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What differs between two results of `to_json`, a line each."""
+    """The differences between two results of `to_json`, in lines."""
     lines = []
     for key in [*new, *(key for key in old if key not in new)]:
         before, after = old.get(key), new.get(key)
@@ -254,7 +265,7 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
         return str(value)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    # True is an int to Python, but never a number to the reader of a command.
+    # To Python True is an int, to the reader of a command it is not a number.
     fits = [k for k in allowed if isinstance(k, type) and isinstance(value, k)]
     if not fits or (isinstance(value, bool) and bool not in allowed):
         raise UserError(f"{name} is {value!r}, which is not of type {kind}")

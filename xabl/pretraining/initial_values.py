@@ -14,35 +14,29 @@ from collections import Counter
 import numpy as np
 
 from xabl.errors import UserError
-from xabl.models.config import ModelConfig, RegionEmbedding
+from xabl.models.config import ModelConfig
 from xabl.models.reference_names import reference_names
+from xabl.models.region_embedding import Draw
 
 Parameters = dict[str, np.ndarray]
 
-_ONE_STREAM_TABLES = (
-    RegionEmbedding.UNITER,
-    RegionEmbedding.VISUALBERT,
-    RegionEmbedding.VL_BERT,
-)
-_XAVIER = ("mlm_head/", "region_head/", "itm_head/", "region_embeddings/visual/")
-# PyTorch's own default for layers that nobody initialises.
-_LINEAR_DEFAULT = {
-    RegionEmbedding.UNITER: ("feature", "location"),
-    RegionEmbedding.VISUALBERT: ("projection",),
-}
-_ZERO_SCALES = ("text_visual_norm", "object_visual_norm")
+_XAVIER = ("mlm_head/", "region_head/", "itm_head/")
 _SUBLAYER = re.compile(r"sublayers_(\d+)/(.*)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Initial:
-    """Values by path, and by path where they come from (for the log)."""
+    """Parameters and their origins.
+
+    values: by path.
+    origin: by path, where they come from, in words.
+    """
 
     values: Parameters
     origin: dict[str, str]
 
     def summary(self) -> str:
-        """One line a source: "148 parameters from BERT layers ..."."""
+        """A line for each origin: "148 parameters: BERT (bert_base)"."""
         counts = Counter(self.origin.values())
         return "\n".join(
             f"{count} parameters: {origin}" for origin, count in counts.most_common()
@@ -50,7 +44,7 @@ class Initial:
 
 
 def random_values(config: ModelConfig, scheme: str, seed: int) -> Initial:
-    """A model nobody has trained.
+    """The parameters of an untrained model.
 
     Args:
         config: which model.
@@ -61,10 +55,10 @@ def random_values(config: ModelConfig, scheme: str, seed: int) -> Initial:
     for path, tensor in reference_names(config).items():
         draws = np.random.default_rng([seed, zlib.crc32(path.encode())])
         values[path], origin[path] = _draw(path, tensor.shape, config, scheme, draws)
-    if scheme == "published" and config.image_embeddings is RegionEmbedding.VISUALBERT:
-        for table in ("position", "token_type"):
-            ours = f"region_embeddings/{table}/embedding"
-            theirs = f"text_embeddings/{table}/embedding"
+    for module, draw in config.image_embeddings.draws.items():
+        if scheme == "published" and draw is Draw.COPY:
+            ours = f"{module}/embedding"
+            theirs = ours.replace("region_embeddings", "text_embeddings")
             values[ours] = values[theirs].copy()
             origin[ours] = "random, a copy of the text's table"
     return Initial(values=values, origin=origin)
@@ -79,29 +73,24 @@ def _draw(
 ) -> tuple[np.ndarray, str]:
     """One parameter and the name of its distribution."""
     module, _, kind = path.rpartition("/")
-    embeddings = config.image_embeddings
     published = scheme == "published"
-    part = module.removeprefix("region_embeddings/")
-    if published and part in _LINEAR_DEFAULT.get(embeddings, ()):
-        fan_in = config.num_locs if part == "location" else config.v_feature_size
+    draw = config.image_embeddings.draws.get(module) if published else None
+    if draw is Draw.LINEAR:
+        location = module.endswith("/location")
+        fan_in = config.num_locs if location else config.v_feature_size
         return _uniform(draws, shape, 1 / math.sqrt(fan_in))
-    if published and (
-        (kind == "scale" and part in _ZERO_SCALES) or part == "object_mask_visual"
-    ):
+    if draw is Draw.ZERO:
         return _constant(shape, 0)
     if kind in ("bias", "scale"):
         return _constant(shape, int(kind == "scale"))
-    if published:
-        if path == "text_embeddings/word/embedding":
-            return _uniform(draws, shape, math.sqrt(6 / sum(shape)))
-        if embeddings in _ONE_STREAM_TABLES and module in (
-            "text_embeddings/position",
-            "text_embeddings/token_type",
-            "region_embeddings/end",
-        ):
-            return _normal(draws, shape, 1.0)
-        if path.startswith(_XAVIER):
-            return _uniform(draws, shape, math.sqrt(6 / sum(shape)))
+    if draw is Draw.UNIT_NORMAL:
+        return _normal(draws, shape, 1.0)
+    if published and (
+        draw is Draw.XAVIER
+        or path.startswith(_XAVIER)
+        or path == "text_embeddings/word/embedding"
+    ):
+        return _uniform(draws, shape, math.sqrt(6 / sum(shape)))
     return _normal(draws, shape, config.initializer_range)
 
 
@@ -122,11 +111,11 @@ def _constant(shape, value) -> tuple[np.ndarray, str]:
 def with_bert(
     initial: Initial, config: ModelConfig, bert: ModelConfig, parameters: Parameters
 ) -> Initial:
-    """Puts a text-only BERT into the text side; in shared sublayers that is both.
+    """Replaces the text side by a text-only BERT; shared sublayers are both sides.
 
     Args:
-        initial: what stays where BERT has nothing.
-        config: which model is to start.
+        initial: the values of the other parameters.
+        config: the model.
         bert: BERT's configuration.
         parameters: BERT's, by path.
 
@@ -175,17 +164,17 @@ def with_model(
     *,
     feed_forward: str = "matching",
 ) -> Initial:
-    """Puts in every parameter that another model has under the same path.
+    """Replaces every parameter that another model has under the same path.
 
-    The released code, loading the first stage of a two-stage pretraining, took the
-    number of a feed-forward sublayer for that of a BERT layer: sublayer n went where
-    BERT's layer n goes, and what no layer n went to stayed random. The published
-    two-stage rows (Frank et al., 2021) come from that; `feed_forward="published"`
-    repeats it.
+    When the released code loads the first stage of a two-stage pretraining, it takes
+    the number of a feed-forward sublayer for that of a BERT layer: sublayer n goes
+    where BERT's layer n belongs, and stays random itself unless another goes there. The
+    published two-stage rows (Frank et al., 2021) come from that;
+    `feed_forward="published"` repeats it.
 
     Args:
-        initial: what stays where the other model has nothing.
-        config: which model is to start.
+        initial: the values of the other parameters.
+        config: the model.
         parameters: the other model's, by path.
         feed_forward: "matching" or "published".
 
@@ -206,7 +195,7 @@ def with_model(
 
 
 def _as_released(path: str, config: ModelConfig) -> str | None:
-    """Where the released code took a parameter from; None: it stayed random."""
+    """Which parameter the released code took for a path; None: it stayed random."""
     match = _SUBLAYER.fullmatch(path)
     if not match or int(match[1]) not in config.ff_sublayers:
         return path

@@ -1,9 +1,9 @@
-"""Adam with the arithmetic of the published runs, built from optax transforms.
+"""The learning rate of each update, and Adam with the arithmetic of the published runs.
 
-The published runs used pytorch_transformers' AdamW. It differs from `optax.adamw` in
-two places that show: epsilon is added to the root of the UNCORRECTED second moment (in
-the first update a gradient of 1e-5 moves a parameter by 0.24 learning rates, with
-optax by 0.91), and the decay is taken from the parameter that was already updated.
+The published runs used pytorch_transformers' AdamW, which differs from `optax.adamw`
+twice. Epsilon is added to the root of the UNCORRECTED second moment: in the first
+update, a gradient of 1e-5 moves a parameter by 0.24 learning rates, with optax by 0.91.
+And weight decay applies to the parameter after the update.
 """
 
 import dataclasses
@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from xabl.errors import UserError
+from xabl.errors import UserError, check_choice
 from xabl.models.config import ModelConfig
 from xabl.models.reference_names import reference_names
 
-# Parameters whose name in the reference contains one of these are not decayed. Scales
-# of LayerNorms with another name (UNITER's image_layer_norm, VL-BERT's visual_ln_*)
-# therefore are.
+# Parameters whose name in the reference contains one of these are not decayed. So the
+# scales of LayerNorms with other names (UNITER's image_layer_norm, VL-BERT's
+# visual_ln_*) are.
 _NOT_DECAYED = ("bias", "LayerNorm.weight")
 
 
@@ -29,8 +29,13 @@ class OptimiserConfig:
     """Defaults are the controlled models' recipe (Bugliarello et al., TACL 2021).
 
     arithmetic: "published" (see the module) or "adamw", which is `optax.adamw`.
-    clip_norm: largest norm of the whole gradient; None leaves it as it is.
-    warmup_steps: if None, `warmup_fraction` of all steps.
+    learning_rate: the peak, at the end of the warm-up.
+    beta1, beta2: decay rates of the moments.
+    epsilon: added to the root of the second moment.
+    weight_decay: per update, in learning rates.
+    clip_norm: largest norm of the whole gradient; None does not clip.
+    warmup_fraction: share of all updates, without `warmup_steps`.
+    warmup_steps: updates of the warm-up; None: `warmup_fraction`.
     """
 
     arithmetic: str = "published"
@@ -44,16 +49,37 @@ class OptimiserConfig:
     warmup_steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.arithmetic not in ("published", "adamw"):
-            raise UserError(
-                f"optimiser.arithmetic is {self.arithmetic!r}, expected 'published' or "
-                "'adamw'"
-            )
+        check_choice("optimiser.arithmetic", self.arithmetic, ("published", "adamw"))
 
     def num_warmup_steps(self, total_steps: int) -> int:
         if self.warmup_steps is not None:
             return self.warmup_steps
         return int(self.warmup_fraction * total_steps)
+
+
+def warmup_linear(
+    peak: float, *, warmup_steps: int, total_steps: int
+) -> optax.Schedule:
+    """Linear from 0 to `peak` over the warm-up, then linear to 0 at `total_steps`.
+
+    Update k (from 0) has peak * k / warmup_steps: the first update changes nothing,
+    as in the published runs (Bugliarello et al., TACL 2021).
+
+    Raises:
+        UserError: the warm-up does not end before the training does.
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise UserError(
+            f"a warm-up of {warmup_steps} steps does not fit into a training of "
+            f"{total_steps}; change warmup_steps, warmup_fraction or the length"
+        )
+
+    def learning_rate(update: jax.Array) -> jax.Array:
+        rising = update / max(1, warmup_steps)
+        falling = (total_steps - update) / (total_steps - warmup_steps)
+        return peak * jnp.clip(jnp.where(update < warmup_steps, rising, falling), 0, 1)
+
+    return learning_rate
 
 
 def optimiser(

@@ -1,75 +1,81 @@
-"""What a run says while it goes on: a terminal line, metrics.jsonl, TensorBoard."""
+"""What a run reports: lines on the terminal, metrics.jsonl, TensorBoard."""
 
 import contextlib
-import dataclasses
 import json
 import math
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import jax
 
-from xabl.atomic import new_file
 from xabl.errors import UserError
 from xabl.pretraining.train_step import Metrics
+from xabl.support.atomic import new_file
 
-METRICS_FILE = "metrics.jsonl"
-_STEPS_AHEAD = 2  # more would hold more batches on the devices, and gain nothing
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Scale:
-    """What turns steps into speeds.
-
-    first_step, total_steps: of this process.
-    batch_size: over all hosts.
-    flops: arithmetic operations of the matrix products of one update, all devices.
-    """
-
-    first_step: int
-    total_steps: int
-    batch_size: int
-    flops: float
+_STEPS_AHEAD = 2  # more would hold more batches on the devices and gain nothing
 
 
 class Reports:
-    """Takes every step's metrics, and reads them when it costs no waiting.
+    """Takes the metrics of every update; reads them when that costs no waiting.
 
-    Line kinds of metrics.jsonl, by their "kind": "train" (every update), "speed" (every
-    report), "validation" and "ablation". "step" is the number of updates made.
+    A context manager. Kinds of lines in metrics.jsonl, by their "kind": "train" (every
+    update), "speed" (every report), "validation" and "ablation". "step" is the number
+    of updates made. Only the first host writes; all hosts check for NaN.
     """
 
-    def __init__(self, workdir: Path, scale: Scale):
-        """Drops the lines of updates that were made after the last checkpoint.
+    def __init__(
+        self,
+        workdir: Path,
+        *,
+        first_step: int,
+        total_steps: int,
+        batch_size: int,
+        flops: float,
+    ):
+        """Opens the files; drops lines of updates after the last checkpoint.
 
-        Only the first host writes; the others check for NaN all the same.
+        Args:
+            workdir: folder of the run.
+            first_step: updates made before.
+            total_steps: updates of the whole run.
+            batch_size: examples of an update, over all hosts.
+            flops: arithmetic of an update's matrix products, over all devices.
         """
-        self._scale = scale
+        self._total_steps, self._batch_size = total_steps, batch_size
+        self._flops = flops
         self._waiting: deque[tuple[int, Metrics]] = deque()
-        self._since = (scale.first_step, time.monotonic())
+        self._since = (first_step, time.monotonic())
         self._last: dict[str, float] = {}
         self._lines = self._events = None
         if jax.process_index() == 0:
             from tensorboardX import SummaryWriter  # a third of a second
 
-            path = workdir / METRICS_FILE
-            keep_lines_until(path, scale.first_step)
+            path = workdir / "metrics.jsonl"
+            _keep_lines_until(path, first_step)
             self._lines = path.open("a", encoding="utf-8")
-            self._events = SummaryWriter(
-                str(workdir / "tensorboard"), purge_step=scale.first_step + 1
-            )
+            folder = str(workdir / "tensorboard")
+            self._events = SummaryWriter(folder, purge_step=first_step + 1)
+
+    def __enter__(self) -> "Reports":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._events.close()
 
     def add(self, step: int, metrics: Metrics) -> None:
-        """One more update has been started; waits until few are unfinished."""
+        """Takes the metrics of an update; waits while too many are unfinished."""
         self._waiting.append((step, metrics))
         if len(self._waiting) > _STEPS_AHEAD:
             self._waiting[-1 - _STEPS_AHEAD][1].loss.block_until_ready()
 
     def flush(self) -> None:
-        """Reads and writes what was added.
+        """Reads the metrics that were added, and writes their lines.
 
         Raises:
             UserError: a loss or a gradient is not a finite number.
@@ -86,7 +92,7 @@ class Reports:
         self._waiting.clear()
 
     def report(self, step: int) -> None:
-        """Also says how fast it goes and how long it still takes."""
+        """Flushes; writes the speed and the time left, to the terminal too."""
         self.flush()
         now = time.monotonic()
         before, then = self._since
@@ -94,25 +100,25 @@ class Reports:
         per_second = (step - before) / max(now - then, 1e-9)
         speed = {
             "steps_per_second": per_second,
-            "examples_per_second": per_second * self._scale.batch_size,
-            "gflops_per_second": per_second * self._scale.flops / 1e9,
+            "examples_per_second": per_second * self._batch_size,
+            "gflops_per_second": per_second * self._flops / 1e9,
         }
         self.write("speed", step, speed)
         self._draw("train", step, self._last)
-        left = (self._scale.total_steps - step) / max(per_second, 1e-9)
+        left = round((self._total_steps - step) / max(per_second, 1e-9))
         parts = [
             f"{name} {value:.4f}"
             for name, value in self._last.items()
             if name not in ("loss", "gradient_norm", "learning_rate")
         ]
         self.say(
-            f"step {step}/{self._scale.total_steps}  loss {self._last['loss']:.4f} "
+            f"step {step}/{self._total_steps}  loss {self._last['loss']:.4f} "
             f"({', '.join(parts)})  {per_second:.3g} steps/s  "
-            f"{speed['gflops_per_second']:.3g} GFLOP/s  {_duration(left)} left"
+            f"{speed['gflops_per_second']:.3g} GFLOP/s  {timedelta(seconds=left)} left"
         )
 
     def write(self, kind: str, step: int, values: Mapping[str, float]) -> None:
-        """A line of metrics.jsonl, and the numbers to TensorBoard."""
+        """Writes numbers to metrics.jsonl and to TensorBoard."""
         self._line(kind, step, values)
         self._draw(kind, step, values)
 
@@ -127,32 +133,27 @@ class Reports:
                 self._events.add_scalar(f"{kind}/{name}", value, step)
 
     def say(self, line: str) -> None:
-        """A line on the terminal of the first host."""
+        """Prints a line on the first host."""
         if jax.process_index() == 0:
             print(line, file=sys.stderr, flush=True)
 
     def sync(self) -> None:
-        """Lines reach the disk, before the checkpoint that they belong to."""
+        """Writes the lines to disk, before the checkpoint that they belong to."""
         if self._lines is not None:
             self._lines.flush()
             self._events.flush()
 
     @contextlib.contextmanager
     def not_training(self) -> Iterator[None]:
-        """The time in the block (validation, export) counts for no speed."""
+        """Leaves the time of the block (validation, export) out of the speed."""
         start = time.monotonic()
         yield
         step, since = self._since
         self._since = (step, since + time.monotonic() - start)
 
-    def close(self) -> None:
-        if self._lines is not None:
-            self._lines.close()
-            self._events.close()
 
-
-def keep_lines_until(path: Path, step: int) -> None:
-    """Drops lines of later steps, and a last line that was cut off."""
+def _keep_lines_until(path: Path, step: int) -> None:
+    """Drops the lines of later steps, and a last line that was cut."""
     if not path.exists():
         return
     kept = []
@@ -178,9 +179,3 @@ def _flat(metrics: Metrics) -> dict[str, float]:
         "gradient_norm": float(metrics.gradient_norm),
         "learning_rate": float(metrics.learning_rate),
     }
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"

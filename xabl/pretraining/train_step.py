@@ -8,18 +8,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt
 
-from xabl.pretraining import forward, losses
-from xabl.pretraining.batches import PretrainingBatch
-from xabl.pretraining.devices import AXIS, Devices
+from xabl.pretraining.inputs.batch import PretrainingBatch
+from xabl.pretraining.objective import forward, losses
+from xabl.support.devices import AXIS, Devices
 from xabl.types import pytree
 
 
 @pytree
 class TrainState:
-    """Everything that changes from update to update, and the parameters that do not.
+    """The parameters, and everything else that changes from update to update.
 
     step: number of updates made.
-    key: random state, from which each step's dropout and negatives follow.
+    key: random state, from which the dropout and negatives of each update follow.
     trained: parameters that are updated, by path.
     fixed: frozen parameters and those outside the loss, by path.
     optimiser: state of the optimiser, for the trained parameters alone.
@@ -39,10 +39,11 @@ class TrainState:
 
 @pytree
 class Metrics:
-    """What a step reports; device arrays until someone reads them.
+    """The metrics of an update, on the device.
 
-    sums, counts: of each kind of loss, over the whole batch.
     loss: see `losses.weighted_mean`.
+    sums: of each kind of loss, over the whole batch.
+    counts: number of targets of each kind.
     gradient_norm: before clipping.
     learning_rate: of this update.
     """
@@ -64,15 +65,15 @@ def train_step(
     learning_rate: optax.Schedule,
     devices: Devices,
 ) -> TrainStep:
-    """Compiles the update for one batch laid out by `Devices.shard`.
+    """Compiles the update for batches laid out by `Devices.shard`.
 
-    The state that goes in is donated: its memory holds the new state.
+    The old state is donated: its memory holds the new one.
     """
     weights = objective.weights
 
     def step(state: TrainState, batch: PretrainingBatch):
-        # Labels alone say how many targets there are, so that each part's gradient can
-        # be that of its share of the whole batch's mean: parts just add up.
+        # The labels tell the number of targets of the whole batch beforehand. So each
+        # part takes the gradient of its share of the batch's mean, and parts add up.
         counts = jax.lax.psum(losses.count_targets(batch, weights), AXIS)
         pool = forward.candidates(objective, batch, _all_devices)
         step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
@@ -97,7 +98,7 @@ def train_step(
             jax.tree.map(jnp.zeros_like, state.trained),
             dict.fromkeys(weights, jnp.zeros(())),
         )
-        # One part is not worth a loop, which would hide it from the compiler.
+        # A loop over one part would only hide it from the compiler.
         if batch.example_index.shape[0] == 1:
             total, _ = add_part(zero, jax.tree.map(lambda x: x[0], batch))
         else:
@@ -121,13 +122,8 @@ def train_step(
         )
         return new, metrics
 
-    return jax.pmap(
-        step,
-        axis_name=AXIS,
-        in_axes=(None, 0),
-        out_axes=None,
-        donate_argnums=0,
-        devices=list(devices.mesh.devices),
+    return devices.parallel(
+        step, replicated=1, sharded=1, donated=(0,), same_results=True
     )
 
 
@@ -137,7 +133,7 @@ def evaluation_step(objective: forward.Objective, devices: Devices) -> Evaluatio
 
     def step(state: TrainState, batch: PretrainingBatch):
         pool = forward.candidates(objective, batch, _all_devices)
-        # Always the same negatives: validation losses differ by the parameters alone.
+        # The same negatives each time: only the parameters change validation losses.
         key = jax.random.key(0)
         parameters = forward.nest(state.parameters)
 
@@ -155,13 +151,7 @@ def evaluation_step(objective: forward.Objective, devices: Devices) -> Evaluatio
         sums, _ = jax.lax.scan(add_part, dict.fromkeys(weights, jnp.zeros(())), batch)
         return jax.lax.psum((sums, losses.count_targets(batch, weights)), AXIS)
 
-    return jax.pmap(
-        step,
-        axis_name=AXIS,
-        in_axes=(None, 0),
-        out_axes=None,
-        devices=list(devices.mesh.devices),
-    )
+    return devices.parallel(step, replicated=1, sharded=1, same_results=True)
 
 
 def _all_devices(arrays):

@@ -1,8 +1,8 @@
-"""The whole method on a small world: what `make demo` runs.
+"""The whole method on a small world: what `xabl demo` runs.
 
-A world is made twice, with a detector that is right (gold labels) and with one that
-errs as the published one does (silver labels). A small model is pretrained on each,
-both are put to the ablation test, and the table, figures and report are written.
+The world is made twice: with a detector that is right (gold labels), and with one that
+errs as often as the published detector (silver labels). A small model is pretrained on
+each and ablated; then table, figures and report are written.
 """
 
 import dataclasses
@@ -12,17 +12,19 @@ from pathlib import Path
 from xabl import analysis
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
-from xabl.atomic import new_file
+from xabl.support.atomic import new_file
 from xabl.synthetic.parallel_trials import run_trials
-from xabl.synthetic.settings import LABEL_NOISES
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders
+from xabl.synthetic.world.settings import LABEL_NOISES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """How much is done; the defaults take minutes on two cores.
+    """Size of the demo; the defaults take minutes on two cores.
 
-    steps: updates of each model. processes: models trained at the same time.
+    train_images, val_images: of the world.
+    steps: updates of each model.
+    processes: models trained at the same time.
     """
 
     train_images: int = 2000
@@ -32,7 +34,7 @@ class DemoSettings:
 
 
 def run_demo(output: Path, settings: DemoSettings | None = None) -> None:
-    """Runs the demo in `output`; what an earlier run there finished is kept.
+    """Runs the demo in a folder, or continues an earlier run there.
 
     Raises:
         UserError: `output` cannot be written to.
@@ -52,7 +54,7 @@ def run_demo(output: Path, settings: DemoSettings | None = None) -> None:
         output / "report.html",
         ReportOptions(
             images=gold.world / "pictures",
-            # The worlds differ in what the detector calls things, not in what it finds.
+            # The worlds differ in the detector's labels, not in its regions.
             regions=gold.regions,
             class_names=gold.world / "objects_vocab.txt",
             overwrite=True,
@@ -67,7 +69,7 @@ def run_demo(output: Path, settings: DemoSettings | None = None) -> None:
 
 
 def story(results: Sequence[Path]) -> str:
-    """The table of losses with intervals, and what follows from it in words."""
+    """The table of losses with intervals, and the conclusions in words."""
     study = analysis.load_study(list(results))
     bootstrap = analysis.effects.bootstrap_of(study)
     rows = analysis.effects.differences(study, bootstrap, metrics=("mlm", "mrc_kl"))
@@ -91,7 +93,7 @@ def story(results: Sequence[Path]) -> str:
 def _effect_of_labels(
     study: analysis.Study, bootstrap: analysis.ImageBootstrap
 ) -> list[str]:
-    """What the detector's errors change, a sentence a direction."""
+    """What the detector's errors change: a sentence for each direction."""
     pair = (study.models[0].label, study.models[1].label)
     table = analysis.comparisons.compare_models(study, bootstrap, [pair])
     rows = table[(table["quantity"] == "effect") & (table["condition"] == "all")]

@@ -1,176 +1,126 @@
-"""Many trials side by side, each in a process of its own, with one line of progress."""
+"""Trials in parallel, each in its own process, with one line of progress."""
 
 import dataclasses
-import multiprocessing
-import os
-import signal
-import sys
-import traceback
-from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.connection import wait
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from xabl.ablation.run import use_compilation_cache
 from xabl.errors import UserError
-from xabl.progress import Progress
+from xabl.studies.jobs import Board, Job, OnProgress, State
+from xabl.studies.pool import Pool, places
+from xabl.studies.sources import updates_made
+from xabl.support.progress import Progress
 from xabl.synthetic.trials import Trial, TrialFolders, make_small_world, run_trial
-
-_SECONDS_BETWEEN_LOOKS = 2.0
 
 
 def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path]:
-    """Makes the worlds, then runs what is not finished; gives the results directories.
+    """Makes the worlds, then runs the trials that are not finished.
 
-    What the processes print goes to logs/ in `root`. Interrupted, what was finished is
-    kept, and the same call goes on from each training's last checkpoint.
+    The processes write to logs/ in `root`. After an interruption, the same call
+    continues from each training's last checkpoint.
 
     Args:
-        processes: how many trials run at the same time.
+        trials: what to run; one that starts from another's model waits for it.
+        root: folder of all trials.
+        processes: number of trials at the same time.
+
+    Returns:
+        The results directories, in the order of the trials.
 
     Raises:
-        UserError: a trial failed (the message has the last line of its log); `root`
-            cannot be written to.
+        UserError: trials failed, once all others have ended (the message has what the
+            first one said); `root` cannot be written to.
     """
     root = root.absolute()
     try:
         (root / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"{root}: cannot be written to ({error})") from error
-    # On a GPU the processes share its memory.
-    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     folders = [TrialFolders(root=root, trial=trial) for trial in trials]
     todo = [folder for folder in folders if not folder.results.exists()]
-    worlds = {folder.world: folder.trial for folder in todo}
-    if worlds:
-        jobs = [
-            _Job(name=f"world_{trial.world.name}", work=make_small_world, trial=trial)
-            for trial in worlds.values()
-        ]
-        _watch(
-            jobs, root, processes, "worlds", len(jobs), lambda left: len(jobs) - left
-        )
-    if todo:
-        jobs = [
-            _Job(name=folder.trial.name, work=run_trial, trial=folder.trial)
-            for folder in todo
-        ]
-        total = sum(folder.trial.steps for folder in todo)
-        _watch(jobs, root, processes, "updates", total, lambda _: _updates_made(todo))
+    worlds = {folder.world: _WorldJob(folders=folder) for folder in todo}
+    jobs = [job for job in worlds.values() if not job.is_done()]
+    _run(Board(root, jobs), processes, "worlds", len(jobs), lambda done: done)
+    total = sum(folder.trial.steps for folder in todo)
+    trial_jobs = [_TrialJob(folders=folder) for folder in todo]
+    _run(
+        Board(root, trial_jobs),
+        processes,
+        "updates",
+        total,
+        lambda _: sum(map(_updates_of, todo)),
+    )
     return [folder.results for folder in folders]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Job:
-    """What one process does; its log is called `name`."""
+class _WorldJob(Job):
+    """The world a trial needs, and the corpus made of it."""
 
-    name: str
-    work: Callable[[Trial, Path], None]
-    trial: Trial
+    folders: TrialFolders
+    is_alone = True
 
-    def log(self, root: Path) -> Path:
-        return root / "logs" / f"{self.name}.log"
+    @property
+    def name(self) -> str:
+        return f"world_{self.folders.trial.world.name}"
+
+    def is_done(self) -> bool:
+        return self.folders.has_world
+
+    def do(self, desk: dict[str, Any], on_progress: OnProgress) -> None:
+        make_small_world(self.folders.trial, self.folders.root)
 
 
-def _watch(
-    jobs: Sequence[_Job],
-    root: Path,
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _TrialJob(Job):
+    """A trial whose world is there."""
+
+    folders: TrialFolders
+    is_alone = True
+
+    @property
+    def name(self) -> str:
+        return self.folders.trial.name
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        start = self.folders.trial.start
+        return () if start is None else (start,)
+
+    def is_done(self) -> bool:
+        return self.folders.results.exists()
+
+    def do(self, desk: dict[str, Any], on_progress: OnProgress) -> None:
+        run_trial(self.folders.trial, self.folders.root)
+
+
+def _run(
+    board: Board,
     processes: int,
     unit: str,
     total: int,
     done: Callable[[int], int],
 ) -> None:
-    """Runs the jobs; `done` tells the units done from the number of jobs left."""
-    shown = done(len(jobs))
-    with Progress(total - shown, unit) as progress:
-        for left in _jobs_left(jobs, root, processes):
-            now = max(shown, done(left))
+    """Does the jobs; `done` tells the units done from the number of jobs done."""
+    if not board.jobs:
+        return
+    board.forget_failures()
+    shown = done(0)
+    count = min(processes, len(board.jobs))
+    with Progress(total - shown, unit) as progress, Pool(board, places(count)) as pool:
+        for states in pool.run():
+            now = max(shown, done(list(states.values()).count(State.DONE)))
             progress.update(now - shown)
             shown = now
-
-
-def _jobs_left(jobs: Sequence[_Job], root: Path, processes: int) -> Iterator[int]:
-    """Runs the jobs and tells every few seconds how many are not finished."""
-    # A forked process would inherit JAX's threads in whatever state they are.
-    spawn = multiprocessing.get_context("spawn")
-    waiting = list(jobs)
-    free_cores = _shares_of_cores(min(processes, len(jobs)))
-    running: dict[int, tuple[multiprocessing.process.BaseProcess, _Job, list[int]]] = {}
-    try:
-        while waiting or running:
-            unfinished = {job.name for _, job, _ in running.values()}
-            unfinished |= {job.name for job in waiting}
-            ready = [job for job in waiting if job.trial.start not in unfinished]
-            while ready and free_cores:
-                job, cores = ready.pop(0), free_cores.pop(0)
-                waiting.remove(job)
-                process = spawn.Process(
-                    target=_work, args=(job, root, cores), daemon=True
-                )
-                process.start()
-                running[process.sentinel] = (process, job, cores)
-            for sentinel in wait(list(running), _SECONDS_BETWEEN_LOOKS):
-                process, job, cores = running.pop(sentinel)
-                process.join()
-                free_cores.append(cores)
-                if process.exitcode:
-                    raise UserError(_failure(job, root, process.exitcode))
-            yield len(waiting) + len(running)
-    finally:
-        for process, _, _ in running.values():
-            process.terminate()  # a training saves its state
-        for process, _, _ in running.values():
-            process.join()
-
-
-def _shares_of_cores(processes: int) -> list[list[int]]:
-    """The cores of each process, nothing where the system cannot tell.
-
-    XLA's threads of several processes on the same cores cost a third of the time.
-    """
-    if not hasattr(os, "sched_getaffinity"):
-        return [[] for _ in range(processes)]
-    cores = sorted(os.sched_getaffinity(0))
-    if processes > len(cores):
-        return [[] for _ in range(processes)]
-    return [cores[first::processes] for first in range(processes)]
-
-
-def _work(job: _Job, root: Path, cores: list[int]) -> None:
-    """In the new process: output goes to the log; Ctrl-C is the parent's to handle."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if cores:
-        os.sched_setaffinity(0, cores)
-    with open(job.log(root), "a", encoding="utf-8") as log:
-        os.dup2(log.fileno(), sys.stdout.fileno())
-        os.dup2(log.fileno(), sys.stderr.fileno())
-    use_compilation_cache()
-    try:
-        job.work(job.trial, root)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except Exception:
-        traceback.print_exc()
-        sys.exit(1)
-
-
-def _failure(job: _Job, root: Path, status: int) -> str:
-    log = job.log(root)
-    lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-    last = next((line for line in reversed(lines) if line.strip()), "nothing printed")
-    return f"{job.name} ended with status {status}: {last} (its log: {log})"
-
-
-def _updates_made(folders: Sequence[TrialFolders]) -> int:
-    return sum(_updates_of(folder) for folder in folders)
+    for job in board.jobs:
+        if board.state(job) is State.FAILED:
+            raise UserError(
+                f"{job.name}: {board.reason(job)} (its log: {board.log(job)})"
+            )
 
 
 def _updates_of(folder: TrialFolders) -> int:
     """Counted in what the training writes, whichever process made them."""
     if folder.results.exists():
         return folder.trial.steps
-    try:
-        lines = (folder.run / "metrics.jsonl").read_bytes().count(b'"kind": "train"')
-    except OSError:
-        return 0
-    return min(lines, folder.trial.steps)
+    return min(updates_made(folder.run), folder.trial.steps)

@@ -1,11 +1,12 @@
 """Trials: a small model pretrained on a world whose truth is known, then ablated.
 
-`run_trial` takes one from nothing to a results directory; whatever an earlier call
-finished is kept. A folder of trials holds:
+A folder of trials has:
 
     worlds/<name>/world, worlds/<name>/corpus: shared by the trials on it;
     runs/<trial>: pretraining;
-    results/<trial>: what experiments.ablate writes.
+    results/<trial>: a results directory, as `xabl ablate` writes it.
+
+What an earlier call finished is kept.
 """
 
 import dataclasses
@@ -13,19 +14,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xabl.ablation import run as ablation_run
-from xabl.ablation.evaluate import Options
+from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
-from xabl.pretraining.corpus_import import CorpusRequest, build_corpus
-from xabl.pretraining.input_config import InputConfig, TrainingAblation
+from xabl.pretraining.corpus.writer import build_corpus
+from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
+from xabl.pretraining.small_models import small_uniter, small_vilbert
 from xabl.pretraining.train import pretrain
-from xabl.synthetic.make_world import ENTITIES, REGION_FILES, make_world
-from xabl.synthetic.settings import WorldSettings
-from xabl.synthetic.small_models import small_uniter, small_vilbert
+from xabl.studies.worker import Stopped
+from xabl.synthetic.world.files import ENTITIES, REGION_FILES, make_world
+from xabl.synthetic.world.settings import WorldSettings
 
 ARCHITECTURES: dict[str, Callable[[int, int], ModelConfig]] = {
     "UNITER": small_uniter,
@@ -37,51 +38,47 @@ _TRAIN = "train"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SmallWorld:
+class SmallWorld(WorldSettings):
     """A world that small models learn in minutes.
 
-    Five regions show each object, because a target that is one region of 36 teaches
-    too seldom; two classes a phrase type; narrow features.
+    It has narrow features, two classes for each phrase type, and five regions for each
+    object: with one region of 36, objects would be targets too seldom.
 
-    name: of its folder. pictures: whether its images are drawn. The rest: see
-    `WorldSettings`.
+    name: of its folder.
+    pictures: whether its images are drawn.
     """
 
     name: str
+    pictures: bool = False
     train_images: int = 2000
     val_images: int = 60
-    vision_to_language: float = 1.0
-    label_noise: str = "gold"
-    surviving_leaks: str = "none"
-    pictures: bool = False
+    test_images: int = 1
+    region_overlap: str | int = 5
+    feature_size: int = 128
+    classes_per_type: int = 2
 
     @property
     def settings(self) -> WorldSettings:
-        return WorldSettings(
-            train_images=self.train_images,
-            val_images=self.val_images,
-            test_images=1,
-            vision_to_language=self.vision_to_language,
-            label_noise=self.label_noise,
-            surviving_leaks=self.surviving_leaks,
-            region_overlap=5,
-            classes_per_type=2,
-            feature_size=128,
-        )
+        """The settings without name and pictures."""
+        fields = dataclasses.fields(WorldSettings)
+        return WorldSettings(**{x.name: getattr(self, x.name) for x in fields})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Trial:
     """One small model and how it is pretrained.
 
-    name: of its folders. label: what the model is called in tables.
+    name: of its folders.
+    label: name of the model in tables.
+    world: what it is trained and ablated on.
     architecture: a key of `ARCHITECTURES`.
-    overlap_masking: of the regions that show a masked region's object, too
-        (`InputConfig`): "zero_features" hides them, "published" leaves them to be seen.
+    overlap_masking: of other regions that show a masked region's object
+        (`InputConfig`): "zero_features" hides them, "published" leaves them visible.
     words_hidden: every word is masked during training.
-    start: name of the trial whose model this one starts from; None: at random.
-    steps: updates of 16 captions. predictions: kept for each example, most likely
-        first.
+    start: name of the trial whose model this one starts from; None: random values.
+    seed: of the training.
+    steps: updates of 16 captions.
+    predictions: number of predictions kept for each example.
     """
 
     name: str
@@ -98,7 +95,11 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrialFolders:
-    """Where the parts of a trial are."""
+    """The folders of a trial.
+
+    root: folder of all trials.
+    trial: which of them.
+    """
 
     root: Path
     trial: Trial
@@ -110,6 +111,11 @@ class TrialFolders:
     @property
     def corpus(self) -> Path:
         return self.root / "worlds" / self.trial.world.name / "corpus"
+
+    @property
+    def has_world(self) -> bool:
+        """Whether world and corpus are there."""
+        return self.world.exists() and (self.corpus / _TRAIN).exists()
 
     @property
     def run(self) -> Path:
@@ -136,7 +142,7 @@ class TrialFolders:
 
 
 def make_small_world(trial: Trial, root: Path) -> None:
-    """The world a trial needs and the corpus made of it, unless they are there.
+    """Makes the world of a trial and its corpus, unless they exist.
 
     Raises:
         UserError: they cannot be written.
@@ -146,26 +152,26 @@ def make_small_world(trial: Trial, root: Path) -> None:
         folders.world.parent.mkdir(parents=True, exist_ok=True)
         make_world(folders.world, trial.world.settings, pictures=trial.world.pictures)
     if not (folders.corpus / _TRAIN).exists():
-        request = CorpusRequest(
-            source=folders.regions,
-            captions=folders.entities,
-            output=folders.corpus,
-            split=_TRAIN,
+        said = build_corpus(
+            folders.regions,
+            folders.entities,
+            folders.corpus,
+            _TRAIN,
             image_ids=folders.entities / "train.txt",
         )
-        print(build_corpus(request), flush=True)
+        print(said, flush=True)
 
 
 def run_trial(trial: Trial, root: Path) -> None:
-    """Pretrains and ablates; the trial's world has to be there.
+    """Pretrains and ablates on the trial's world, which `make_small_world` made.
 
     Raises:
-        UserError: something cannot be written, or SIGTERM asked to stop; what was
-            done is kept.
+        UserError: something cannot be written.
+        Stopped: SIGTERM asked to; what is finished is kept.
     """
     folders = TrialFolders(root=root, trial=trial)
     if not pretrain(_pretraining(folders), folders.run):
-        raise UserError(f"{trial.name}: asked to stop; the same command goes on")
+        raise Stopped
     ablation_run.run(
         ablation_run.RunOptions(
             files=InputFiles(
@@ -190,10 +196,10 @@ def _pretraining(folders: TrialFolders) -> PretrainingConfig:
     return PretrainingConfig(
         name=trial.name,
         model=ARCHITECTURES[trial.architecture](
-            len(read_vocabulary(vocabulary)), trial.world.settings.feature_size
+            len(read_vocabulary(vocabulary)), trial.world.feature_size
         ),
-        # More word targets than the published 15%, because few updates have to do.
-        # Fewer regions, because each takes the others that show its object along.
+        # More word targets than the published 15%: there are few updates. Fewer
+        # region targets: each hides the other regions that show its object.
         inputs=InputConfig(
             objective=2,
             max_words=24,

@@ -1,28 +1,30 @@
 """The figures of Frank, Bugliarello & Elliott (EMNLP 2021), for any set of results."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from xabl.analysis import comparisons, effects
 from xabl.analysis.bootstrap import RESAMPLES, ImageBootstrap
-from xabl.analysis.figures import conditions, matrix, threshold
+from xabl.analysis.figures import confusion_matrix, lines, selection, threshold
 from xabl.analysis.figures.style import Drawn as Drawn
 from xabl.analysis.figures.style import NotDrawn as NotDrawn
 from xabl.analysis.figures.style import save
 from xabl.analysis.files import write_table, write_text
+from xabl.analysis.labelmatch.tables import LABELMATCH, LABELMATCH_AGREE
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.errors import UserError
 
 FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
-    1: ("both_directions", conditions.both_directions),
+    1: ("both_directions", lines.both_directions),
     2: ("overlap_threshold", threshold.overlap_threshold),
-    3: ("seeds", conditions.over_seeds),
-    4: ("initialisation", conditions.initialisation),
-    5: ("training_threshold", conditions.training_threshold),
-    6: ("loss", conditions.loss),
-    7: ("labelmatch", conditions.labelmatch),
-    8: ("labelmatch_agree", conditions.labelmatch_agree),
-    9: ("confusion", matrix.confusion_matrix),
+    3: ("seeds", lines.over_seeds),
+    4: ("initialisation", partial(lines.variants, of=selection.INITIALISATION)),
+    5: ("training_threshold", partial(lines.variants, of=selection.THRESHOLD)),
+    6: ("loss", lines.loss),
+    7: ("labelmatch", partial(lines.labelmatch, subset=LABELMATCH)),
+    8: ("labelmatch_agree", partial(lines.labelmatch, subset=LABELMATCH_AGREE)),
+    9: ("confusion", confusion_matrix.confusion_matrix),
 }
 
 
@@ -30,7 +32,7 @@ def write_figures(
     results: Paths,
     output: Path,
     *,
-    numbers: Sequence[int] = tuple(FIGURES),
+    numbers: Sequence[int] | None = None,
     tables: bool = True,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -40,9 +42,13 @@ def write_figures(
     Writes figure_<number>_<name>.{pdf,svg,png,tsv}, figures.md (captions, what is not
     drawn) and, with `tables`, tables/<name>.{csv,parquet,tex}.
 
+    Args:
+        numbers: of `FIGURES`; all by default.
+
     Raises:
         UserError: results that cannot be read or compared; no such figure.
     """
+    numbers = FIGURES if numbers is None else numbers
     unknown = sorted(set(numbers) - set(FIGURES))
     if unknown:
         raise UserError(

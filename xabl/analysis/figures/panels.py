@@ -1,4 +1,4 @@
-"""Line panels: one line a model over conditions, the axis broken only where needed."""
+"""Panels of a line per model over conditions; the axis is broken where it must be."""
 
 import dataclasses
 import math
@@ -35,6 +35,7 @@ class Panel:
     """Lines over conditions.
 
     conditions: as in scores.parquet; positions: what the axis calls them.
+    starts: positions where a line begins anew: another way of removing.
     reference: label and value of a dashed horizontal line.
     bands: intervals as bands, otherwise as bars.
     """
@@ -45,6 +46,7 @@ class Panel:
     conditions: tuple[str, ...]
     positions: tuple[str, ...]
     series: tuple[Series, ...]
+    starts: tuple[int, ...] = ()
     reference: tuple[str, float] | None = None
     bands: bool = False
 
@@ -101,7 +103,7 @@ def draw_panel(
             if not panel.bands and len(panel.series) > 1:
                 shift = 0.16 * (index / (len(panel.series) - 1) - 0.5)
             x = np.arange(len(series.y)) + shift
-            handles[series.label] = _draw_series(ax, x, series, style, panel.bands)
+            handles[series.label] = _draw_series(ax, x, series, style, panel)
         if panel.reference is not None:
             label, value = panel.reference
             handles[label] = ax.axhline(
@@ -203,13 +205,16 @@ def _axes(
 
 
 def _draw_series(
-    ax: Axes, x: np.ndarray, series: Series, style: dict[str, Any], bands: bool
+    ax: Axes, x: np.ndarray, series: Series, style: dict[str, Any], panel: Panel
 ) -> Any:
-    y, low, high = (np.array(v) for v in (series.y, series.low, series.high))
+    x, y, low, high = (
+        np.insert(np.array(values, float), panel.starts, np.nan)  # breaks the line
+        for values in (x, series.y, series.low, series.high)
+    )
     (line,) = ax.plot(x, y, **style)
     if np.isnan(low).all():
         return line
-    if bands:
+    if panel.bands:
         ax.fill_between(x, low, high, color=style["color"], alpha=0.18, linewidth=0)
     else:
         ax.errorbar(

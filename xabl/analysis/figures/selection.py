@@ -2,23 +2,53 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from xabl.analysis.figures.style import NotDrawn
 from xabl.analysis.study import Model, Study
+from xabl.results.conditions import BASELINE
+from xabl.results.losses import PUBLISHED_MAIN
 
-# How the labels of the paper's hypothesis variants say what differs.
-INITIALISATION = re.compile(r"(?P<base>.+)_(bert-v-vl|rnd-v-vl|rnd-vl)")
-THRESHOLD = re.compile(r"(?P<base>.+)-thr\d+(iot)?")
-LOSS = re.compile(r"(?P<base>.+)-xent")
-# The seeds the published figures take as baselines; others: the first there is.
-INITIALISATION_SEEDS = {"UNITER": 73, "ViLBERT": 33}
-THRESHOLD_SEEDS = LOSS_SEEDS = {"UNITER": 42, "ViLBERT": 42}
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variants:
+    """A hypothesis of the paper: models that differ from a baseline in one thing.
+
+    what: differs.
+    labels: theirs, with the baseline's as the group `base`.
+    example: of a label.
+    seeds: of the baselines in the published figure; other baselines: the first seed.
+    """
+
+    what: str
+    labels: re.Pattern[str]
+    example: str
+    seeds: Mapping[str, int]
+
+
+INITIALISATION = Variants(
+    what="Initialisation",
+    labels=re.compile(r"(?P<base>.+)_(bert-v-vl|rnd-v-vl|rnd-vl)"),
+    example="UNITER_rnd-vl",
+    seeds={"UNITER": 73, "ViLBERT": 33},
+)
+THRESHOLD = Variants(
+    what="Overlap threshold in pretraining",
+    labels=re.compile(r"(?P<base>.+)-thr\d+(iot)?"),
+    example="UNITER-thr04",
+    seeds={"UNITER": 42, "ViLBERT": 42},
+)
+LOSS = Variants(
+    what="Pretraining loss",
+    labels=re.compile(r"(?P<base>.+)-xent"),
+    example="UNITER-xent",
+    seeds=THRESHOLD.seeds,
+)
 
 
 def is_variant(label: str) -> bool:
     """Whether a label is that of a hypothesis variant."""
-    return any(p.fullmatch(label) for p in (INITIALISATION, THRESHOLD, LOSS))
+    return any(v.labels.fullmatch(label) for v in (INITIALISATION, THRESHOLD, LOSS))
 
 
 def main_models(study: Study) -> Study:
@@ -31,7 +61,7 @@ def text_baseline(study: Study) -> tuple[Model | None, list[Model]]:
     """The best text-only model (BERT-CC in the paper), and the other ones."""
     scored = []
     for model in study.models:
-        bits = model.cell("mlm", "none").bits
+        bits = model.cell(PUBLISHED_MAIN[0], BASELINE).bits
         if model.text_only() and bits is not None:
             scored.append((float(bits[bits == bits].mean()), model))
     scored.sort(key=lambda pair: pair[0])
@@ -39,9 +69,7 @@ def text_baseline(study: Study) -> tuple[Model | None, list[Model]]:
     return (models[0] if models else None), models[1:]
 
 
-def with_baselines(
-    study: Study, variant: re.Pattern[str], seeds: dict[str, int]
-) -> tuple[Study, list[str]]:
+def with_baselines(study: Study, variants: Variants) -> tuple[Study, list[str]]:
     """Variants, each family after its baseline; and the baselines' names.
 
     A baseline is one run: the published figure's seed if it is there.
@@ -51,20 +79,20 @@ def with_baselines(
     """
     families: dict[str, list[Model]] = {}
     for model in study.models:
-        match = variant.fullmatch(model.label)
+        match = variants.labels.fullmatch(model.label)
         if match:
             families.setdefault(match["base"], []).append(model)
     if not families:
-        raise NotDrawn(f"no model with a label like {_example(variant)}")
+        raise NotDrawn(f"no model with a label like {variants.example}")
     models: list[Model] = []
     baselines = []
-    for base, variants in families.items():
+    for base, members in families.items():
         found = [model for model in study.models if model.label == base]
         if not found:
             continue
-        baseline = _one_run(found[0], seeds.get(base))
+        baseline = _one_run(found[0], variants.seeds.get(base))
         baselines.append(baseline.label)
-        models += [baseline, *variants]
+        models += [baseline, *members]
     if not models:
         raise NotDrawn(f"no results of the baseline: {', '.join(families)}")
     return dataclasses.replace(study, models=tuple(models)), baselines
@@ -74,7 +102,7 @@ def not_shown(study: Study, metrics: Sequence[str]) -> list[str]:
     """Models without any score of any of the metrics under `none`, and why."""
     notes = []
     for model in study.models:
-        gaps = [model.cell(metric, "none") for metric in metrics]
+        gaps = [model.cell(metric, BASELINE) for metric in metrics]
         if all(cell.bits is None for cell in gaps):
             notes.append(f"{model.label} ({gaps[0].gap})")
     return notes
@@ -83,11 +111,3 @@ def not_shown(study: Study, metrics: Sequence[str]) -> list[str]:
 def _one_run(model: Model, seed: int | None) -> Model:
     run = next((run for run in model.runs if run.seed == seed), model.runs[0])
     return Model(label=run.title, runs=(run,))
-
-
-def _example(variant: re.Pattern[str]) -> str:
-    return {
-        INITIALISATION.pattern: "UNITER_rnd-vl",
-        THRESHOLD.pattern: "UNITER-thr04",
-        LOSS.pattern: "UNITER-xent",
-    }[variant.pattern]

@@ -101,10 +101,14 @@ def _fixed(label: str) -> int | None:
     return _FIXED.index(name) if name in _FIXED else None
 
 
-def render(figure: Figure, suffix: str) -> bytes:
-    """The figure as a file of one of `FORMATS`; the same figure, the same bytes."""
+def render(figure: Figure, suffix: str, **settings: Any) -> bytes:
+    """The figure as a file of one of `FORMATS`; the same figure, the same bytes.
+
+    Args:
+        settings: of Matplotlib, in place of those in `SETTINGS`.
+    """
     buffer = io.BytesIO()
-    with matplotlib.rc_context(SETTINGS):
+    with matplotlib.rc_context(SETTINGS | settings):
         figure.savefig(
             buffer,
             format=suffix,

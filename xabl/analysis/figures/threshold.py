@@ -10,17 +10,22 @@ from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, add_legend, draw_panel, table
 from xabl.analysis.figures.style import SETTINGS, Drawn, NotDrawn
-from xabl.analysis.metrics import in_order, mask_name, threshold
 from xabl.analysis.study import Study
+from xabl.results.conditions import Condition, Direction, in_order
+from xabl.results.losses import LOSSES, columns_of
 
 
 def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """One line a main model; above it bars of the mean share of ablated regions."""
+    """A line per main model, and above it bars of the mean share of ablated regions."""
     chosen = selection.main_models(study)
     rows = effects.thresholds(chosen, bootstrap)
     if rows.empty or rows["threshold"].nunique() < 2:
         raise NotDrawn("fewer than two overlap thresholds were run")
-    conditions = in_order(rows["condition"])
+    direction = Direction.VIS4LANG
+    conditions = in_order(direction, rows["condition"])
+    known = [Condition.parse(direction, name) for name in conditions]
+    (loss,) = columns_of(direction)
+    title = LOSSES[loss].title
     series = []
     for model in chosen.models:
         own = rows[rows["model"] == model.label].set_index("condition")
@@ -34,9 +39,9 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     panel = Panel(
         title="",
         xlabel="Regions ablated: overlap with the phrase above threshold",
-        ylabel="MLM (bits)",
+        ylabel=f"{title} (bits)",
         conditions=conditions,
-        positions=tuple(mask_name(condition) for condition in conditions),
+        positions=tuple(condition.published_name for condition in known),
         series=tuple(series),
     )
     shares = [effects.ablated_share(chosen, condition) for condition in conditions]
@@ -45,17 +50,18 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     by_condition = dict(zip(conditions, shares, strict=True))
     values["ablated_share"] = values["condition"].map(by_condition)
     values["threshold"] = [
-        threshold(c) if threshold(c) is not None else math.nan for c in conditions
+        math.nan if condition.threshold is None else condition.threshold
+        for condition in known
     ] * len(series)
     gaps = [
         f"{model.label}: {condition} was not run"
         for model in chosen.models
         if model.label in labels
         for condition in conditions
-        if model.cell("mlm", condition).bits is None
+        if model.cell(loss, condition).bits is None
     ]
     caption = (
-        "MLM loss against the overlap threshold above which a region is ablated "
+        f"{title} loss against the overlap threshold above which a region is ablated "
         "(baseline: None). Bars on top: mean share of an image's regions ablated. "
         "Error bars: 95% intervals of the mean (images resampled)."
     )

@@ -1,28 +1,26 @@
 """What the browser shows of an example beside scores: caption, boxes, regions."""
 
+import bisect
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Float32, Int64
 
 from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
-from xabl.analysis.metrics import BASELINE, threshold
 from xabl.analysis.report.blocks import Block, index_type, pack
 from xabl.analysis.study import Study
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import canonical_id
 from xabl.errors import UserError
+from xabl.results.conditions import BASELINE, Condition, Direction
+from xabl.results.format import EXAMPLES
+from xabl.results.reading import read_file
 
-EXAMPLES = "examples.parquet"
-_COLUMNS = (
-    *("example", "image_id", "caption", "phrase", "phrase_type", "sentence"),
-    *("first_word", "num_words", "boxes", "img_w", "img_h"),
-)
 MISSING = -1  # of a region or class that is not known
 
 
@@ -49,27 +47,14 @@ def read_examples(study: Study) -> Examples:
         UserError: the file is missing, broken, or not of these results.
     """
     run = study.runs[0]
-    path = run.directory / EXAMPLES
-    if not path.is_file():
-        raise UserError(
-            f"{run.directory}: no {EXAMPLES}, which the example browser needs; run "
-            "experiments.ablate again"
-        )
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a readable Parquet file ({error})") from error
-    missing = set(_COLUMNS) - set(table.column_names)
-    if missing:
-        raise UserError(
-            f"{path}: no column {', '.join(sorted(missing))}; run experiments.ablate "
-            "again"
-        )
-    columns = {name: table[name].to_pylist() for name in _COLUMNS}
+    path = run.directory / EXAMPLES.name
+    table = read_file(run.directory, EXAMPLES)
+    known = dict(zip(table.column_names, table.columns, strict=True))
+    columns = EXAMPLES.table(known, len(table)).to_pydict()
     if columns["example"] != run.example_ids.tolist():
         raise UserError(
-            f"{path}: holds other examples than the scores beside it; run "
-            "experiments.ablate again"
+            f"{path}: holds other examples than the scores beside it; write the "
+            "results again"
         )
     boxes = [_boxes(path, row, text) for row, text in enumerate(columns["boxes"])]
     return Examples(columns=columns, boxes=boxes)
@@ -77,11 +62,11 @@ def read_examples(study: Study) -> Examples:
 
 def _boxes(path: Path, row: int, text: str) -> np.ndarray:
     try:
-        boxes = np.array(json.loads(text), np.float32).reshape(-1, 4)
+        boxes = np.array(json.loads(text or "[]"), np.float32).reshape(-1, 4)
     except (ValueError, TypeError) as error:
         raise UserError(
-            f"{path}: row {row}: boxes {text!r} are not lists of four numbers; run "
-            "experiments.ablate again"
+            f"{path}: row {row}: boxes {text!r} are not lists of four numbers; write "
+            "the results again"
         ) from error
     return boxes
 
@@ -90,12 +75,16 @@ def examples_block(
     study: Study, examples: Examples, rows: Int64[np.ndarray, " rows"]
 ) -> Block:
     """Captions, phrases, types and boxes of the rows; texts once each."""
-    taken = {name: [examples.columns[name][row] for row in rows] for name in _COLUMNS}
+    taken = {
+        name: [column[row] for row in rows] for name, column in examples.columns.items()
+    }
     sizes = zip(taken["image_id"], taken["img_w"], taken["img_h"], strict=True)
     images = {name: [name, width, height] for name, width, height in sizes}
     arrays = {
         "number": np.array(taken["example"], "<u4"),
-        "caption": np.array(taken["caption"], "<i2"),
+        "caption": np.array(
+            [MISSING if c is None else c for c in taken["caption"]], "<i2"
+        ),
         "first_word": np.array(taken["first_word"], "<i2"),
         "num_words": np.array(taken["num_words"], "<i2"),
         "gold": _facts(study, "gold_class", rows),
@@ -125,14 +114,24 @@ def regions_block(
     """Boxes of the images' regions, and which overlap each phrase by how much.
 
     levels: for each row and region of its image, how many of the thresholds (all that
-    were run, and lang4vis's) the region's overlap with the phrase exceeds.
+    were run, and lang4vis's) the region's overlap with the phrase exceeds. hides: by
+    direction and condition, the level above which a region is hidden from the model;
+    null where overlap does not decide.
 
     Raises:
         UserError: regions that cannot be read, or not those the results are of.
     """
-    conditions = study.conditions("vis4lang")
-    run = {threshold(condition) for condition in conditions} - {None}
-    levels = sorted(run | {TARGET_THRESHOLD})
+    thresholds = {
+        (direction.value, name): _hidden_above(direction, name)
+        for direction in Direction
+        for name in study.conditions(direction)
+    }
+    finite = {t for t in thresholds.values() if t is not None and math.isfinite(t)}
+    levels = sorted(finite | {TARGET_THRESHOLD})
+    hides = {
+        key: None if t is None else bisect.bisect([*levels, math.inf], t) - 1
+        for key, t in thresholds.items()
+    }
     image_ids = examples.image_ids(rows)
     boxes: dict[str, np.ndarray] = {}
     with open_regions(path) as source:
@@ -146,7 +145,7 @@ def regions_block(
         found = examples.boxes[row]
         overlap = coverage(regions, found) if len(found) else np.zeros(len(regions))
         exceeded.append(np.searchsorted(levels, overlap, side="left"))
-    _check_same_regions(study, rows, levels, exceeded, path)
+    _check_same_regions(study, rows, hides, exceeded, path)
     by_image = [boxes[canonical_id(image_id)] for image_id in image_ids]
     arrays = {
         "region_start": starts([len(found) for found in by_image]),
@@ -154,25 +153,33 @@ def regions_block(
         "level_start": starts([len(found) for found in exceeded]),
         "levels": np.concatenate([np.zeros(0), *exceeded]).astype("<u1"),
     }
-    texts = {"thresholds": levels, "masked_above": TARGET_THRESHOLD}
+    texts: dict[str, Any] = {"thresholds": levels, "hides": {d: {} for d in Direction}}
+    for (direction, name), level in hides.items():
+        texts["hides"][direction][name] = level
     return pack("regions", arrays, texts)
+
+
+def _hidden_above(direction: Direction, name: str) -> float | None:
+    """Regions are hidden from the model whose overlap with the phrase is greater."""
+    if direction is Direction.LANG4VIS:
+        return TARGET_THRESHOLD  # what shows the target is masked in every condition
+    return Condition.parse(direction, name).region_threshold
 
 
 def _check_same_regions(
     study: Study,
     rows: Int64[np.ndarray, " rows"],
-    levels: Sequence[float],
+    hides: Mapping[tuple[str, str], int | None],
     exceeded: list[np.ndarray],
     path: Path,
 ) -> None:
     """Compares the regions counted as ablated with those of the file."""
     for run in study.runs:
-        for condition in run.conditions("vis4lang"):
-            overlap = threshold(condition)
-            counts = run.fact("ablated_regions", "vis4lang", condition)
-            if overlap is None and condition != "all" or counts is None:
+        for condition in run.conditions(Direction.VIS4LANG):
+            level = hides[Direction.VIS4LANG, condition]
+            counts = run.fact("ablated_regions", Direction.VIS4LANG, condition)
+            if level is None or counts is None:
                 continue
-            level = -1 if overlap is None else levels.index(overlap)
             ours = np.array([(found > level).sum() for found in exceeded])
             theirs = counts[rows]
             wrong = np.flatnonzero(~np.isnan(theirs) & (ours != theirs))
@@ -187,7 +194,7 @@ def _check_same_regions(
 
 
 def _facts(study: Study, column: str, rows: Int64[np.ndarray, " rows"]) -> np.ndarray:
-    values = study.fact(column, "lang4vis", BASELINE)
+    values = study.fact(column, Direction.LANG4VIS, BASELINE)
     return known_integers(values, rows)
 
 
@@ -210,9 +217,3 @@ def _indices(values: Iterable[str]) -> tuple[np.ndarray, list[str]]:
     place: dict[str, int] = {}
     indices = [place.setdefault(value, len(place)) for value in values]
     return np.array(indices, index_type(len(place))), list(place)
-
-
-def phrase_types(study: Study) -> list[str]:
-    """Types of phrases, the most frequent first."""
-    names, counts = np.unique(study.phrase_types.astype(str), return_counts=True)
-    return [str(names[i]) for i in np.lexsort((names, -counts))]

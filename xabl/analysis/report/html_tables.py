@@ -7,9 +7,10 @@ import re
 import pandas as pd
 
 from xabl.analysis import comparisons
-from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS, in_order, mask_name
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import bits, percent
+from xabl.results.conditions import Condition, Direction, Level, in_order
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 
 DASH = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -17,7 +18,7 @@ _MINUS = "\N{MINUS SIGN}"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One cell.
+    """One cell of a table.
 
     interval: in smaller print beside the number.
     rows: how many rows it spans; header: names the row.
@@ -54,13 +55,13 @@ def loss_table(
     Args:
         means, differences, published: of `effects` and `comparisons`.
     """
-    meta = METRICS[metric]
+    loss = LOSSES[metric]
     means = means[means["metric"] == metric]
     beside, remarks = _published_by_condition(study, published, metric)
     rows: list[tuple[Cell, ...]] = []
     for model in study.models:
         own = means[means["model"] == model.label].set_index("condition")
-        wanted = [c for c in MAIN_CONDITIONS[meta.direction] if c in own.index]
+        wanted = [c for c in study.main_conditions(loss.direction) if c in own.index]
         if own.empty or own["mean"].isna().all():
             continue
         for index, condition in enumerate(wanted):
@@ -73,7 +74,7 @@ def loss_table(
                 & (differences["condition"] == condition)
             ]
             row += [
-                Cell(text=mask_name(condition)),
+                Cell(text=Condition.parse(loss.direction, condition).published_name),
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
                 Cell(text=f"{own.loc[condition, 'n']:,}", numeric=True),
@@ -83,11 +84,11 @@ def loss_table(
             rows.append(tuple(row))
     if not rows:
         return None
-    columns = ["Model", "Mask", meta.title, "Change from None", "Relative", "Examples"]
+    columns = ["Model", "Mask", loss.title, "Change from None", "Relative", "Examples"]
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{meta.title} in bits: {meta.meaning}. In brackets 95% intervals.",
+        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals.",
         columns=tuple(columns),
         rows=tuple(rows),
         notes=tuple(remarks),
@@ -95,7 +96,7 @@ def loss_table(
 
 
 def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table | None:
-    """One row a group, one column a model; models without a number are left out.
+    """One row per group, one column per model; models without a number are left out.
 
     Args:
         table: tidy, with the columns model, `rows`, `value`, low and high.
@@ -122,16 +123,20 @@ def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table 
 def seeds_table(study: Study) -> Table | None:
     """Mean and spread over seeds, of the models that have several."""
     table = comparisons.seeds(study)
-    table = table[(table["seeds"] > 1) & table["metric"].isin(("mlm", "mrc_kl"))]
-    main = {c for conditions in MAIN_CONDITIONS.values() for c in conditions}
-    table = table[table["condition"].isin(main)]
+    table = table[(table["seeds"] > 1) & table["metric"].isin(PUBLISHED_MAIN)]
     if table.empty:
         return None
+    known = [
+        Condition.parse(LOSSES[metric].direction, name)
+        for metric, name in zip(table["metric"], table["condition"], strict=True)
+    ]
+    table = table.assign(mask=[condition.published_name for condition in known])
+    table = table[[condition.is_main for condition in known]]
     rows = [
         (
             Cell(text=row["model"], header=True),
-            Cell(text=METRICS[row["metric"]].title),
-            Cell(text=mask_name(row["condition"])),
+            Cell(text=LOSSES[row["metric"]].title),
+            Cell(text=row["mask"]),
             Cell(text=str(row["seeds"]), numeric=True),
             estimate(row, "mean"),
             number(row["sd"]),
@@ -154,14 +159,14 @@ def seeds_table(study: Study) -> Table | None:
 
 def pairs_table(pairs: pd.DataFrame) -> Table | None:
     """Pairs of models: how much more ablating everything costs the first."""
-    chosen = pairs[(pairs["quantity"] == "effect") & (pairs["condition"] == "all")]
+    chosen = pairs[(pairs["quantity"] == "effect") & (pairs["condition"] == Level.ALL)]
     if chosen.empty:
         return None
     rows = [
         (
             Cell(text=row["first"], header=True),
             Cell(text=row["second"]),
-            Cell(text=METRICS[row["metric"]].title),
+            Cell(text=LOSSES[row["metric"]].title),
             estimate(row, "difference", signed=True),
             Cell(
                 text="< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
@@ -203,10 +208,10 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
     """MLM by overlap threshold, with the share of regions ablated."""
     if table.empty or table["threshold"].nunique() < 2:
         return None
-    order = in_order(table["condition"])
+    order = in_order(Direction.VIS4LANG, table["condition"])
     shares = table.drop_duplicates("condition").set_index("condition")["ablated_share"]
     names = {
-        c: mask_name(c)
+        c: Condition.parse(Direction.VIS4LANG, c).published_name
         + ("" if math.isnan(shares[c]) else f" ({shares[c]:.0%} of regions)")
         for c in order
     }
@@ -218,8 +223,8 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
         table,
         rows="mask",
         value="mean",
-        caption="MLM in bits by overlap threshold (mean share of an image's regions "
-        "that is ablated). In brackets 95% intervals.",
+        caption=f"{LOSSES[PUBLISHED_MAIN[0]].title} in bits by overlap threshold (mean "
+        "share of an image's regions that is ablated). In brackets 95% intervals.",
     )
 
 

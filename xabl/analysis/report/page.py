@@ -10,23 +10,23 @@ import numpy as np
 
 from xabl.analysis import effects
 from xabl.analysis.bootstrap import RESAMPLES
-from xabl.analysis.labelmatch import read_class_names
-from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS
+from xabl.analysis.labelmatch.gold_labels import read_class_names
 from xabl.analysis.report import pictures, score_blocks
 from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
     Examples,
     examples_block,
-    phrase_types,
     read_examples,
     regions_block,
 )
 from xabl.analysis.report.sampling import Sample, sample_images
-from xabl.analysis.report.score_blocks import RunBlocks, condition_names, run_blocks
+from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
-from xabl.atomic import new_file
 from xabl.errors import UserError
+from xabl.results.conditions import BASELINE, Condition, Direction
+from xabl.results.losses import LOSSES
+from xabl.support.atomic import new_file
 
 # A file below this opens in a second or two.
 MOST_BYTES = 29_000_000
@@ -37,11 +37,11 @@ _STEPS = 4  # tries at guessing how many examples fit
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What a report is made with beside the results.
+    """What a report is made of, beside the results.
 
     images: folder of <image id>.jpg or .png, shown behind the boxes.
     regions: file the results were made with, to draw regions.
-    class_names: the detector's classes, one a line, the background first.
+    class_names: the detector's classes, one per line, the background first.
     max_examples: in the browser; fewer if the file would grow beyond `most_bytes`.
     resamples, seed: of the intervals.
     """
@@ -155,17 +155,24 @@ def _index(
         "runs": [run.about for run in runs],
         "metrics": {
             name: {
-                "title": METRICS[name].title,
-                "direction": METRICS[name].direction,
-                "meaning": METRICS[name].meaning,
+                "title": LOSSES[name].title,
+                "direction": LOSSES[name].direction,
+                "meaning": LOSSES[name].meaning,
             }
             for name in study.metrics()
         },
-        "conditions": {
-            direction: condition_names(study.conditions(direction), direction)
-            for direction in MAIN_CONDITIONS
+        "directions": {
+            direction: dataclasses.asdict(direction.wording) for direction in Direction
         },
-        "types": phrase_types(study),
+        "conditions": {
+            direction: {
+                name: _condition(Condition.parse(direction, name))
+                for name in study.conditions(direction)
+            }
+            for direction in Direction
+        },
+        "baseline": BASELINE,
+        "types": [name for name, _ in effects.by_phrase_type(study)],
         "classes": classes,
         "blocks": {block.name: block.header for block in blocks},
         "loss_steps": score_blocks.LOSS_STEPS,
@@ -174,6 +181,11 @@ def _index(
         "not_finite": score_blocks.NOT_FINITE,
         "no_probability": score_blocks.NO_PROBABILITY,
     }
+
+
+def _condition(condition: Condition) -> dict[str, str]:
+    """What the page's script knows of a condition beside its name."""
+    return {"menu": condition.menu_name, "hidden_words": condition.hidden_words.value}
 
 
 def _missing_predictions(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
@@ -186,7 +198,7 @@ def _missing_predictions(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]
         return ()
     return (
         f"no predictions of {', '.join(titles)}: the browser shows their losses only; "
-        "run experiments.ablate with --save_predictions=5 for predictions",
+        "run xabl ablate with --save_predictions=5 for predictions",
     )
 
 
@@ -201,12 +213,14 @@ def _render(
         lstrip_blocks=True,
     )
     values: Mapping[str, Any] = {
-        "data": study.runs[0].manifest["data"],
+        "split": study.runs[0].manifest["data"].get("split"),
         "num_examples": study.num_examples,
         "num_images": len(np.unique(study.images.astype(str))),
         "models": [model.label for model in study.models],
         "runs": [_run_row(run) for run in study.runs],
-        "metrics": [METRICS[name] for name in study.metrics()],
+        "metrics": [LOSSES[name] for name in study.metrics()],
+        "directions": [direction.wording for direction in Direction],
+        "ways": study.ways(),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,

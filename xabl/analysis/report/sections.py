@@ -2,23 +2,22 @@
 
 import base64
 import dataclasses
-import io
 
-import matplotlib
 import pandas as pd
 
 from xabl.analysis import comparisons, effects, verdicts
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import FIGURES, NotDrawn
-from xabl.analysis.figures.style import SETTINGS
-from xabl.analysis.labelmatch_tables import agreement
-from xabl.analysis.metrics import MAIN_CONDITIONS, METRICS
+from xabl.analysis.figures.style import render
+from xabl.analysis.labelmatch.tables import agreement
 from xabl.analysis.report import html_tables
 from xabl.analysis.report.html_tables import Table
 from xabl.analysis.study import Study
 from xabl.errors import UserError
+from xabl.results.conditions import Condition, Direction, Level
+from xabl.results.losses import LOSSES
 
-_MAIN_METRICS = ("mlm", "mrc_kl", "mrc_kl_aligned")
+_MAIN_METRICS = tuple(name for name, loss in LOSSES.items() if loss.is_main)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sections:
-    """Everything before the browser.
+    """What the report shows before the browser.
 
     verdict, asymmetries, effects: sentences made from the numbers.
     tables: shown; more_tables: by title, folded.
@@ -88,8 +87,9 @@ def _effects(study: Study, differences: pd.DataFrame) -> tuple[str, ...]:
     """Every main ablation of the main losses in words."""
     sentences = []
     for row in differences.to_dict(orient="records"):
-        main = row["condition"] in MAIN_CONDITIONS[row["direction"]]
-        gap = row["evidence"] == verdicts.NOT_MEASURED and row["metric"] != "mlm"
+        main = Condition.parse(row["direction"], row["condition"]).is_main
+        gap = row["evidence"] == verdicts.NOT_MEASURED
+        gap = gap and row["direction"] != Direction.VIS4LANG
         if row["metric"] in _MAIN_METRICS and main and not gap:
             sentences.append(html_tables.typeset(verdicts.effect_sentence(row)))
     return tuple(sentences)
@@ -132,13 +132,13 @@ def _by_group(
     table = effects.differences(study, bootstrap, groups=groups, metrics=metrics)
     if table.empty:
         return ()
-    table = table[table["condition"] == "all"]
+    table = table[table["condition"] == Level.ALL]
     return tuple(
         html_tables.pivot(
             table[table["metric"] == metric],
             rows="group",
             value="difference",
-            caption=f"What ablating everything adds to {METRICS[metric].title}, in "
+            caption=f"What ablating everything adds to {LOSSES[metric].title}, in "
             "bits. In brackets 95% intervals.",
         )
         for metric in metrics
@@ -155,16 +155,9 @@ def _figures(
         except NotDrawn as reason:
             missing.append(f"Figure {number} ({name.replace('_', ' ')}): {reason}.")
             continue
-        buffer = io.BytesIO()
         # Letters as paths: the reader's machine need not have the font.
-        with matplotlib.rc_context(SETTINGS | {"svg.fonttype": "path"}):
-            figure.figure.savefig(
-                buffer,
-                format="svg",
-                bbox_inches="tight",
-                metadata={"Date": None, "Creator": None},
-            )
-        content = base64.b64encode(buffer.getvalue()).decode("ascii")
+        svg = render(figure.figure, "svg", **{"svg.fonttype": "path"})
+        content = base64.b64encode(svg).decode("ascii")
         drawn.append(
             Picture(
                 number=number,

@@ -1,33 +1,62 @@
 """Region features as published in HDF5 (the IGLUE release): one group an image."""
 
+import contextlib
 import functools
-from collections.abc import Iterable
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
-from xabl.atomic import new_file
+from xabl.data.regions import scout
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
     FIELD_NAMES,
     record_of_regions,
     regions_of_record,
 )
-from xabl.data.regions.source import RegionSource
+from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 _LARGEST_FIELD = 64 * 2**20  # bytes; features of an image have 0.3 MB
 
 
-class Hdf5Regions(RegionSource):
-    """An HDF5 file with one group an image."""
-
-    form = "HDF5 file of region features"
+class VisitedRegions(RegionSource):
+    """Regions in HDF5, which another process reads first; see `scout`."""
 
     def __init__(self, path: Path):
         super().__init__(path)
+        self._visited: set[str] = set()
         self._file = open_hdf5(path)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _each(
+        self, image_ids: Sequence[str], on_error: OnError | None
+    ) -> Iterator[ImageRegions]:
+        for first in range(0, len(image_ids), scout.AHEAD):
+            batch = image_ids[first : first + scout.AHEAD]
+            with contextlib.suppress(UserError):  # found again at its image
+                scout.visit(self.path, batch)
+                self._visited.update(batch)
+            yield from super()._each(batch, on_error)
+
+    def _visit(self, image_id: str) -> None:
+        """Has an image read elsewhere, unless that has just been done."""
+        if image_id in self._visited:
+            self._visited.remove(image_id)
+        else:
+            scout.visit(self.path, [image_id])
+
+
+class Hdf5Regions(VisitedRegions):
+    """An HDF5 file with one group an image."""
+
+    form = "HDF5 file of region features"
 
     @functools.cached_property
     def image_ids(self) -> tuple[str, ...]:
@@ -36,26 +65,20 @@ class Hdf5Regions(RegionSource):
     def read(self, image_id: str) -> ImageRegions:
         if canonical_id(image_id) not in self._groups:
             raise self.missing_image(image_id)
+        self._visit(image_id)
         name = self._groups[canonical_id(image_id)]
-        try:
+        with reading(self.path, image_id):
             group = self._file[name]
             if not isinstance(group, h5py.Group):
                 raise UserError(f"{self.path}: entry {image_id} is not a group")
             record = self._record(group, image_id)
-        except (OSError, RuntimeError, KeyError, ValueError) as error:
-            raise UserError(
-                f"{self.path}: image {image_id} cannot be read ({error}); the file is "
-                "damaged: fetch it again"
-            ) from error
         return regions_of_record(record, image_id, str(self.path))
-
-    def close(self) -> None:
-        self._file.close()
 
     @functools.cached_property
     def _groups(self) -> dict[str, str]:
         """Names of the groups by canonical image id."""
-        return {canonical_id(name): name for name in self._file}
+        with reading(self.path):
+            return {canonical_id(name): name for name in self._file}
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
         record: dict[str, object] = dict(group.attrs)
@@ -78,13 +101,95 @@ def open_hdf5(path: Path) -> h5py.File:
     Raises:
         UserError: the file is cut, damaged or no HDF5 file.
     """
-    try:
+    scout.visit(path)
+    with reading(path):
         return h5py.File(path, "r", locking=False)
-    except OSError as error:
+
+
+@contextlib.contextmanager
+def reading(path: Path, image_id: str | None = None) -> Iterator[None]:
+    """Whatever the library finds wrong with a file, as one kind of error.
+
+    Raises:
+        UserError: names the file, and the image if there is one.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file may show in any way
+        place = "" if image_id is None else f"image {image_id} "
         raise UserError(
-            f"{path}: cannot be read as HDF5 ({error}); the file is cut or damaged: "
-            "make or fetch it again"
+            f"{path}: {place}cannot be read as HDF5 ({str(error)[:200]}); the file is "
+            "cut or damaged: make or fetch it again"
         ) from error
+
+
+@contextlib.contextmanager
+def new_hdf5(
+    path: Path, overwrite: bool = False
+) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
+    """An HDF5 file to be written, and what to call after each part of it.
+
+    It is moved to `path` when the block ends well. Told of an error (a full disk), the
+    library would crash when it closes the file; so it never hears of one, and the call
+    raises it in its place.
+
+    Raises:
+        UserError: the file exists or cannot be written.
+    """
+    with new_file(path, overwrite) as temporary:
+        with _QuietFile(temporary, "w+b") as bytes_:
+            with h5py.File(bytes_, "w") as file:
+                yield file, bytes_.check
+        bytes_.check()
+
+
+class _QuietFile(io.FileIO):
+    """Keeps the first error of a write for `check`, and what could not be written.
+
+    The library may read the latter again before it closes.
+    """
+
+    error: OSError | None = None
+
+    def __init__(self, *arguments: Any):
+        super().__init__(*arguments)
+        self._unwritten: list[tuple[int, bytes]] = []
+
+    def check(self) -> None:
+        """Raises the error that was kept."""
+        if self.error is not None:
+            raise self.error
+
+    def write(self, content: Any) -> int:
+        at, left = self.tell(), memoryview(content).cast("B")
+        try:
+            while left and self.error is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self.error = error
+        if left:
+            self._unwritten.append((at, bytes(content)))
+        return len(content)
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+    def readinto(self, buffer: Any) -> int:
+        at = self.tell()
+        count = super().readinto(buffer)
+        buffer = memoryview(buffer).cast("B")
+        for start, content in self._unwritten:
+            first, last = max(at, start), min(at + len(buffer), start + len(content))
+            if first < last:
+                buffer[first - at : last - at] = content[first - start : last - start]
+                count = max(count, last - at)
+        return count
 
 
 def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -> None:
@@ -93,11 +198,9 @@ def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -
     Raises:
         UserError: the file exists or cannot be written.
     """
-    with (
-        new_file(Path(path), overwrite) as temporary,
-        h5py.File(temporary, "w") as file,
-    ):
+    with new_hdf5(Path(path), overwrite) as (file, check):
         for image in images:
             group = file.create_group(image.image_id)
             for name, value in record_of_regions(image, short_names=True).items():
                 group.create_dataset(name, data=value)
+            check()

@@ -14,6 +14,8 @@ DETECTOR_ATTRIBUTES = 401  # attribute 0 is "none"
 # Detectors clip boxes to the last pixel of a rescaled image, so that in the
 # original's pixels a box can end a fraction beyond the border.
 BORDER_PIXELS = 1.0
+LARGEST_FEATURE = 1e5  # rectified and averaged; published ones stay below 100
+HALF_PRECISION = 2e-3  # relative; probabilities may have been rounded to it
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -86,8 +88,10 @@ class ImageRegions:
         return (
             self._shape_problem()
             or self._finite_problem()
+            or self._feature_problem()
             or self._box_problem()
             or self._class_problem()
+            or self._redundancy_problem()
         )
 
     def _shape_problem(self) -> str | None:
@@ -114,8 +118,30 @@ class ImageRegions:
                 return f"{name} of region {bad[0][0]} is not finite (NaN or infinite)"
         return None
 
+    def _feature_problem(self) -> str | None:
+        """Numbers of another type, read as float32, give values no feature has."""
+        features = self.features
+        smallest = np.finfo(np.float32).tiny
+        wrong = (features < 0) | (features > LARGEST_FEATURE)
+        wrong |= (features > 0) & (features < smallest)
+        if wrong.any():
+            region, column = np.argwhere(wrong)[0]
+            return (
+                f"features of region {region} hold {features[region, column]:.4g}; "
+                f"features are 0 ... {LARGEST_FEATURE:.0e}, so these were written as "
+                "another type of number than float32, or are damaged"
+            )
+        if not features.any():
+            return "all its features are 0"
+        return None
+
     def _box_problem(self) -> str | None:
         x1, y1, x2, y2 = self.boxes.T
+        if min(self.img_w, self.img_h) > 2 and self.boxes.max() <= 1 + 1e-3:
+            return (
+                "all its boxes lie within a pixel: they are fractions of the image, or "
+                "another type of number; boxes are given in pixels"
+            )
         inverted = np.flatnonzero((x2 < x1) | (y2 < y1))
         if len(inverted):
             box = self.boxes[inverted[0]].tolist()
@@ -156,6 +182,35 @@ class ImageRegions:
                 return (
                     f"cls_prob of region {wrong[0]} is no distribution (it adds up to "
                     f"{total[wrong[0]]:.4g})"
+                )
+        return None
+
+    def _redundancy_problem(self) -> str | None:
+        """Fields that say one thing twice have to say the same."""
+        for kind, table in (("objects", self.cls_prob), ("attrs", self.attrs)):
+            ids = getattr(self, f"{kind}_id")
+            confidences = getattr(self, f"{kind}_conf")
+            if table is None:
+                continue
+            name = "cls_prob" if kind == "objects" else "attrs"
+            rows, best = np.arange(self.num_boxes), table[:, 1:].max(axis=1)
+            if ids is not None and _mostly(
+                table[rows, ids + 1] < best * (1 - HALF_PRECISION)
+            ):
+                shifted = _mostly(table[rows, ids] >= best * (1 - HALF_PRECISION))
+                return (
+                    f"{kind}_id does not name the most probable column of {name}: "
+                    + (
+                        "it counts from the background, and has to count from the "
+                        "first class after it"
+                        if shifted
+                        else "the two are of different images or detectors"
+                    )
+                )
+            if confidences is not None and _mostly(abs(confidences - best) > 0.01):
+                return (
+                    f"{kind}_conf is not the largest probability in {name}: the two "
+                    "are of different images or detectors"
                 )
         return None
 
@@ -204,6 +259,10 @@ class StackedRegions:
     def sha256(self) -> str:
         """Digest of all images in their order; see `ImageRegions.sha256`."""
         return combined_sha256([self.image(row).sha256() for row in range(len(self))])
+
+
+def _mostly(wrong: np.ndarray) -> bool:
+    return bool(2 * wrong.sum() > len(wrong))
 
 
 def combined_sha256(digests: Sequence[str]) -> str:

@@ -1,18 +1,19 @@
 """Region features as published in LMDB directories: one pickled record an image.
 
-The records are pickles of strangers; `xabl.safe_pickle` reads them. The package lmdb is
-imported where such a directory is opened: nothing else needs it.
+The records are pickles of strangers; `xabl.data.safe_pickle` reads them. The package
+lmdb is imported where such a directory is written: nothing else needs it.
 """
 
 import functools
+import itertools
 import pickle
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xabl import safe_pickle
-from xabl.atomic import new_directory
+from xabl.data import safe_pickle
+from xabl.data.lmdb_reader import LmdbFile
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
     in_base64,
@@ -21,43 +22,28 @@ from xabl.data.regions.records import (
 )
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_directory
 
 _KEYS = b"keys"  # the entry that lists the others
 _FIRST_MAP_SIZE = 2**24
 
 
 class LmdbRegions(RegionSource):
-    """An LMDB directory, opened without writing anything into it, not even a lock."""
+    """An LMDB directory; nothing is written into it, not even a lock."""
 
     form = "LMDB directory of region features"
 
     def __init__(self, path: Path):
-        import lmdb
-
         super().__init__(path)
-        try:
-            self._environment = lmdb.open(
-                str(path), readonly=True, lock=False, readahead=False, create=False
-            )
-        except lmdb.Error as error:
-            raise UserError(
-                f"{path}: cannot be opened as an LMDB directory ({error}); if its "
-                "data.mdb is damaged or of another kind, fetch it again"
-            ) from error
-        try:
-            self._check_length()
-        except UserError:
-            self.close()
-            raise
+        self._entries = LmdbFile(path)
 
     @functools.cached_property
     def image_ids(self) -> tuple[str, ...]:
-        with self._environment.begin() as transaction:
-            value = transaction.get(_KEYS)
-            if value is None:
-                keys = [key for key in transaction.cursor().iternext(values=False)]
-            else:
-                keys = self._unpickled(value, "keys")
+        value = self._entries.get(_KEYS)
+        if value is None:
+            keys = list(self._entries.keys())
+        else:
+            keys = self._unpickled(value, "keys")
         if not isinstance(keys, list) or not all(
             isinstance(key, (bytes, str)) for key in keys
         ):
@@ -67,9 +53,24 @@ class LmdbRegions(RegionSource):
             for key in keys
         )
 
+    @property
+    def is_empty(self) -> bool:
+        return all(key == _KEYS for key in itertools.islice(self._entries.keys(), 2))
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The entry `keys` and the entries themselves may be of two downloads."""
+        there = {key for key in self._entries.keys() if key != _KEYS}
+        lost = [i for i in self.image_ids if i.encode() not in there]
+        if not lost:
+            return ()
+        return (
+            f"the entry `keys` lists {len(self.image_ids)} images, of which "
+            f"{len(lost)} are not there (the first: {lost[0]}): fetch the file again",
+        )
+
     def read(self, image_id: str) -> ImageRegions:
-        with self._environment.begin() as transaction:
-            value = transaction.get(canonical_id(image_id).encode())
+        value = self._entries.get(canonical_id(image_id).encode())
         if value is None:
             raise self.missing_image(image_id)
         record = self._unpickled(value, f"image {image_id}")
@@ -81,23 +82,12 @@ class LmdbRegions(RegionSource):
         return regions_of_record(record, image_id, str(self.path))
 
     def close(self) -> None:
-        self._environment.close()
+        self._entries.close()
 
     def _unpickled(self, value: bytes, entry: str) -> object:
         return safe_pickle.load(
             value, source=f"{self.path}: {entry}", names=safe_pickle.NUMPY_NAMES
         )
-
-    def _check_length(self) -> None:
-        """Reading beyond the end of a cut file would kill the process (SIGBUS)."""
-        page_size = self._environment.stat()["psize"]
-        expected = (self._environment.info()["last_pgno"] + 1) * page_size
-        length = (self.path / "data.mdb").stat().st_size
-        if length < expected:
-            raise UserError(
-                f"{self.path}: data.mdb is cut: {length} of {expected} bytes; fetch it "
-                "again"
-            )
 
 
 def write(
@@ -118,16 +108,29 @@ def write(
     import lmdb
 
     with new_directory(Path(path), overwrite) as temporary:
-        with lmdb.open(str(temporary), map_size=_FIRST_MAP_SIZE) as environment:
-            keys = []
-            for image in images:
-                keys.append(canonical_id(image.image_id).encode())
-                record = record_of_regions(image, short_names=as_arrays)
-                if not as_arrays:
-                    record = OrderedDict(img_id=image.image_id, **in_base64(record))
-                _put(environment, keys[-1], pickle.dumps(record))
-            _put(environment, _KEYS, pickle.dumps(keys))
-        (temporary / "lock.mdb").unlink()
+        try:
+            _write(temporary, images, as_arrays)
+        except lmdb.Error as error:  # the system's refusals, as of a full disk
+            raise UserError(
+                f"{path} cannot be written ({error}); choose another output or make "
+                "room"
+            ) from error
+
+
+def _write(folder: Path, images: Iterable[ImageRegions], as_arrays: bool) -> None:
+    import lmdb
+
+    # Without a lock file: it would be written to through memory, and on a full disk
+    # that ends the process.
+    with lmdb.open(str(folder), map_size=_FIRST_MAP_SIZE, lock=False) as environment:
+        keys = []
+        for image in images:
+            keys.append(canonical_id(image.image_id).encode())
+            record = record_of_regions(image, short_names=as_arrays)
+            if not as_arrays:
+                record = OrderedDict(img_id=image.image_id, **in_base64(record))
+            _put(environment, keys[-1], pickle.dumps(record))
+        _put(environment, _KEYS, pickle.dumps(keys))
 
 
 def _put(environment: Any, key: bytes, value: bytes) -> None:

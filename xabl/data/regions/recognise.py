@@ -5,15 +5,15 @@ from pathlib import Path
 import h5py
 
 from xabl.data.regions import store
-from xabl.data.regions.hdf5_files import Hdf5Regions, open_hdf5
+from xabl.data.regions.hdf5_files import Hdf5Regions, open_hdf5, reading
 from xabl.data.regions.lmdb_files import LmdbRegions
 from xabl.data.regions.source import RegionSource
 from xabl.data.regions.tsv_files import TsvRegions
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
 
 _FORMS = (
     "expected an LMDB directory (holding data.mdb), a TSV or HDF5 file of region "
-    "features, or a store made by experiments.import_regions"
+    "features, or a store made by xabl import"
 )
 
 
@@ -32,9 +32,18 @@ def open_regions(path: Path | str) -> RegionSource:
         form = region_form(path)
         if form is None:
             raise UserError(f"{path}: no image regions; {_FORMS}")
-        return form(path)
+        source = form(path)
     except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror or error}") from error
+        raise from_system(error, path, "cannot be read") from error
+    try:
+        if source.is_empty:
+            raise UserError(
+                f"{path}: {source.form} without images; make or fetch it again"
+            )
+    except UserError:
+        source.close()
+        raise
+    return source
 
 
 def region_form(path: Path) -> type[RegionSource] | None:
@@ -49,7 +58,8 @@ def region_form(path: Path) -> type[RegionSource] | None:
         return LmdbRegions if (path / "data.mdb").is_file() else None
     if h5py.is_hdf5(path):
         with open_hdf5(path) as file:
-            is_store = file.attrs.get("format") == store.FORMAT
+            with reading(path):
+                is_store = file.attrs.get("format") == store.FORMAT
         return store.RegionStore if is_store else Hdf5Regions
     with open(path, "rb") as file:
         start = file.read(4096)

@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "attrs_id": "attr_id",
     "attrs_conf": "attr_conf",
 }
+_ENOUGH = 64  # numbers that tell float16 from float32
 FIELD_NAMES = (*_ARRAYS, *SHORT_NAMES.values(), "num_boxes", "img_w", "img_h")
 
 
@@ -135,6 +136,11 @@ def _array(value: object, number_type: str, place: str) -> np.ndarray:
             ) from error
         if len(raw) % expected.itemsize:
             raise UserError(f"{place} is cut: {len(raw)} bytes")
+        if number_type == "<f4" and _are_halves(raw):
+            raise UserError(
+                f"{place} holds numbers of half precision (float16), of which two "
+                "would be read as one; write the file again with float32"
+            )
         array = np.frombuffer(raw, expected)
     elif isinstance(value, np.ndarray) and value.dtype.kind == expected.kind:
         array = value
@@ -147,6 +153,16 @@ def _array(value: object, number_type: str, place: str) -> np.ndarray:
             f"{place} is {type(value).__name__}, neither an array nor base64 text"
         )
     return np.ascontiguousarray(array, expected.newbyteorder("="))
+
+
+def _are_halves(raw: bytes) -> bool:
+    """Whether no number of half precision in them would be negative.
+
+    The low half of a float32 is as good as random, so that a half of all have its
+    first bit set, unless the numbers were rounded to what the high half holds.
+    """
+    low = np.frombuffer(raw, "<u2")[::2]
+    return len(low) >= _ENOUGH and bool(low.any()) and not (low & 0x8000).any()
 
 
 def _shaped(

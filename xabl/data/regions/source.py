@@ -2,11 +2,12 @@
 
 import abc
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from xabl.data.regions.frame import Reach, Size, in_frame
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
@@ -39,6 +40,7 @@ class RegionSource(abc.ABC):
 
     def __init__(self, path: Path):
         self.path = path
+        self._rescaled: list[tuple[Size, Size]] = []  # from, to
 
     @property
     @abc.abstractmethod
@@ -67,8 +69,21 @@ class RegionSource(abc.ABC):
         """Length of a region's feature vector."""
         return self._first_image().features.shape[1]
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the file as a whole, for inspection."""
+        return ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it holds no image."""
+        return not self.image_ids
+
     def read_many(
-        self, image_ids: Sequence[str], on_error: OnError | None = None
+        self,
+        image_ids: Sequence[str],
+        on_error: OnError | None = None,
+        sizes: Mapping[str, Size] | None = None,
     ) -> Iterator[ImageRegions]:
         """Reads the images asked for, each once, in the order that costs least.
 
@@ -76,10 +91,48 @@ class RegionSource(abc.ABC):
             image_ids: no id twice.
             on_error: called for an image that is missing or bad, which is then left
                 out; without it the first such image raises.
+            sizes: width and height that the annotations of each image have, if boxes
+                will be compared with them: boxes of a resized image are brought to its
+                frame (`notice` then says so), others are bad.
 
         Raises:
-            UserError: as `read`.
+            UserError: as `read`; or, at the end, what only all images together show:
+                boxes in another frame than that of the images.
         """
+        reach = Reach()
+        wanted = {canonical_id(name): size for name, size in (sizes or {}).items()}
+        for image in self._each(image_ids, on_error):
+            reach.add(image)
+            size = wanted.get(canonical_id(image.image_id), (image.img_w, image.img_h))
+            try:
+                framed = in_frame(image, size, str(self.path))
+            except UserError as error:
+                if on_error is None:
+                    raise
+                on_error(image.image_id, error)
+                continue
+            if framed is not image:
+                self._rescaled.append(((image.img_w, image.img_h), size))
+            yield framed
+        if reach.problem:
+            raise UserError(f"{self.path}: {reach.problem}")
+
+    @property
+    def notice(self) -> str | None:
+        """What the user should know of the images read: a line, if anything."""
+        if not self._rescaled:
+            return None
+        (found_w, found_h), (width, height) = self._rescaled[0]
+        return (
+            f"{self.path}: the boxes of {len(self._rescaled)} images are in the frame "
+            f"of a resized image ({found_w} x {found_h} pixels where the annotations "
+            f"have {width} x {height}); they are brought to the annotations' frame"
+        )
+
+    def _each(
+        self, image_ids: Sequence[str], on_error: OnError | None
+    ) -> Iterator[ImageRegions]:
+        """As `read_many`, image by image and as the file has them."""
         for image_id in image_ids:
             try:
                 image = self.read(image_id)
@@ -91,7 +144,10 @@ class RegionSource(abc.ABC):
             yield image
 
     def read_all(
-        self, image_ids: Sequence[str], on_error: OnError | None = None
+        self,
+        image_ids: Sequence[str],
+        on_error: OnError | None = None,
+        sizes: Mapping[str, Size] | None = None,
     ) -> StackedRegions:
         """Reads images into one array a field, in the order asked for.
 
@@ -106,7 +162,7 @@ class RegionSource(abc.ABC):
             raise ValueError("an image id is asked for twice")
         arrays: dict[str, np.ndarray] = {}
         filled = np.zeros(len(image_ids), bool)
-        for image in self.read_many(image_ids, on_error):
+        for image in self.read_many(image_ids, on_error, sizes):
             arrays = arrays or _empty_arrays(len(image_ids), image)
             row = rows[canonical_id(image.image_id)]
             self._fill_row(arrays, row, image)
@@ -127,8 +183,6 @@ class RegionSource(abc.ABC):
         )
 
     def _first_image(self) -> ImageRegions:
-        if not self.image_ids:
-            raise UserError(f"{self.path}: a {self.form} without images")
         return self.read(self.image_ids[0])
 
     def _fill_row(

@@ -8,8 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from xabl.atomic import new_file
-from xabl.data.regions.hdf5_files import open_hdf5
+from xabl.data.regions.hdf5_files import VisitedRegions, new_hdf5, reading
 from xabl.data.regions.image_regions import (
     ImageRegions,
     canonical_id,
@@ -17,6 +16,7 @@ from xabl.data.regions.image_regions import (
 )
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import check_room
 
 FORMAT = "xabl regions"
 VERSION = 1
@@ -32,8 +32,10 @@ _ARRAYS = (
     "attrs",
 )
 
+_DIGESTS = "sha256"  # of each image, as `ImageRegions.sha256`; older stores lack them
 
-class RegionStore(RegionSource):
+
+class RegionStore(VisitedRegions):
     """An imported region store, opened for reading.
 
     manifest: where the regions came from and the digest of what they are
@@ -44,7 +46,6 @@ class RegionStore(RegionSource):
 
     def __init__(self, path: Path):
         super().__init__(path)
-        self._file = open_hdf5(path)
         try:
             self._check_layout()
         except UserError:
@@ -53,40 +54,46 @@ class RegionStore(RegionSource):
 
     @functools.cached_property
     def image_ids(self) -> tuple[str, ...]:
-        return tuple(self._file["image_ids"].asstr()[()])
+        with reading(self.path):
+            return tuple(self._file["image_ids"].asstr()[()])
 
     @functools.cached_property
     def manifest(self) -> dict[str, object]:
-        return json.loads(self._file.attrs["manifest"])
+        with reading(self.path):
+            manifest = json.loads(self._file.attrs["manifest"])
+            return {**manifest, "source": {**manifest["source"]}}
 
     def read(self, image_id: str) -> ImageRegions:
         row = self._rows.get(canonical_id(image_id))
         if row is None:
             raise self.missing_image(image_id)
-        try:
+        self._visit(image_id)
+        with reading(self.path, image_id):
             n, width, height = (int(self._file[name][row]) for name in _NUMBERS)
             arrays = {
                 name: self._file[name][row, :n] if name in self._file else None
                 for name in _ARRAYS
             }
-        except (OSError, RuntimeError) as error:
-            raise UserError(
-                f"{self.path}: image {image_id} cannot be read ({error}); the store is "
-                "damaged: import it again"
-            ) from error
-        image = ImageRegions(
-            image_id=canonical_id(image_id), img_w=width, img_h=height, **arrays
-        )
+            image = ImageRegions(
+                image_id=canonical_id(image_id), img_w=width, img_h=height, **arrays
+            )
+            digest = self._file[_DIGESTS][row] if _DIGESTS in self._file else None
+            if digest is not None and bytes(digest).hex() != image.sha256():
+                raise UserError(
+                    f"{self.path}: image {image_id} is not what was imported: the "
+                    "store is damaged; import it again"
+                )
         return image.validated(str(self.path), n)
-
-    def close(self) -> None:
-        self._file.close()
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
         return {canonical_id(i): row for row, i in enumerate(self.image_ids)}
 
     def _check_layout(self) -> None:
+        with reading(self.path):
+            self._check_parts()
+
+    def _check_parts(self) -> None:
         if self._file.attrs.get("version") != VERSION:
             raise UserError(
                 f"{self.path}: a region store of version "
@@ -121,29 +128,35 @@ def write(
     """
     rows = {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
     digests: dict[int, str] = {}
-    with (
-        new_file(Path(path), overwrite) as temporary,
-        h5py.File(temporary, "w") as file,
-    ):
+    with new_hdf5(Path(path), overwrite) as (file, check):
         for image in images:
             if not digests:
+                check_room(path, _bytes_of(image) * len(image_ids))
                 _create_arrays(file, len(image_ids), image)
             row = rows[canonical_id(image.image_id)]
             _write_row(file, row, image, source)
             digests[row] = image.sha256()
+            check()
         missing = [i for i in image_ids if rows[canonical_id(i)] not in digests]
         if missing:
             raise UserError(f"no regions for image {missing[0]} and so no store")
         strings = h5py.string_dtype()
         file.create_dataset("image_ids", data=list(rows), dtype=strings)
+        listed = [digests[row] for row in sorted(digests)]
+        file[_DIGESTS] = np.array([list(bytes.fromhex(d)) for d in listed], np.uint8)
         manifest = {
             "source": source,
             "images": len(image_ids),
-            "content_sha256": combined_sha256([digests[r] for r in sorted(digests)]),
+            "content_sha256": combined_sha256(listed),
         }
         file.attrs.update(
             format=FORMAT, version=VERSION, manifest=json.dumps(manifest, indent=1)
         )
+
+
+def _bytes_of(image: ImageRegions) -> int:
+    arrays = (getattr(image, name) for name in _ARRAYS)
+    return sum(array.nbytes for array in arrays if array is not None)
 
 
 def _create_arrays(file: h5py.File, num_images: int, first: ImageRegions) -> None:

@@ -1,10 +1,10 @@
 """Region features as published in TSV: one image a row, arrays in base64."""
 
+import codecs
 import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from xabl.atomic import new_file
 from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.data.regions.records import (
     in_base64,
@@ -13,6 +13,7 @@ from xabl.data.regions.records import (
 )
 from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 COLUMNS = (
     "img_id",
@@ -58,6 +59,10 @@ class TsvRegions(RegionSource):
     def image_ids(self) -> tuple[str, ...]:
         return tuple(self._index)
 
+    @property
+    def is_empty(self) -> bool:
+        return False  # line 1 has the columns of an image
+
     def read(self, image_id: str) -> ImageRegions:
         if canonical_id(image_id) not in self._index:
             raise self.missing_image(image_id)
@@ -65,8 +70,8 @@ class TsvRegions(RegionSource):
         self._file.seek(offset)
         return self._parsed(number, self._file.readline(_LONGEST_ROW))
 
-    def read_many(
-        self, image_ids: Sequence[str], on_error: OnError | None = None
+    def _each(
+        self, image_ids: Sequence[str], on_error: OnError | None
     ) -> Iterator[ImageRegions]:
         wanted = {canonical_id(image_id): image_id for image_id in image_ids}
         for number, _, row in self._rows():
@@ -122,9 +127,8 @@ class TsvRegions(RegionSource):
         return regions_of_record(record, _row_id(row), place)
 
     def _first_image(self) -> ImageRegions:
-        for number, _, row in self._rows():
-            return self._parsed(number, row)
-        raise UserError(f"{self.path}: a {self.form} without rows")
+        number, _, row = next(self._rows())
+        return self._parsed(number, row)
 
 
 def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -> None:
@@ -148,4 +152,5 @@ def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -
 
 
 def _row_id(row: bytes) -> str:
+    row = row.removeprefix(codecs.BOM_UTF8)
     return canonical_id(row.partition(b"\t")[0].decode("utf-8", errors="replace"))

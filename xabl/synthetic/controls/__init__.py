@@ -1,8 +1,13 @@
-"""The controls study: the ablation test where the truth is known.
+"""The controls study: the ablation where the truth is known.
 
-Small models are pretrained on worlds that differ in one truth at a time, and ablated
-as published models are. Does the test find what was put in, and nothing else? And does
-what the paper blames (a detector's wrong labels, overlapping regions) do what it says?
+Small models are pretrained on worlds that differ in one truth at a time, and ablated as
+published models are. Does the ablation find what is there, and nothing else? Do the
+causes that the paper suspects (wrong labels, overlapping regions) have the effect?
+
+    grid        settings and trainings
+    effects     increases of the losses, by setting
+    figure      measured influence against the truth
+    conclusion  the controls in words
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,10 +29,11 @@ from xabl.synthetic.parallel_trials import run_trials
 
 
 def run_controls(output: Path, options: ControlsOptions) -> str:
-    """Runs the study in `output`, or goes on with it; returns the conclusion.
+    """Runs the study in `output`, or continues it; returns the conclusion.
 
-    Writes controls.tsv (a row a setting, model, loss and ablation), controls_labels.tsv
-    (gold against silver), controls_figure.{pdf,svg,png,tsv} and conclusion.md.
+    Writes controls.tsv (a row for each setting, model, loss and ablation),
+    controls_labels.tsv (gold against silver), controls_figure.{pdf,svg,png,tsv} and
+    conclusion.md.
 
     Raises:
         UserError: a training failed; `output` cannot be written to.

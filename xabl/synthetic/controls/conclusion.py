@@ -1,12 +1,13 @@
-"""What the controls study says, in words that follow from its numbers."""
+"""The conclusions of the controls study, in words that follow from its numbers."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 from xabl.synthetic.controls.grid import BASE
 
-_LOSSES = {"mlm": "MLM", "mrc_kl": "MRC-KL"}
+_LOSSES = {name: LOSSES[name].title for name in PUBLISHED_MAIN}
 
 
 def conclusion(table: pd.DataFrame, labels: pd.DataFrame | None) -> str:
@@ -67,7 +68,7 @@ def _of_model(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _object(row: dict, rows: pd.DataFrame) -> str:
-    """Where removing the object stands between removing nothing and everything."""
+    """How removing the object compares with removing nothing and everything."""
     keys = ["vision_to_language", "labels", "overlap", "leaks"]
     same = rows[(rows[keys] == pd.Series(row)[keys]).all(axis=1)]
     whole = _cells(same, "mlm", "all").iloc[0]

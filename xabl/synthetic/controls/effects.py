@@ -1,4 +1,4 @@
-"""What each setting's models lose by each ablation: the table of the controls study."""
+"""How much each ablation raises the losses in each setting: the study's table."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 
 from xabl import analysis
-from xabl.analysis.metrics import BASELINE
+from xabl.results.conditions import BASELINE
+from xabl.results.losses import PUBLISHED_MAIN
 from xabl.synthetic.controls.grid import Setting
 
-METRICS = ("mlm", "mrc_kl")
+METRICS = PUBLISHED_MAIN
 
 
 def effects(setting: Setting, results: Sequence[Path]) -> pd.DataFrame:
-    """Increases of both losses in bits in one setting, a row an ablation.
+    """Increases of both losses in one setting, in bits: a row for each ablation.
 
-    Columns: the setting's, model, seeds, metric, condition, none (the loss of the
-    intact input), increase, low, high (95%, of the mean over seeds, images resampled),
-    smallest, largest (of the seeds' increases), n (examples).
+    Columns: the setting's fields, model, seeds, metric, condition, none (loss without
+    ablation), increase, low, high (95% interval of the mean over seeds, images
+    resampled), smallest, largest (of the seeds' increases), n (examples).
     """
     study = analysis.load_study(list(results))
     bootstrap = analysis.effects.bootstrap_of(study)

@@ -100,5 +100,5 @@ def _draw_points(
 
 
 def _shift(number: int, models: Sequence[str], width: float) -> float:
-    """Models beside each other, so that no point hides another."""
+    """Puts models side by side, so that no point hides another."""
     return width * (number - (len(models) - 1) / 2)

@@ -1,32 +1,32 @@
-"""The settings of the controls study, and the trainings it consists of."""
+"""The settings of the controls study, and its trainings."""
 
 import dataclasses
 
-from xabl.synthetic.settings import LABEL_NOISES
 from xabl.synthetic.trials import ARCHITECTURES, SmallWorld, Trial
+from xabl.synthetic.world.settings import LABEL_NOISES
 
 VISION_TO_LANGUAGE = (0.0, 0.25, 0.5, 0.75, 1.0)
-# Updates until vision for language is learned well; ViLBERT's count for more.
+# Updates until vision for language is learned well; ViLBERT learns more in each.
 _STEPS = {"UNITER": 2400, "ViLBERT": 1600}
-# Where only some phrases follow the image, training goes on from the model of the same
-# seed for which all did. From nothing, small models find a weak signal only after so
-# long that the measurement would be of their patience. Where none does, nothing is to
-# be found, and training starts from nothing: a model that once learned to look would
-# test how well it forgets.
+# Where only some phrases follow the image, training continues from the model of the
+# same seed for which all did: from random values, small models need too long to find a
+# weak signal. Where none does, training starts from random values: a model that had
+# learned to look would test how well it forgets.
 _STEPS_ON = 1000
-# What is done with the other regions that show a masked region's object.
+# What happens in pretraining to other regions that show a masked region's object.
 _OVERLAP_MASKING = {"low": "zero_features", "high": "published"}
 _LEAKS = ("none", "both")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One set of truths.
+    """What is true in a world and its pretraining.
 
-    vision_to_language, labels, leaks: `WorldSettings`' vision_to_language, label_noise,
-        surviving_leaks.
-    overlap: how much of a masked region other regions show in pretraining. "low": those
-        that show the same object are masked with it; "high": they stay, as published.
+    vision_to_language: see `WorldSettings`.
+    labels: `WorldSettings.label_noise`.
+    overlap: what other regions show of a masked region in pretraining. "low": those of
+        the same object are masked with it; "high": they stay visible, as published.
+    leaks: `WorldSettings.surviving_leaks`.
     """
 
     vision_to_language: float = 1.0
@@ -40,7 +40,7 @@ class Setting:
 
     @property
     def world(self) -> str:
-        """Of the world; settings that differ in overlap share it."""
+        """Name of the world, which settings that differ in overlap share."""
         return f"{self.vision_to_language:g}-{self.labels}-{self.leaks}"
 
 
@@ -51,8 +51,12 @@ BASE = Setting()
 class ControlsOptions:
     """How much of the study is run.
 
-    quick: the ends of the first knob and the labels at low overlap without leaks, one
-        seed. steps: updates of each model, in place of as many as it needs.
+    quick: one seed of three settings: the base, no phrase that follows the image, and
+        silver labels.
+    seeds: trainings of each setting and model.
+    steps: updates of each model; None: as many as it needs.
+    train_images, val_images: of each world.
+    processes: trainings at the same time.
     """
 
     quick: bool = False
@@ -82,7 +86,7 @@ def settings(quick: bool = False) -> list[Setting]:
 
 
 def trials(options: ControlsOptions) -> list[tuple[Setting, Trial]]:
-    """All trainings, seed by seed, so that an unfinished study has whole seeds."""
+    """All trainings, seed by seed, so that an unfinished study has complete seeds."""
     return [
         (setting, _trial(setting, architecture, seed, options))
         for seed in range(1 if options.quick else options.seeds)

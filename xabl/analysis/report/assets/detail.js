@@ -26,7 +26,7 @@ function showDetail(row, state, choose) {
 function withoutPredictions(state) {
   if (state.run.predictions) return "Reading the predictions \u2026";
   return (
-    "No predictions of this run were saved; experiments.ablate keeps them with " +
+    "No predictions of this run were saved; xabl ablate keeps them with " +
     "--save_predictions=5."
   );
 }
@@ -36,17 +36,24 @@ function facts(row, state) {
   const parts = [
     "example " + examples.number[row],
     "image " + name,
-    "caption " + (examples.caption[row] + 1),
+    examples.caption[row] < 0 ? null : "caption " + (examples.caption[row] + 1),
     "type " + examples.texts.type[examples.type[row]],
     maskedText(state),
   ];
-  return parts.join(" \u00b7 ");
+  return parts.filter((part) => part !== null).join(" \u00b7 ");
 }
 
 function maskedText(state) {
-  if (state.direction === "vis4lang") return "struck out: words to predict, hidden from the model";
-  if (state.condition === BASELINE) return "the model sees all words";
+  if (index.directions[state.direction].predicts === "words") {
+    return "struck out: words to predict, hidden from the model";
+  }
+  if (hiddenWords(state) === "none") return "the model sees all words";
   return "struck out: words hidden from the model";
+}
+
+// Which words the model does not see: none, phrase or all.
+function hiddenWords(state) {
+  return index.conditions[state.direction][state.condition].hidden_words;
 }
 
 // The caption with the phrase marked, and the words the condition hides struck out.
@@ -54,14 +61,14 @@ function sentence(row, state) {
   const words = examples.texts.sentence[examples.sentence[row]].split(" ");
   const first = examples.first_word[row];
   const end = first + examples.num_words[row];
-  const hidePhrase = state.direction === "vis4lang" || state.condition === "phrase";
-  const hideAll = state.direction === "lang4vis" && state.condition === "all";
+  const hideAll = hiddenWords(state) === "all";
+  const hidePhrase = hideAll || hiddenWords(state) === "phrase";
   const piece = (from, to, hide) => {
     const text = words.slice(from, to).join(" ");
     if (!text) return null;
     return make("span", { class: hide ? "masked" : null }, text);
   };
-  const inside = piece(first, end, hidePhrase || hideAll);
+  const inside = piece(first, end, hidePhrase);
   const before = piece(0, first, hideAll);
   const after = piece(end, words.length, hideAll);
   return make(
@@ -77,14 +84,9 @@ function sentence(row, state) {
 
 function conditionsTable(row, state, choose) {
   const body = make("tbody", null);
-  for (const direction of ["vis4lang", "lang4vis"]) {
+  for (const [direction, conditions] of Object.entries(state.run.conditions)) {
     const metric =
-      direction === state.direction
-        ? state.loss
-        : direction === "vis4lang"
-          ? "mlm"
-          : state.run.region_metric;
-    const conditions = state.run.conditions[direction];
+      direction === state.direction ? state.loss : state.run.main_losses[direction];
     if (!conditions.length || !metric || !state.run.metrics.includes(metric)) continue;
     body.append(directionRow(row, state, direction, metric));
     for (const condition of conditions) {
@@ -116,21 +118,19 @@ function conditionsTable(row, state, choose) {
 }
 
 function directionRow(row, state, direction, metric) {
-  const title = index.metrics[metric].title;
-  let text = "Vision for language: predict the words of the phrase (" + title + ", bits)";
-  if (direction === "lang4vis") {
-    text = "Language for vision: predict the class of the target region (" + title + ", bits";
+  const { title, task, predicts } = index.directions[direction];
+  let text = title + ": " + task + " (" + index.metrics[metric].title + ", bits";
+  if (predicts === "class") {
     const target = state.scores.target[row];
     const silver = state.scores.silver[row];
     if (target >= 0) text += "; region " + target;
     if (silver >= 0) text += "; the detector says " + className(silver, 0);
     if (examples.gold[row] >= 0) text += ", the phrase " + className(examples.gold[row], 0);
-    text += ")";
   }
   return make(
     "tr",
     { class: "direction" },
-    make("th", { colspan: 5, scope: "rowgroup" }, text),
+    make("th", { colspan: 5, scope: "rowgroup" }, text + ")"),
   );
 }
 
@@ -139,7 +139,7 @@ function conditionRow(row, state, { direction, metric, condition }, choose) {
   const none = lossAt(state.run, state.scores, row, metric, BASELINE);
   const change = loss.bits - none.bits;
   const current = direction === state.direction && condition === state.condition;
-  const ablated = direction === "vis4lang" ? ablatedAt(state.run, state.scores, row, condition) : null;
+  const ablated = ablatedAt(state.run, state.scores, row, direction, condition);
   const targets = predictionsAt(state.run, state.predictions, row, direction, condition);
   const changed = condition === BASELINE ? "" : bitsText(change, true);
   const number = (name, text, more) => make("td", { class: "number", "data-name": text ? name : null, ...more }, text);
@@ -157,7 +157,7 @@ function conditionRow(row, state, { direction, metric, condition }, choose) {
           "aria-pressed": current ? "true" : "false",
           onclick: () => choose(direction, condition),
         },
-        index.conditions[direction][condition],
+        index.conditions[direction][condition].menu,
       ),
     ),
     number("regions", ablated === null ? "" : String(ablated)),
@@ -179,7 +179,7 @@ function predictionLine(row, target, place, count, direction) {
   const words = examples.texts.phrase[examples.phrase[row]].split(" ");
   let of = null;
   let right = null;
-  if (direction === "vis4lang") {
+  if (index.directions[direction].predicts === "words") {
     // As many pieces as words: each piece is a word.
     right = count === words.length ? words[place].toLowerCase() : null;
     of = right === null ? "piece " + (place + 1) + ":" : words[place] + ":";

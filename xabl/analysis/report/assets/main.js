@@ -36,7 +36,7 @@ function fillRunMenus(condition) {
   const words = index.conditions[state.direction];
   fillMenu(
     control("condition"),
-    conditions.map((name) => [name, words[name]]),
+    conditions.map((name) => [name, words[name].menu]),
     conditions.includes(condition) ? condition : conditions[conditions.length - 1],
   );
   state.condition = control("condition").value;
@@ -65,7 +65,7 @@ function chooseLoss() {
 
 function chooseCondition(direction, condition) {
   if (direction !== state.direction) {
-    state.loss = direction === "vis4lang" ? "mlm" : state.run.region_metric;
+    state.loss = state.run.main_losses[direction];
   }
   fillRunMenus(condition);
   update(state.row);

@@ -5,25 +5,18 @@ const PICTURE_WIDTH = 480;
 const PICTURE_HEIGHT = 420;
 const MANY = 20;
 
-// Regions of a row that a condition hides from the model, and the target's box.
+// Regions of a row, and whether a condition hides them from the model (null: not known).
 function regionsAt(row, direction, condition) {
   if (!regions) return null;
   const image = examples.image[row];
   const first = regions.level_start[row];
-  const { thresholds, masked_above } = regions.texts;
-  // Overlapping more than threshold t is exceeding more levels than t's place.
-  let level = thresholds.length;
-  if (direction === "lang4vis") level = thresholds.indexOf(masked_above);
-  else if (condition === "all") level = -1;
-  else if (condition !== BASELINE) {
-    level = thresholds.indexOf(Number(condition.split("@")[1]));
-  }
+  const level = regions.texts.hides[direction][condition];
   const boxes = [];
   for (let at = regions.region_start[image]; at < regions.region_start[image + 1]; at++) {
     const place = at - regions.region_start[image];
     boxes.push({
       box: Array.from(regions.regions.subarray(4 * at, 4 * at + 4)),
-      hidden: regions.levels[first + place] > level,
+      hidden: level === null ? null : regions.levels[first + place] > level,
     });
   }
   return boxes;
@@ -39,6 +32,9 @@ function phraseBoxes(row) {
 
 function drawPicture(row, state, targetRegion) {
   const [name, width, height] = examples.texts.images[examples.image[row]];
+  if (width === null || height === null) {
+    return make("p", { class: "fine" }, "Nothing is known of image " + name + " but its name.");
+  }
   const picture = document.getElementById("image-" + examples.image[row]);
   const found = regionsAt(row, state.direction, state.condition);
   const boxes = [];
@@ -83,16 +79,21 @@ function drawPicture(row, state, targetRegion) {
 }
 
 function pictureText(name, width, height, row, found, state) {
-  const hidden = found ? found.filter((region) => region.hidden).length : 0;
   const phrase = examples.texts.phrase[examples.phrase[row]];
   return (
     "Image " + name + " with " + phraseBoxes(row).length + " box(es) of \u201c" + phrase + "\u201d" +
-    (found ? "; " + hidden + " of " + found.length + " regions " + hiddenWord(state) : "")
+    (found ? "; " + hiddenText(found, state) : "")
   );
 }
 
-function hiddenWord(state) {
-  return state.direction === "lang4vis" ? "masked" : "ablated";
+// How many of the regions the model does not see, in words.
+function hiddenText(found, state) {
+  const hidden = found.filter((region) => region.hidden).length;
+  const word = index.directions[state.direction].region_state;
+  if (found.some((region) => region.hidden === null)) {
+    return "regions; which of them are " + word + " is not known here";
+  }
+  return hidden + " of " + found.length + " regions " + word;
 }
 
 function rectangle([x1, y1, x2, y2], name) {
@@ -110,9 +111,11 @@ function rectangle([x1, y1, x2, y2], name) {
 function legend(found, state, targetRegion) {
   const lines = [["phrase-box", "box of the phrase"]];
   if (found) {
-    const hidden = found.filter((region) => region.hidden).length;
-    lines.push(["ablated-box", hidden + " of " + found.length + " regions " + hiddenWord(state)]);
-    if (hidden < found.length) lines.push(["region-box", "regions the model sees"]);
+    const known = found.every((region) => region.hidden !== null);
+    lines.push([known ? "ablated-box" : "region-box", hiddenText(found, state)]);
+    if (found.some((region) => region.hidden === false)) {
+      lines.push(["region-box", "regions the model sees"]);
+    }
     if (targetRegion >= 0) {
       lines.push(["target-box", "target region: its class is predicted in language for vision"]);
     }

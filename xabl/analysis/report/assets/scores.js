@@ -1,6 +1,6 @@
 // What a run scored: losses, changes, reasons, predictions, by row of the browser.
 
-const BASELINE = "none";
+const BASELINE = index.baseline;
 
 // Losses in bits of one metric under one condition; NaN without a score.
 function lossColumn(run, scores, metric, condition) {
@@ -29,18 +29,25 @@ function lossAt(run, scores, row, metric, condition) {
   return { bits: NaN, why };
 }
 
+// A row's entry in an array of rows and the conditions of all directions.
+function entryAt(run, array, row, direction, condition) {
+  let width = 0;
+  let at = -1;
+  for (const [name, conditions] of Object.entries(run.conditions)) {
+    if (name === direction) at = width + conditions.indexOf(condition);
+    width += conditions.length;
+  }
+  return array[row * width + at];
+}
+
 function reasonAt(run, scores, row, direction, condition) {
-  const first = direction === "vis4lang" ? 0 : run.conditions.vis4lang.length;
-  const width = run.conditions.vis4lang.length + run.conditions.lang4vis.length;
-  const place = run.conditions[direction].indexOf(condition);
-  return scores.texts.why[scores.reasons[row * width + first + place]];
+  return scores.texts.why[entryAt(run, scores.reasons, row, direction, condition)];
 }
 
 // Number of regions ablated; null where it does not apply or is not known.
-function ablatedAt(run, scores, row, condition) {
-  const place = run.conditions.vis4lang.indexOf(condition);
-  const count = scores.ablated[row * run.conditions.vis4lang.length + place];
-  return place < 0 || count === undefined || count < 0 ? null : count;
+function ablatedAt(run, scores, row, direction, condition) {
+  const count = entryAt(run, scores.ablated, row, direction, condition);
+  return count === undefined || count < 0 ? null : count;
 }
 
 // For each target of a row: {position, tops: [{text, share}]}, the best first.
@@ -60,7 +67,7 @@ function predictionsAt(run, predictions, row, direction, condition) {
       if (!ids[at]) continue;
       const text = predictions.texts.words[ids[at] - 1];
       tops.push({
-        text: direction === "lang4vis" ? className(text, run.class_shift) : text,
+        text: index.directions[direction].predicts === "class" ? className(text, run.class_shift) : text,
         share:
           shares[at] === index.no_probability
             ? NaN
@@ -76,6 +83,7 @@ function predictionsAt(run, predictions, row, direction, condition) {
 // The detector's name of a class that a run predicts; its number without names.
 function className(text, shift) {
   const line = Number(text) + shift;
+  if (Number.isNaN(line)) return text; // a name already
   const name = index.classes && index.classes[line];
   return name || "class " + text;
 }

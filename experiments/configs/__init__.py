@@ -1,1 +1,0 @@
-"""One file per pretraining run; see each file's docstring for its command."""

@@ -1,0 +1,237 @@
+"""Machines as they are: closed folders, no home, no such device, a pipe that ends."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import pytest
+
+from tests.helpers import golden_world
+from tests.helpers.binaries import ROOT
+from tests.helpers.golden_world import ENTITIES, VOCABULARY
+from xabl.data.flickr30k_entities import read_split
+from xabl.data.regions import open_regions
+from xabl.errors import UserError, from_system
+from xabl.inspection import inspect_path
+from xabl.models import model_directory
+from xabl.support import compilation_cache
+from xabl.support.atomic import new_directory, new_file
+
+LONG = "n" * 300
+NOBODY = 65534
+
+
+def xabl(*arguments, prefix=(), **changed):
+    """A command as a user runs it: exit status, standard output and error."""
+    environment = {k: v for k, v in (os.environ | changed).items() if v is not None}
+    done = subprocess.run(
+        [*prefix, sys.executable, "-m", "xabl", *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+
+# ---- Folders one may not enter ----
+
+
+@pytest.fixture
+def closed(tmp_path):
+    """Another user's folder, and what takes the right to enter it from root."""
+    folder = tmp_path / "closed"
+    folder.mkdir()
+    shutil.copy(VOCABULARY, folder)
+    if os.geteuid() != 0:
+        folder.chmod(0)
+        yield folder, ()
+        folder.chmod(0o700)
+        return
+    if shutil.which("setpriv") is None:
+        pytest.fail("as root, this needs setpriv (util-linux)")
+    os.chown(folder, NOBODY, NOBODY)
+    folder.chmod(0o700)
+    yield folder, ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "inspect --path={c}",
+        "inspect --path={c}/vocab.txt",
+        "import --source={c}/r.h5 --image_ids={e}/val.txt --output={o}/s.h5",
+        "import --source={r} --image_ids={c}/val.txt --output={o}/s.h5",
+        "import --source={r} --image_ids={e}/val.txt --output={c}/s.h5",
+        "convert --checkpoint={c}/m.bin --config=bert_base --output={o}/m",
+        "ablate --model={c}/model --entities={e} --regions={r} --output={o}/a",
+    ],
+)
+def test_a_folder_one_may_not_enter_is_named(tmp_path, closed, use):
+    folder, prefix = closed
+    (tmp_path / "out").mkdir()
+    regions = golden_world.write_regions(tmp_path, "tsv")
+    given = use.format(c=folder, e=ENTITIES, r=regions, o=tmp_path / "out")
+    status, out, err = xabl(*given.split(), prefix=prefix)
+    assert (status, out) == (1, "")
+    [line] = [line for line in err.splitlines() if "inputs [" not in line]
+    assert line.startswith(f"error: {folder}") and "Permission denied" in line
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_what_is_read_is_not_called_an_output(tmp_path):
+    """An error while a file is written names the file that it is about."""
+    for name in ("source", tmp_path / "elsewhere"):
+        refused = PermissionError(13, "Permission denied", str(name))
+        with pytest.raises(UserError, match=f"^{name}: Permission denied; ask"):
+            with new_file(tmp_path / "output"):
+                raise refused
+    with pytest.raises(UserError, match="output cannot be written .No space left"):
+        with new_file(tmp_path / "output"):
+            raise OSError(28, "No space left on device")
+    assert os.listdir(tmp_path) == []
+
+
+# ---- Names ----
+
+
+def test_names_that_are_too_long_are_one_message(tmp_path):
+    uses = [
+        lambda: inspect_path(tmp_path / LONG),
+        lambda: open_regions(tmp_path / LONG),
+        lambda: new_file(tmp_path / LONG).__enter__(),
+        lambda: new_directory(tmp_path / LONG).__enter__(),
+    ]
+    for use in uses:
+        with pytest.raises(UserError, match="File name too long"):
+            use()
+    for use in (
+        lambda: read_split(ENTITIES, LONG),
+        lambda: model_directory.load_config(tmp_path / LONG),
+    ):
+        # The commands say so in a line (`from_system`).
+        with pytest.raises(OSError, match="File name too long") as error:
+            use()
+        assert "give a shorter one" in str(from_system(error.value))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["n" * 250, "é" * 120])
+def test_long_names_that_are_allowed_are_written(tmp_path, name):
+    with new_file(tmp_path / name) as temporary:
+        temporary.write_text("new")
+    with new_directory(tmp_path / f"d{name[1:]}") as temporary:
+        (temporary / "file").write_text("new")
+    assert sorted(os.listdir(tmp_path)) == sorted([name, f"d{name[1:]}"])
+
+
+# ---- Homes and platforms ----
+
+
+@pytest.fixture
+def no_cache():
+    """JAX without a cache folder, as it starts."""
+    before = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", None)
+    yield
+    jax.config.update("jax_compilation_cache_dir", before)
+
+
+def test_without_a_home_there_is_no_cache_and_no_matter(no_cache, monkeypatch):
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+
+    def nobody(user):
+        raise KeyError(user)
+
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    compilation_cache.use_compilation_cache()
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_a_home_that_cannot_be_written_is_left_alone(no_cache, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    compilation_cache.use_compilation_cache()
+    assert jax.config.jax_compilation_cache_dir is None
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    compilation_cache.use_compilation_cache()
+    expected = str(tmp_path / "cache" / "xabl" / "compiled")
+    assert jax.config.jax_compilation_cache_dir == expected
+    # A user's own stays: this one, from now on.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
+    compilation_cache.use_compilation_cache()
+    assert jax.config.jax_compilation_cache_dir == expected
+
+
+@pytest.mark.parametrize("platform", ["nonsense", "cuda"])
+def test_a_platform_that_is_not_there_is_named(platform):
+    script = """
+from xabl.errors import UserError
+from xabl.support.devices import LocalDevices
+try:
+    LocalDevices()
+except UserError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": platform},
+        capture_output=True,
+        text=True,
+    )
+    expected = f"JAX_PLATFORMS={platform}: JAX finds no such device here"
+    if platform == "cuda" and not done.stdout:
+        pytest.skip("this machine has a GPU")
+    assert done.stdout.startswith(expected)
+    assert done.stdout.endswith("; unset it, or set it to cpu\n")
+
+
+# ---- Pipes and terminals ----
+
+
+def test_a_pipe_that_ends_is_no_error():
+    """As in `xabl inspect ... | head -1`."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "xabl", "inspect", f"--path={VOCABULARY}"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    process.stdout.close()
+    with process:
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
+
+
+def test_a_narrow_terminal_changes_nothing():
+    status, out, err = xabl("inspect", f"--path={VOCABULARY}", COLUMNS="20", LINES="5")
+    assert (status, err) == (0, "")
+    assert "vocabulary of word pieces" in out
+
+
+def test_a_clock_that_jumps_changes_nothing(monkeypatch, capsys):
+    """Time left is counted by a clock that only goes on."""
+    from xabl.support.progress import Progress
+
+    for moment in (0.0, 1e12, -1e9):
+        monkeypatch.setattr("time.time", lambda moment=moment: moment)
+        with Progress(2, "images") as progress:
+            progress.update()
+            progress.update()
+    assert capsys.readouterr().err.count("100% 2/2 images") == 3
+
+
+def test_a_folder_that_is_a_file_is_one_message(tmp_path):
+    (tmp_path / "file").write_text("")
+    for make in (new_file, new_directory):
+        with pytest.raises(UserError, match="cannot be written|Not a directory"):
+            with make(tmp_path / "file" / "output"):
+                pass
+    assert Path(tmp_path / "file").read_text() == ""

@@ -1,0 +1,416 @@
+"""Runs a job once for every place where a write, sync, rename or mkdir can fail.
+
+    python -m tests.helpers.faults import [--every=1] [--modes=ENOSPC,EIO,KILL]
+
+What fails is any such call of the process below its output's folder, whatever library
+makes it (faults.c, which is loaded before the others). Each attempt is a copy of one
+process that has imported everything. Afterwards the output is the old or the new one;
+the same job, given again, finishes; and nothing is left beside its result.
+"""
+
+import argparse
+import ctypes
+import errno
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.helpers.binaries import ROOT
+
+# Negative: from then on every call that needs room fails, as on a full disk.
+MODES = {"ENOSPC": -errno.ENOSPC, "EIO": errno.EIO, "KILL": 0}
+_REFUSED, _BUG = 1, 99
+_SOURCE = Path(__file__).with_suffix(".c")
+
+
+def library(folder: Path) -> Path:
+    """Compiles what is preloaded."""
+    path = folder / "faults.so"
+    subprocess.run(
+        ["cc", "-shared", "-fPIC", "-O1", "-o", path, _SOURCE, "-ldl"], check=True
+    )
+    return path
+
+
+def command(job: str, folder: Path, **flags: object) -> tuple[list[str], dict]:
+    """What to run, with which environment, to try a job in a folder."""
+    root = folder / "root"
+    environment = os.environ | {
+        "LD_PRELOAD": str(library(folder)),
+        "FAULT_ROOT": str(root),
+        "FAULT_LIBRARY": str(folder / "faults.so"),
+        "JAX_PLATFORMS": "cpu",
+    }
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    program = [sys.executable, "-m", "tests.helpers.faults", job, "--run", *arguments]
+    return program, environment
+
+
+class Attempts:
+    """Tries one job at every place.
+
+    job: `prepare` makes what it reads and an old output, `run` runs it, `state` says
+        whether the output is "old" or "new", or raises.
+    """
+
+    def __init__(self, job: "Job", folder: Path):
+        self._job, self._folder = job, folder
+        self._shim = ctypes.CDLL(os.environ["FAULT_LIBRARY"])
+        self._shim.fault_arm.argtypes = ctypes.c_long, ctypes.c_int
+        self._shim.fault_count.restype = ctypes.c_long
+        self._root = Path(os.environ["FAULT_ROOT"])
+
+    def try_all(self, modes: list[str], every: int) -> dict[str, int]:
+        """Places tried, by mode; raises at the first that loses something."""
+        inputs = self._folder / "inputs"
+        inputs.mkdir(exist_ok=True)
+        self._child(lambda: self._job.prepare(inputs, self._root))
+        pristine = self._folder / "pristine"
+        shutil.copytree(self._root, pristine, symlinks=True)
+        total = self._count(inputs)
+        tried = {"places": total}
+        print(f"{total} places", file=sys.stderr, flush=True)
+        for mode in modes:
+            numbers = range(0, total, every)
+            for number in numbers:
+                shutil.rmtree(self._root)
+                shutil.copytree(pristine, self._root, symlinks=True)
+                self._try(inputs, number, mode)
+            tried[mode] = len(numbers)
+        return tried
+
+    def _count(self, inputs: Path) -> int:
+        reached = self._folder / "count"
+
+        def counted() -> None:
+            self._shim.fault_arm(2**31, 0)
+            self._job.run(inputs, self._root)
+            reached.write_text(str(self._shim.fault_count()))
+
+        assert self._child(counted) == 0
+        return int(reached.read_text())
+
+    def _try(self, inputs: Path, number: int, mode: str) -> None:
+        def with_fault() -> None:
+            self._shim.fault_arm(number, MODES[mode])
+            self._job.run(inputs, self._root)
+
+        def afterwards() -> None:
+            state = self._job.state(self._root)
+            assert state in ("old", "new"), state
+            self._job.run(inputs, self._root)
+            assert self._job.state(self._root) == "new", "not finished the second time"
+            left = set(os.listdir(self._root)) - self._job.leaves
+            assert not left, f"left behind: {left}"
+
+        status = self._child(with_fault)
+        # Some calls fail without harm, as those for a cache or a last message.
+        expected = (0, _REFUSED) if mode != "KILL" else (0, _REFUSED, -9)
+        assert status in expected, f"{mode} at call {number}: ended with {status}"
+        assert self._child(afterwards) == 0, f"{mode} at call {number}"
+
+    def _child(self, work: Callable[[], None]) -> int:
+        """Exit status of a copy of this process that does the work."""
+        from xabl.errors import UserError
+
+        sys.stdout.flush(), sys.stderr.flush()
+        process = os.fork()
+        if process:
+            return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        status = _BUG
+        try:
+            work()
+            status = 0
+        except UserError as error:
+            message = str(error)
+            if len(message.splitlines()[0]) > 20:
+                status = _REFUSED
+        except BaseException:
+            traceback.print_exc()
+        sys.stdout.flush(), sys.stderr.flush()
+        os._exit(status)
+
+
+class Job:
+    """One command, on files so small that it takes a moment."""
+
+    leaves: frozenset[str] = frozenset({"output"})  # in the folder, when it is done
+
+    def prepare(self, inputs: Path, root: Path) -> None:
+        """Makes what is read, and an old output."""
+
+    def run(self, inputs: Path, root: Path) -> None:
+        """Runs it, replacing an output."""
+
+    def state(self, root: Path) -> str:
+        """ "old" or "new"; raises for anything else."""
+
+
+class Import(Job):
+    def prepare(self, inputs, root):
+        from tests.helpers import tiny_corpus
+        from xabl.data.regions import import_regions, open_regions, tsv_files
+
+        root.mkdir()
+        images = [tiny_corpus.image(str(n), feature_size=16) for n in range(1, 5)]
+        tsv_files.write(inputs / "r.tsv", images)
+        with open_regions(inputs / "r.tsv") as source:
+            import_regions(source, ["1"], root / "output")
+
+    def run(self, inputs, root):
+        from xabl.data.regions import import_regions, open_regions
+
+        with open_regions(inputs / "r.tsv") as source:
+            ids = source.image_ids
+            import_regions(source, ids, root / "output", overwrite=True)
+
+    def state(self, root):
+        from xabl.data.regions import open_regions
+
+        with open_regions(root / "output") as source:
+            count = len(source.read_all(source.image_ids))
+        return {1: "old", 4: "new"}[count]
+
+
+class World(Job):
+    form = "lmdb"
+
+    def _make(self, root, seed):
+        from xabl.synthetic.world.files import make_world
+        from xabl.synthetic.world.settings import WorldSettings
+
+        settings = WorldSettings(
+            seed=seed, train_images=1, val_images=1, test_images=1, feature_size=16
+        )
+        make_world(root / "output", settings, regions_form=self.form, overwrite=True)
+
+    def prepare(self, inputs, root):
+        root.mkdir()
+        self._make(root, 1)
+
+    def run(self, inputs, root):
+        self._make(root, 2)
+
+    def state(self, root):
+        import json
+
+        from xabl.data.regions import open_regions
+
+        about = json.loads((root / "output" / "world.json").read_text())
+        with open_regions(root / "output" / about["regions"]) as source:
+            assert len(source.read_all(source.image_ids)) == 3
+        return {1: "old", 2: "new"}[about["settings"]["seed"]]
+
+
+class Convert(Job):
+    def prepare(self, inputs, root):
+        import dataclasses
+        import json
+
+        from tests.helpers import ablation
+        from tests.helpers.torch_writer import write_torch_file
+        from xabl.models import model_directory
+
+        root.mkdir()
+        config = ablation.shallow("uniter")
+        (inputs / "config.json").write_text(json.dumps(config.to_dict()))
+        state = ablation.ruled_tensors(config)
+        from xabl.models.reference_names import reference_names
+
+        for reference in reference_names(config).values():
+            for alias in reference.aliases:
+                state[alias] = state[reference.name]
+        write_torch_file(inputs / "m.bin", state, "zip")
+        old = dataclasses.replace(config, name="old")
+        params = ablation.ruled_params(config)
+        model_directory.save(root / "output", old, params, report={})
+
+    def run(self, inputs, root):
+        from checkpoints_conversion.conversion import convert_file
+
+        convert_file(
+            inputs / "m.bin",
+            root / "output",
+            config=str(inputs / "config.json"),
+            overwrite=True,
+        )
+
+    def state(self, root):
+        from xabl.models import model_directory
+
+        config, _ = model_directory.load(root / "output")
+        return "old" if config.name == "old" else "new"
+
+
+class Ablate(Job):
+    def prepare(self, inputs, root):
+        from tests.helpers import ablation, ablation_binaries, golden_world
+
+        root.mkdir()
+        config = ablation.shallow("uniter")
+        ablation_binaries.save(inputs / "model", config, ablation.ruled_params(config))
+        golden_world.write_regions(inputs, "tsv")
+        self._ablate(inputs, root, 2)
+
+    def _ablate(self, inputs, root, limit):
+        from tests.helpers import golden_world
+        from xabl.ablation.engine.device_loop import Options
+        from xabl.ablation.inputs import InputFiles
+        from xabl.ablation.run import RunOptions, run
+        from xabl.support.compilation_cache import use_compilation_cache
+
+        os.environ["XDG_CACHE_HOME"] = str(inputs / "cache")
+        use_compilation_cache()
+        files = InputFiles(
+            model=inputs / "model",
+            entities=golden_world.ENTITIES,
+            regions=inputs / "val.tsv",
+            thresholds=(0.5,),
+            limit=limit,
+        )
+        options = RunOptions(
+            files=files,
+            evaluation=Options(batch_size=16),
+            output=root / "output",
+            overwrite=True,
+            devices=1,
+        )
+        run(options)
+
+    def run(self, inputs, root):
+        self._ablate(inputs, root, 4)
+
+    def state(self, root):
+        from xabl.results.reading import read
+
+        return {2: "old", 4: "new"}[len(read(root / "output").example_ids)]
+
+
+class Corpus(Job):
+    def prepare(self, inputs, root):
+        from tests.helpers import tiny_corpus
+        from xabl.data.regions import tsv_files
+
+        root.mkdir()
+        images = [tiny_corpus.image(str(n), feature_size=16) for n in range(1, 5)]
+        tsv_files.write(inputs / "r.tsv", images)
+        text = ", ".join(f'"{n}": "a dog"' for n in range(1, 5))
+        (inputs / "c.json").write_text(f"{{{text}}}")
+        self._build(inputs, root, 2)
+
+    def _build(self, inputs, root, limit):
+        from xabl.pretraining.corpus.writer import build_corpus
+
+        build_corpus(
+            inputs / "r.tsv",
+            inputs / "c.json",
+            root / "output",
+            "train",
+            limit=limit,
+            overwrite=True,
+        )
+
+    def run(self, inputs, root):
+        self._build(inputs, root, 4)
+
+    def state(self, root):
+        from xabl.pretraining.corpus.reader import Corpus as Reader
+
+        corpus = Reader(root / "output", "train")
+        count = corpus.num_images
+        for number in range(count):
+            corpus.images[number]
+        return {2: "old", 4: "new"}[count]
+
+
+class Report(Job):
+    def prepare(self, inputs, root):
+        from tests.helpers import fake_results
+
+        root.mkdir()
+        models = fake_results.paper_models()[:1]
+        fake_results.write_study(inputs / "results", models)
+        (root / "output").write_text("old")
+
+    def run(self, inputs, root):
+        from xabl.analysis.report import ReportOptions, write_report
+
+        options = ReportOptions(resamples=100, overwrite=True)
+        write_report(sorted((inputs / "results").iterdir()), root / "output", options)
+
+    def state(self, root):
+        text = (root / "output").read_text()
+        return "new" if text.rstrip().endswith("</html>") else text
+
+
+class Pretrain(Job):
+    """The output is a run's folder; what must not be lost is that it goes on."""
+
+    def prepare(self, inputs, root):
+        from tests.helpers import tiny_runs
+
+        root.mkdir()
+        tiny_runs.write_data(inputs)
+
+    def run(self, inputs, root):
+        from tests.helpers import tiny_runs
+        from xabl.pretraining.train import pretrain
+        from xabl.support.compilation_cache import use_compilation_cache
+
+        os.environ["XDG_CACHE_HOME"] = str(inputs / "cache")
+        use_compilation_cache()
+        pretrain(tiny_runs.config(inputs, epochs=1), root / "output")
+
+    def state(self, root):
+        if not (root / "output" / "model").exists():
+            return "old"
+        from xabl.models import model_directory
+
+        model_directory.load(root / "output" / "model")
+        return "new"
+
+
+JOBS = {
+    "import": Import,
+    "world": World,
+    "convert": Convert,
+    "ablate": Ablate,
+    "corpus": Corpus,
+    "report": Report,
+    "pretrain": Pretrain,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("job", choices=JOBS)
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if not given.run:
+        with tempfile.TemporaryDirectory() as folder:
+            flags = {"every": given.every, "modes": given.modes}
+            program, environment = command(given.job, Path(folder), **flags)
+            sys.exit(subprocess.run(program, env=environment, cwd=ROOT).returncode)
+    # Imported once, for all the copies to come; none of them starts JAX here.
+    import xabl.ablation.run
+    import xabl.analysis.report
+    import xabl.pretraining.train  # noqa: F401
+    from xabl.data.regions import scout
+
+    scout._scout = None  # a process more for each of them
+
+    folder = Path(os.environ["FAULT_ROOT"]).parent
+    attempts = Attempts(JOBS[given.job](), folder)
+    tried = attempts.try_all(given.modes.split(","), given.every)
+    print(given.job, *(f"{name}={count}" for name, count in tried.items()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,484 @@
+"""Corpora from every source, read back; what is wrong with a source is named."""
+
+import json
+import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import lmdb
+import msgpack
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tests.helpers import tiny_corpus
+from tests.helpers.golden_world import ENTITIES, golden_images
+from xabl.data.flickr30k_entities import read_split
+from xabl.data.regions import hdf5_files, lmdb_files, tsv_files
+from xabl.errors import UserError
+from xabl.pretraining.corpus import msgpack_lmdb
+from xabl.pretraining.corpus.reader import CAPTIONS_FILE, Corpus
+from xabl.pretraining.corpus.writer import build_corpus, write_corpus
+from xabl.synthetic.world.files import make_world
+from xabl.synthetic.world.settings import WorldSettings
+
+ROOT = Path(__file__).parents[3]
+IDS = [str(number) for number in range(5)]
+SIZES = {"has_attributes": True, "num_boxes": 4}
+
+
+def images():
+    return [tiny_corpus.image(image_id) for image_id in IDS]
+
+
+def write_tsv(folder):
+    tsv_files.write(folder / "regions.tsv", images())
+    return folder / "regions.tsv"
+
+
+def write_captions(folder, **changes):
+    texts = {image_id: tiny_corpus.captions(image_id, 1)[0] for image_id in IDS}
+    path = folder / "captions.json"
+    path.write_text(json.dumps(texts | changes))
+    return path
+
+
+def packed(array):
+    """As msgpack_numpy lays an array out."""
+    return {
+        b"nd": True,
+        b"type": array.dtype.str,
+        b"kind": b"",
+        b"shape": array.shape,
+        b"data": array.tobytes(),
+    }
+
+
+def msgpack_record(regions, caption, fields=msgpack_lmdb.FIELDS):
+    attrs = np.zeros((regions.num_boxes, 401), np.float32)
+    attrs[np.arange(regions.num_boxes), regions.attrs_id + 1] = regions.attrs_conf
+    values = {
+        "num_boxes": regions.num_boxes,
+        "img_h": str(regions.img_h),  # both are met
+        "img_w": regions.img_w,
+        "image_id": regions.image_id.encode(),
+        "caption": caption,
+        "attrs": attrs,
+    }
+    values |= {
+        name: getattr(regions, name)
+        for name in ("features", "cls_prob", "boxes", "objects_id", "objects_conf")
+    }
+    values |= {"attrs_id": regions.attrs_id, "attrs_conf": regions.attrs_conf}
+    return msgpack.packb(
+        [
+            packed(values[name])
+            if isinstance(values[name], np.ndarray)
+            else values[name]
+            for name in fields
+        ]
+    )
+
+
+def write_msgpack(folder, records, as_file=False):
+    path = folder / ("regions.lmdb" if as_file else "regions")
+    with lmdb.open(str(path), subdir=not as_file, map_size=2**26) as environment:
+        with environment.begin(write=True) as transaction:
+            keys = [f"{number:08}".encode() for number in range(len(records))]
+            for key, record in zip(keys, records, strict=True):
+                transaction.put(key, record)
+            transaction.put(b"__keys__", msgpack.packb(keys))
+    return path
+
+
+def build(tmp_path, source, captions, **settings):
+    settings = {"split": "train", "num_boxes": 4} | settings
+    report = build_corpus(source, captions, tmp_path / "corpus", **settings)
+    return Corpus(tmp_path / "corpus", settings["split"]), report
+
+
+def assert_holds(corpus, expected, captions):
+    """The corpus has these images with these captions, in this order."""
+    assert corpus.num_images == len(expected)
+    assert corpus.captions.to_pylist() == [text for texts in captions for text in texts]
+    assert corpus.image_of.tolist() == [
+        record for record, texts in enumerate(captions) for _ in texts
+    ]
+    for record, regions in enumerate(expected):
+        image = corpus.image(record)
+        assert (image.image_id, image.img_w, image.img_h, image.num_boxes) == (
+            regions.image_id,
+            regions.img_w,
+            regions.img_h,
+            regions.num_boxes,
+        )
+        for name in ("features", "boxes", "objects_id", "objects_conf", "cls_prob"):
+            stored, given = getattr(image, name), getattr(regions, name)
+            if given is None:
+                assert stored is None
+                continue
+            np.testing.assert_array_equal(stored[: image.num_boxes], given)
+            assert not stored[image.num_boxes :].any()
+
+
+def one_caption(ids=tuple(IDS)):
+    return [tiny_corpus.captions(image_id, 1) for image_id in ids]
+
+
+@pytest.mark.parametrize(
+    ("write", "name"),
+    [
+        (tsv_files.write, "regions.tsv"),
+        (lmdb_files.write, "regions.lmdb"),
+        (hdf5_files.write, "regions.hdf5"),
+    ],
+)
+def test_conceptual_captions(tmp_path, write, name):
+    write(tmp_path / name, images())
+    corpus, report = build(tmp_path, tmp_path / name, write_captions(tmp_path))
+    has_cls_prob = name != "regions.hdf5"
+    expected = [tiny_corpus.image(i, has_cls_prob=has_cls_prob) for i in IDS]
+    assert_holds(corpus, expected, one_caption())
+    assert corpus.has_cls_prob == has_cls_prob and corpus.has_attributes
+    np.testing.assert_array_equal(corpus.image(3).attrs_id, expected[3].attrs_id)
+    np.testing.assert_array_equal(corpus.image(3).attrs_conf, expected[3].attrs_conf)
+    assert "5 images, 5 captions; 4 boxes of 8 features" in report
+    if not has_cls_prob:
+        assert "no class distributions" in report
+
+
+def test_flickr30k_entities(tmp_path):
+    tsv_files.write(tmp_path / "regions.tsv", golden_images())
+    corpus, _ = build(
+        tmp_path, tmp_path / "regions.tsv", ENTITIES, split="val", num_boxes=36
+    )
+    expected = [
+        tuple(" ".join(caption.words) for caption in image.captions)
+        for image in read_split(ENTITIES, "val")
+    ]
+    assert_holds(corpus, golden_images(), expected)
+    assert corpus.feature_size == 2048
+
+
+def test_a_synthetic_world(tmp_path):
+    world = tmp_path / "world"
+    settings = WorldSettings(
+        train_images=6, val_images=2, test_images=1, feature_size=16
+    )
+    make_world(world, settings)
+    regions = world / "regions.h5"
+    one, _ = build(tmp_path / "1", regions, world / "caption_train.json", num_boxes=36)
+    assert (one.num_images, len(one)) == (6, 6)
+    five, _ = build(tmp_path / "5", regions, world / "flickr30k_entities", num_boxes=36)
+    assert (five.num_images, len(five)) == (6, 30)
+    assert set(one.captions.to_pylist()) < set(five.captions.to_pylist())
+    assert five.has_cls_prob
+
+
+@pytest.mark.parametrize("as_file", [False, True])
+@pytest.mark.parametrize("fields", [msgpack_lmdb.FIELDS, msgpack_lmdb.SHORT_FIELDS])
+def test_msgpack_lmdb(tmp_path, fields, as_file):
+    records = [
+        msgpack_record(regions, tiny_corpus.captions(regions.image_id)[0], fields)
+        for regions in images()
+    ]
+    source = write_msgpack(tmp_path, records, as_file)
+    before = sorted(tmp_path.rglob("*"))
+    corpus, _ = build(tmp_path, source, None)
+    assert_holds(corpus, images(), one_caption())
+    assert corpus.has_attributes == (fields is msgpack_lmdb.FIELDS)
+    written = [path for path in tmp_path.rglob("*") if path not in before]
+    assert all(path.is_relative_to(tmp_path / "corpus") for path in written)
+
+
+def test_tfds_reads_it_without_tensorflow(tmp_path):
+    folder = tiny_corpus.corpus(tmp_path, 3).directory / "train"
+    script = f"""
+import sys
+import tensorflow_datasets as tfds
+images = tfds.builder_from_directory({str(folder)!r}).as_data_source(split="train")
+image = images[2]
+print(len(images), image["image_id"].decode(), image["features"].shape)
+print([caption.decode() for caption in image["captions"]])
+assert "tensorflow" not in sys.modules
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.splitlines() == [
+        "3 2 (4, 8)",
+        str(list(tiny_corpus.captions("2"))),
+    ]
+
+
+def test_the_average_features_count_images_as_often_as_captions(tmp_path):
+    captions = write_captions(tmp_path, **{"3": ["dog", "cat", "red ball"]})
+    corpus, _ = build(tmp_path, write_tsv(tmp_path), captions)
+    means = [regions.features.mean(0, dtype=np.float64) for regions in images()]
+    expected = np.average(means, axis=0, weights=[1, 1, 1, 3, 1])
+    np.testing.assert_allclose(corpus.average_features, expected, rtol=1e-6)
+
+
+def test_a_subset_by_count_or_by_ids(tmp_path):
+    source, captions = write_tsv(tmp_path), write_captions(tmp_path)
+    corpus, _ = build(tmp_path / "count", source, captions, limit=2)
+    assert_holds(corpus, images()[:2], one_caption(IDS[:2]))
+    (tmp_path / "ids.txt").write_text("4\n001\n")
+    corpus, _ = build(
+        tmp_path / "ids", source, captions, image_ids=tmp_path / "ids.txt"
+    )
+    assert_holds(corpus, [images()[1], images()[4]], one_caption(["1", "4"]))
+    (tmp_path / "ids.txt").write_text("4\n99\n")
+    with pytest.raises(UserError, match="captions.json has no caption for 1 .*: 99"):
+        build(tmp_path / "no", source, captions, image_ids=tmp_path / "ids.txt")
+
+
+def test_rows_beyond_the_limit_are_not_read(tmp_path):
+    source = write_tsv(tmp_path)
+    with open(source, "ab") as file:
+        file.write(b"99\tcut")
+    captions = write_captions(tmp_path, **{"99": "a dog"})
+    corpus, _ = build(tmp_path, source, captions, limit=5)
+    assert corpus.num_images == 5
+
+
+def test_bad_rows_are_named_or_skipped(tmp_path):
+    source = write_tsv(tmp_path)
+    rows = source.read_bytes().splitlines(keepends=True)
+    columns = rows[1].split(b"\t")
+    columns[9] = columns[9][:40]
+    rows[1] = b"\t".join(columns)
+    source.write_bytes(b"".join(rows))
+    captions = write_captions(tmp_path, **{"77": "a dog", "3": ""})
+    with pytest.raises(UserError, match="captions.json: image 3: its caption is ''"):
+        build(tmp_path, source, captions)
+    captions = write_captions(tmp_path, **{"77": "a dog"})
+    with pytest.raises(UserError, match="regions.tsv, line 2.*image 1"):
+        build(tmp_path, source, captions)
+    assert not (tmp_path / "corpus" / "train").exists()
+    assert not list((tmp_path / "corpus").iterdir())
+    corpus, report = build(tmp_path, source, captions, skip_bad_rows=True)
+    kept = [images()[number] for number in (0, 2, 3, 4)]
+    assert_holds(corpus, kept, one_caption([regions.image_id for regions in kept]))
+    assert "skipped 2:" in report
+    assert "line 2" in report and "no regions for image 77" in report
+    assert set(corpus.metadata["skipped"]) == {"1", "77"}
+
+
+def test_missing_images_are_named(tmp_path):
+    captions = write_captions(tmp_path, **{"77": "a dog"})
+    with pytest.raises(UserError, match="regions.tsv has no regions for image 77"):
+        build(tmp_path, write_tsv(tmp_path), captions)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "an object was expected"),
+        ("{}", "no image; expected"),
+        ('{"0": ', "not JSON"),
+        ('{"0": 7}', "image 0: its caption is '7'"),
+        ('{"0": []}', "image 0"),
+    ],
+)
+def test_bad_caption_files(tmp_path, text, message):
+    path = tmp_path / "captions.json"
+    path.write_text(text)
+    with pytest.raises(UserError, match=f"captions.json: {message}"):
+        build(tmp_path, write_tsv(tmp_path), path)
+
+
+def test_a_caption_file_that_is_not_there(tmp_path):
+    with pytest.raises(UserError, match="nothing.json is missing"):
+        build(tmp_path, write_tsv(tmp_path), tmp_path / "nothing.json")
+
+
+class Malice:
+    """Creates a file when unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda record: record[:-30], "not a msgpack record"),
+        (
+            lambda record: msgpack.packb([1, 2, 3]),
+            "3 fields; expected a list of 13 or 8",
+        ),
+        (lambda record: msgpack.packb({"a": 1}), "no list"),
+        (lambda record: b"\x91" * 2000 + b"\x00", "not a msgpack record"),
+        (lambda record: msgpack.packb([[0] * 2000] * 8), "not a msgpack record"),
+        (
+            lambda record: msgpack.packb([msgpack.ExtType(5, b"x")] * 8),
+            "msgpack record",
+        ),
+        (lambda record: record.replace(b"<f4", b"<i8", 1), "features: not an array"),
+    ],
+)
+def test_bad_msgpack_entries(tmp_path, spoil, message):
+    records = [msgpack_record(regions, "a dog") for regions in images()]
+    records[2] = spoil(records[2])
+    source = write_msgpack(tmp_path, records)
+    with pytest.raises(UserError, match=f"entry 00000002: .*{message}"):
+        build(tmp_path, source, None)
+    corpus, report = build(tmp_path, source, None, skip_bad_rows=True)
+    assert corpus.num_images == 4 and "entry 00000002" in report
+
+
+def test_msgpack_executes_nothing(tmp_path):
+    """msgpack_numpy would unpickle an array of objects."""
+    import pickle
+
+    target = tmp_path / "executed"
+    malicious = {
+        b"nd": True,
+        b"type": "|O",
+        b"kind": b"O",
+        b"shape": [1],
+        b"data": pickle.dumps(Malice(target)),
+    }
+    record = msgpack.packb([malicious] * 8)
+    with pytest.raises(UserError, match="array of object, not of numbers; refused"):
+        build(tmp_path, write_msgpack(tmp_path, [record]), None)
+    assert not target.exists()
+
+
+def test_missing_msgpack_images_are_named(tmp_path):
+    records = [msgpack_record(regions, "a dog") for regions in images()]
+    source = write_msgpack(tmp_path, records)
+    (tmp_path / "ids.txt").write_text("1\n55\n")
+    with pytest.raises(UserError, match="has no image 55"):
+        build(tmp_path, source, None, image_ids=tmp_path / "ids.txt")
+    (tmp_path / "ids.txt").write_text("1\n3\n")
+    corpus, _ = build(tmp_path, source, None, image_ids=tmp_path / "ids.txt")
+    assert [corpus.image(record).image_id for record in range(2)] == ["1", "3"]
+
+
+def test_a_cut_msgpack_lmdb_is_named(tmp_path):
+    records = [msgpack_record(regions, "a dog") for regions in images()]
+    data = write_msgpack(tmp_path, records) / "data.mdb"
+    data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+    with pytest.raises(UserError, match="data.mdb is cut"):
+        build(tmp_path, data.parent, None)
+
+
+def test_captions_are_asked_for(tmp_path):
+    with pytest.raises(UserError, match="holds no captions.*--captions"):
+        build(tmp_path, write_tsv(tmp_path), None)
+    lmdb_files.write(tmp_path / "pickles", images())
+    with pytest.raises(UserError, match="holds no captions.*--captions"):
+        build(tmp_path, tmp_path / "pickles", None)
+
+
+def test_images_that_do_not_fit_the_first(tmp_path):
+    odd = [
+        tiny_corpus.image("5", feature_size=9),
+        tiny_corpus.image("6", num_boxes=5),
+        tiny_corpus.image("7", has_cls_prob=False),
+        tiny_corpus.image("8", num_boxes=2),
+    ]
+
+    def captioned(regions):
+        return tiny_corpus.CaptionedImage(regions=regions, captions=("a dog",))
+
+    for regions, message in zip(
+        odd, ("9 numbers", "--boxes=5", "unlike"), strict=False
+    ):
+        with pytest.raises(UserError, match=f"image {regions.image_id}: .*{message}"):
+            pair = [captioned(images()[0]), captioned(regions)]
+            write_corpus(pair, tmp_path / "no", "train", num_boxes=4)
+    skipped = {}
+    everything = [captioned(regions) for regions in images() + odd]
+    write_corpus(everything, tmp_path / "yes", "train", num_boxes=4, skipped=skipped)
+    assert list(skipped) == ["5", "6", "7"]
+    corpus = Corpus(tmp_path / "yes", "train")
+    assert_holds(corpus, images() + odd[3:], [("a dog",)] * 6)
+
+
+def test_existing_output_is_refused(tmp_path):
+    source, captions = write_tsv(tmp_path), write_captions(tmp_path)
+    build(tmp_path, source, captions)
+    with pytest.raises(UserError, match="train exists already"):
+        build(tmp_path, source, captions)
+    corpus, _ = build(tmp_path, source, captions, limit=1, overwrite=True)
+    assert corpus.num_images == 1
+    build(tmp_path, source, captions, split="valid")
+    assert {path.name for path in (tmp_path / "corpus").iterdir()} == {"train", "valid"}
+
+
+def test_opening_what_is_no_corpus(tmp_path):
+    with pytest.raises(UserError, match="is no corpus; build one"):
+        Corpus(tmp_path, "train")
+    corpus = tiny_corpus.corpus(tmp_path, 2)
+    with pytest.raises(UserError, match="no split 'valid'; it has train"):
+        Corpus(corpus.directory, "valid")
+    folder = corpus.directory / "train"
+    for name in (CAPTIONS_FILE, "features.json", "metadata.json"):
+        broken = tmp_path / "broken"
+        shutil.copytree(folder, broken / "train")
+        (broken / "train" / name).unlink()
+        with pytest.raises(UserError, match="a part of the corpus is missing"):
+            Corpus(broken, "train")
+        shutil.rmtree(broken)
+    table = pq.read_table(folder / CAPTIONS_FILE)
+    assert table["image_id"].to_pylist() == ["0", "0", "1", "1"]
+
+
+def test_a_full_disk_is_named_and_nothing_stays(tmp_path):
+    """A limit on the size of files stands for a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limits[1]))
+    try:
+        with pytest.raises(UserError, match="train cannot be written .*File too large"):
+            tiny_corpus.corpus(tmp_path, 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list((tmp_path / "corpus").iterdir())
+
+
+@pytest.mark.parametrize("split", ["../train", "Train", ""])
+def test_names_of_splits(tmp_path, split):
+    with pytest.raises(UserError, match="expected small letters"):
+        write_corpus([], tmp_path, split)
+
+
+def test_no_images(tmp_path):
+    with pytest.raises(UserError, match="no images"):
+        write_corpus([], tmp_path, "train")
+
+
+def run_binary(**flags):
+    arguments = [f"--{name}={value}" for name, value in flags.items()]
+    return subprocess.run(
+        [sys.executable, "-m", "experiments.build_corpus", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_the_binary(tmp_path):
+    flags = {
+        "source": write_tsv(tmp_path),
+        "captions": write_captions(tmp_path, **{"77": "a dog"}),
+        "output": tmp_path / "corpus",
+        "split": "train",
+        "boxes": 4,
+    }
+    failed = run_binary(**flags)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("error: ") and "image 77" in failed.stderr
+    assert failed.stderr.count("\n") == 1
+    done = run_binary(**flags, skip_bad_rows=True, limit=3)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 images, 3 captions" in done.stdout
+    assert Corpus(flags["output"], "train").num_images == 3

@@ -1,0 +1,53 @@
+"""The studies that come with the package: that they say what they are said to say."""
+
+import collections
+
+from tests.helpers import binaries
+from xabl.results.published import NUM_EXAMPLES
+from xabl.studies.runs import runs_of
+from xabl.studies.study_file import read_study
+
+
+def test_the_published_study_has_all_63_rows(tmp_path):
+    study, lines = read_study("published")
+    runs = runs_of(study, lines, tmp_path)
+    assert len(runs) == len({run.name for run in runs}) == 63
+    labels = collections.Counter(run.label for run in runs)
+    assert [labels.pop(m) for m in ("UNITER", "VL-BERT", "VisualBERT")] == [10] * 3
+    assert [labels.pop(m) for m in ("ViLBERT", "LXMERT")] == [10] * 2
+    assert len(labels) == 13 and set(labels.values()) == {1}
+    for run in runs:
+        run.source.config()  # every preset exists
+    assert {run.source.configuration for run in runs if run.label == "UNITER"} == {
+        "ctrl_uniter_base"
+    }
+
+
+def test_a_dry_run_needs_no_files(tmp_path):
+    planned = binaries.run(
+        "experiments.sweep", study="published", output=tmp_path, dry_run=True
+    )
+    assert planned.status == 0, planned.err
+    rows = planned.out.splitlines()
+    assert sum(" convert, ablate; not possible yet: " in row for row in rows) == 63
+    total = next(row for row in rows if row.startswith("all to do"))
+    # 61 models under 15 conditions and two under one.
+    inputs = NUM_EXAMPLES * (61 * 15 + 2)
+    assert int(total.split()[3]) == inputs
+    assert " h on 2 cores" in rows[-1]
+    assert not (tmp_path / "results").exists()
+
+
+def test_the_small_study_is_a_grid(tmp_path):
+    study, lines = read_study("synthetic_world")
+    runs = runs_of(study, lines, tmp_path)
+    assert [run.name for run in runs] == [
+        "seen-s0",
+        "seen-s1",
+        "hidden-s0",
+        "hidden-s1",
+    ]
+    kinds = {run.label: run.source.configuration.inputs for run in runs}
+    assert kinds["seen"].overlap_masking == "published"
+    assert kinds["hidden"].overlap_masking == "zero_features"
+    assert {run.source.configuration.seed for run in runs} == {0, 1}

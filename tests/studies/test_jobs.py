@@ -1,0 +1,157 @@
+"""Whose turn it is, and what becomes of jobs, in one process and without models."""
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from xabl.errors import UserError
+from xabl.studies import worker
+from xabl.studies.events import read_events
+from xabl.studies.jobs import Board, Job, MayPass, State
+from xabl.studies.pool import Pool, places
+from xabl.support import lease
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Note(Job):
+    """Writes its name into a file, or fails in one of the ways there are."""
+
+    name: str
+    folder: Path
+    after: tuple[str, ...] = ()
+    is_alone: bool = False
+    work: float = 1.0
+    alike: str = ""
+    fails: str = ""
+    times: int = 99
+
+    def is_done(self):
+        return (self.folder / f"{self.name}.done").exists()
+
+    def do(self, desk, on_progress):
+        with open(self.folder / "order", "a") as order:
+            order.write(self.name + " ")
+        print("working on", self.name)
+        tried = (self.folder / "order").read_text().split().count(self.name)
+        if self.fails and tried <= self.times:
+            if self.fails == "dies":
+                os.kill(os.getpid(), 9)
+            raise {"user": UserError, "passes": MayPass, "bug": KeyError}[self.fails](
+                "no such thing"
+            )
+        on_progress(1, 1, "notes")
+        (self.folder / f"{self.name}.done").write_text("")
+
+
+@pytest.fixture
+def board(tmp_path):
+    def of(*jobs, retries=0):
+        made = [Note(**{"folder": tmp_path, **job}) for job in jobs]
+        return Board(tmp_path / "study", made, retries)
+
+    return of
+
+
+def order(board):
+    return (board.folder.parent / "order").read_text().split()
+
+
+def test_alike_jobs_follow_each_other(board):
+    names = ["a1", "b1", "a2", "b2"]
+    jobs = board(*({"name": name, "alike": name[0]} for name in names))
+    assert worker.work(jobs) == 4
+    assert order(jobs) == ["a1", "a2", "b1", "b2"]
+    assert set(jobs.states().values()) == {State.DONE}
+
+
+def test_a_new_worker_begins_with_what_nobody_has_begun(board):
+    jobs = board(*({"name": name, "alike": name[0]} for name in ("a1", "a2", "b1")))
+    first, _ = jobs.take()
+    second, _ = jobs.take()
+    assert (first.name, second.name) == ("a1", "b1")
+
+
+def test_a_job_waits_for_another_and_fails_with_it(board):
+    jobs = board({"name": "second", "after": ("first",)}, {"name": "first"})
+    assert list(jobs.states().values()) == [State.WAITING, State.READY]
+    worker.work(jobs)
+    assert order(jobs) == ["first", "second"]
+    jobs = board(
+        {"name": "y", "after": ("x",)}, {"name": "x", "fails": "user"}, {"name": "z"}
+    )
+    worker.work(jobs)
+    assert jobs.states() == {"y": State.FAILED, "x": State.FAILED, "z": State.DONE}
+    assert jobs.reason(jobs.jobs[0]) == "needs x, which failed"
+    assert jobs.reason(jobs.jobs[1]) == "no such thing"
+
+
+@pytest.mark.parametrize(
+    ("fails", "retries", "tries"), [("user", 3, 1), ("passes", 3, 4), ("bug", 2, 3)]
+)
+def test_what_may_pass_is_tried_again(board, fails, retries, tries):
+    jobs = board({"name": "x", "fails": fails}, retries=retries)
+    worker.work(jobs)
+    assert order(jobs) == ["x"] * tries
+    assert jobs.states() == {"x": State.FAILED}
+    jobs.forget_failures()
+    assert jobs.states() == {"x": State.READY}
+
+
+def test_what_passed_is_forgotten(board):
+    jobs = board({"name": "x", "fails": "passes", "times": 2}, retries=3)
+    worker.work(jobs)
+    assert (jobs.states(), jobs.failure(jobs.jobs[0])) == ({"x": State.DONE}, None)
+    events = read_events(jobs.folder)
+    assert [event["event"] for event in events] == [
+        *("began", "failed") * 2,
+        *("began", "progress", "finished"),
+    ]
+    assert [event["again"] for event in events if event["event"] == "failed"] == [
+        True,
+        True,
+    ]
+
+
+def test_half_a_line_of_an_event_is_passed_over(board):
+    jobs = board({"name": "x"})
+    worker.work(jobs)
+    (path,) = (jobs.folder / "events").glob("*.jsonl")
+    path.write_bytes(path.read_bytes() + b'{"time": 1')
+    assert len(read_events(jobs.folder)) == 3
+    assert all(json.loads(line) for line in path.read_text().splitlines()[:-1])
+
+
+def test_a_job_somebody_has_is_left_to_them(board):
+    jobs = board({"name": "x"}, {"name": "y"})
+    with lease.acquire(jobs.folder / "locks" / "x"):
+        assert jobs.states() == {"x": State.RUNNING, "y": State.READY}
+        worker.work(jobs)
+        assert order(jobs) == ["y"]
+    worker.work(jobs)
+    assert order(jobs) == ["y", "x"]
+
+
+def test_a_worker_that_is_killed_takes_one_job_with_it(board):
+    jobs = board(
+        {"name": "dies", "fails": "dies"},
+        {"name": "once", "fails": "dies", "times": 1},
+        {"name": "alone", "is_alone": True},
+        {"name": "last", "after": ("alone",)},
+        retries=1,
+    )
+    with Pool(jobs, places(1)) as pool:
+        for _ in pool.run():
+            pass
+    states = jobs.states()
+    assert states.pop("dies") is State.FAILED
+    assert set(states.values()) == {State.DONE}
+    assert jobs.reason(jobs.jobs[0]) == "its process ended with signal 9"
+    assert jobs.log(jobs.jobs[3]).read_text() == "working on last\n"
+    assert sorted(order(jobs)) == ["alone", "dies", "dies", "last", "once", "once"]
+    died = [event for event in read_events(jobs.folder) if event["event"] == "died"]
+    assert [(event["run"], event["again"]) for event in died].count(
+        ("dies", False)
+    ) == 1

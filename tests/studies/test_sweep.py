@@ -1,0 +1,131 @@
+"""Whole studies through the real command: what is done, found done, and done again."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from tests.helpers import binaries, studies
+from xabl.studies.events import read_events
+
+SEEDS = (0, 1, 2)
+
+
+@pytest.fixture(scope="module")
+def folder(golden, tmp_path_factory):
+    """Three models, one of them corrupt, and their study swept once."""
+    folder = tmp_path_factory.mktemp("sweep")
+    rows = studies.write_models(folder, SEEDS, kinds=("uniter",))
+    _corrupt(folder / "uniter-1")
+    studies.write_study(
+        folder / "study.yaml",
+        golden / "lmdb",
+        rows,
+        "  limit: 20",
+        "ablation: {thresholds: [0.5]}",
+        "report: {resamples: 100}",
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def sweep(folder, golden):
+    def run(**flags):
+        return binaries.run(
+            "experiments.sweep",
+            cache=golden,
+            **{"study": folder / "study.yaml", "output": folder / "out"} | flags,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def first(sweep):
+    return sweep()
+
+
+def _corrupt(model):
+    """Cuts the largest file of the parameters."""
+    files = [path for path in (model / "params").rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:100])
+
+
+def began(folder):
+    events = read_events(folder / "out")
+    return [event["run"] for event in events if event["event"] == "began"]
+
+
+def test_the_corrupt_one_alone_fails_and_is_named(first, folder):
+    assert first.status == 1
+    (failed,) = re.findall(r"^failed: [\s\S]*\(its log: .*\)", first.err, re.M)
+    assert re.match(r"failed: uniter-s1: .*uniter-1: incomplete", failed)
+    assert failed.endswith("logs/uniter-s1.log)")
+    assert "2 of 3 runs are done" in first.err
+    table = (folder / "out" / "table.tsv").read_text().splitlines()
+    assert table[0].split("\t")[:5] == ["Model", "Seed", "Group", "Mask", "Direction"]
+    assert [row.split("\t")[1] for row in table[1:]] == ["0"] * 6 + ["2"] * 6
+    assert (folder / "out" / "report.html").stat().st_size > 10_000
+
+
+def test_status_has_a_line_for_each_run(first, sweep):
+    shown = sweep(study=None, status=True)
+    assert shown.status == 0
+    lines = shown.out.splitlines()
+    assert lines[0].startswith("3 runs: 2 done, 1 failed")
+    states = [tuple(line.split()[:2]) for line in lines[3:]]
+    assert states == [
+        ("uniter-s0", "done"),
+        ("uniter-s1", "failed"),
+        ("uniter-s2", "done"),
+    ]
+
+
+def test_a_mended_model_is_the_only_one_done(first, sweep, folder):
+    table = (folder / "out" / "table.tsv").read_text()
+    before = began(folder)
+    shutil.rmtree(folder / "uniter-1")
+    studies.write_models(folder, (1,), kinds=("uniter",))
+    mended = sweep()
+    assert mended.status == 0, mended.err
+    assert began(folder)[len(before) :] == ["uniter-s1"]
+    rows = (folder / "out" / "table.tsv").read_text().splitlines()
+    assert len(rows) == 19 and set(table.splitlines()) < set(rows)
+
+    again = sweep()
+    assert again.status == 0
+    assert again.err.startswith("nothing to do: all 3 runs are done")
+    assert len(began(folder)) == len(before) + 1
+
+    changed = (folder / "study.yaml").read_text().replace("20", "19")
+    (folder / "changed.yaml").write_text(changed)
+    planned = sweep(study=folder / "changed.yaml", dry_run=True)
+    assert planned.out.count(" ablate\n") == 3
+    assert sweep(dry_run=True).out.count(" nothing\n") == 3
+
+
+def test_an_unknown_folder_has_no_status(sweep, tmp_path):
+    shown = sweep(study=None, output=tmp_path, status=True)
+    assert (shown.status, "no study was begun there" in shown.err) == (1, True)
+
+
+def test_the_second_of_two_sweeps_says_who_has_the_folder(golden, tmp_path):
+    from xabl.support import lease
+
+    rows = studies.write_models(tmp_path, (0,), kinds=("uniter",))
+    file = studies.write_study(tmp_path / "study.yaml", golden / "lmdb", rows)
+    with lease.acquire(tmp_path / "out" / "locks" / ".sweep", "sweeps the study"):
+        refused = binaries.run("experiments.sweep", study=file, output=tmp_path / "out")
+    assert refused.status == 1
+    assert re.search(r"another sweep is at it \(process \d+ on .*--join", refused.err)
+    assert not (tmp_path / "out" / "results").exists()
+
+
+def test_manifests_say_which_run_of_a_study_they_are(first, folder):
+    manifest = json.loads(
+        (folder / "out" / "results" / "uniter-s0" / "manifest.json").read_text()
+    )
+    assert re.fullmatch("[0-9a-f]{16}", manifest["identity"]["study_key"])
+    assert manifest["model"]["seed"] == 0

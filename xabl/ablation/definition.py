@@ -1,0 +1,276 @@
+"""The method on one page: one phrase under one condition, for any model.
+
+Part of one modality is hidden from a model: how much worse does it predict the other?
+(Frank et al., EMNLP 2021.) For one example and one condition this page says
+
+- which words and which regions are hidden: `hidden_words`, `hidden_regions`;
+- what takes their place: `words_seen`, `regions_seen`;
+- what is asked, and what is right: `question`;
+- how far the model is from it: `mlm_loss`, `mrc_losses`.
+
+`Definition` asks a model that is any function from words and regions to logits
+(`any_model`), every input on its own and all of it computed. The plan and the engine
+give the same numbers for less arithmetic; tests and benchmarks hold them against this
+page.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int
+
+from xabl.ablation.any_model import Model, Regions, Words
+from xabl.ablation.examples import PhraseExample
+from xabl.ablation.overlap import TARGET_THRESHOLD
+from xabl.ablation.replacement import Fill, replacement
+from xabl.data.boxes import iot, iou, relative_locations
+from xabl.data.regions.image_regions import (
+    ImageRegions,
+    StackedRegions,
+    canonical_id,
+)
+from xabl.data.word_pieces import MAX_LENGTH
+from xabl.models.visual_targets import VisualTarget
+from xabl.results.conditions import Condition, Direction, Level
+from xabl.types import AnyArray, pytree
+
+BATCH_SIZE = 16
+
+
+def hidden_words(
+    example: PhraseExample, condition: Condition
+) -> Int[np.ndarray, " hidden"]:
+    """Positions of pieces the model does not see: to be predicted, or ablated."""
+    return {
+        Level.NONE: np.zeros(0, np.int64),
+        Level.PHRASE: example.pieces,
+        Level.ALL: np.arange(1, len(example.token_ids) - 1),  # [CLS] and [SEP] stay
+    }[condition.hidden_words]
+
+
+def hidden_regions(
+    example: PhraseExample, image: ImageRegions, condition: Condition
+) -> Bool[np.ndarray, " boxes"]:
+    """Regions the model does not see: ablated, or showing what it is asked for."""
+    covered = iot(image.boxes.astype(np.float64), example.boxes).max(axis=1)
+    if condition.direction is Direction.LANG4VIS:
+        return covered > TARGET_THRESHOLD
+    return covered > condition.region_threshold  # infinite: no region; or all of them
+
+
+def words_seen(
+    example: PhraseExample, condition: Condition, *, mask_id: int, shift_start: int
+) -> Words:
+    """The caption, hidden pieces as [MASK]."""
+    token_ids = np.zeros(MAX_LENGTH, np.int32)
+    token_ids[: len(example.token_ids)] = example.token_ids
+    token_ids[hidden_words(example, condition)] = mask_id
+    return Words(
+        token_ids=token_ids,
+        mask=np.arange(MAX_LENGTH) < len(example.token_ids),
+        shift_starts=np.array(shift_start, np.int32),
+    )
+
+
+def regions_seen(
+    image: ImageRegions,
+    hidden: Bool[np.ndarray, " boxes"],
+    instead: Float[np.ndarray, "#boxes features"],
+    condition: Condition,
+    *,
+    num_boxes: int,
+) -> Regions:
+    """The image's regions, padded to `num_boxes`; hidden ones keep their location.
+
+    [IMG] is the mean of what is left after ablation. Of regions to be predicted it
+    knows all the same: so it was published.
+    """
+    features = np.where(hidden[:, None], instead, image.features)
+    known = features if condition.direction is Direction.VIS4LANG else image.features
+    locations = relative_locations(
+        image.boxes, np.array(image.img_w), np.array(image.img_h), num_locs=5
+    )
+    padding = [(0, num_boxes - image.num_boxes), (0, 0)]
+    return Regions(
+        features=np.pad(features.astype(np.float32), padding),
+        locations=np.pad(locations, padding),
+        mask=np.arange(num_boxes) < image.num_boxes,
+        image=known.mean(axis=0).astype(np.float32),
+    )
+
+
+@pytree
+class Question:
+    """What is asked, and what is right.
+
+    pieces: by position in the caption; -1 where none is asked for.
+    region: its number; -1: none is asked for.
+    objects_id, objects_conf, cls_prob: what the detector says about that region; None
+        without regions, cls_prob also where the file has none.
+    """
+
+    pieces: Int[AnyArray, "*batch words"]
+    region: Int[AnyArray, "*batch"]
+    objects_id: Int[AnyArray, "*batch"] | None = None
+    objects_conf: Float[AnyArray, "*batch"] | None = None
+    cls_prob: Float[AnyArray, "*batch classes"] | None = None
+
+
+def question(
+    example: PhraseExample,
+    image: ImageRegions | None,
+    hidden: Bool[np.ndarray, " boxes"] | None,
+    condition: Condition,
+) -> Question:
+    """vis4lang: the words of the phrase. lang4vis: the region that shows it best.
+
+    That is, of those hidden, the one with the highest IoU with a box of the phrase.
+    Nothing is asked where the words are cut off or no region shows the phrase.
+    """
+    pieces, region = np.full(MAX_LENGTH, -1, np.int32), -1
+    if condition.direction is Direction.VIS4LANG:
+        pieces[example.pieces] = example.token_ids[example.pieces]
+    elif hidden.any() and (len(example.pieces) or condition.level is not Level.PHRASE):
+        shared = iou(image.boxes.astype(np.float64), example.boxes).max(axis=1)
+        region = int(np.where(hidden, shared, -1).argmax())
+    asked = Question(pieces=pieces, region=np.array(region, np.int32))
+    if image is None:
+        return asked
+    return dataclasses.replace(
+        asked,
+        objects_id=np.array(image.objects_id[region], np.int32),
+        objects_conf=np.array(image.objects_conf[region]),
+        cls_prob=None if image.cls_prob is None else image.cls_prob[region],
+    )
+
+
+@jax.jit
+def mlm_loss(
+    logits: Float[Array, "batch words vocabulary"], pieces: Int[Array, "batch words"]
+) -> Float[Array, " batch"]:
+    """Mean cross-entropy, in nats, over the pieces that are asked for."""
+    log_q = jax.nn.log_softmax(logits)
+    chosen = jnp.take_along_axis(log_q, jnp.maximum(pieces, 0)[..., None], axis=-1)
+    asked = pieces >= 0
+    return -jnp.sum(chosen[..., 0] * asked, axis=1) / jnp.sum(asked, axis=1)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def mrc_losses(
+    target: VisualTarget,
+    logits: Float[Array, "batch boxes classes"],
+    asked: Question,
+) -> dict[str, Float[Array, " batch"]]:
+    """Cross-entropy to the detector's object and KL to its distribution, in nats.
+
+    As published, and with classes where they belong ("_corrected", "_aligned").
+    """
+    rows = jnp.maximum(asked.region, 0)[:, None, None]
+    log_q = jax.nn.log_softmax(jnp.take_along_axis(logits, rows, axis=1)[:, 0])
+    ids = asked.objects_id[:, None]
+    xe = -jnp.take_along_axis(log_q, ids, axis=1)[:, 0]
+    right = jnp.take_along_axis(log_q, ids + target.first_object, axis=1)[:, 0]
+    losses = {
+        "mrc_xe": xe * asked.objects_conf if target.weight else xe,
+        "mrc_xe_corrected": -right,
+    }
+    if asked.cls_prob is not None and target.has_kl:
+        p = asked.cls_prob
+        losses["mrc_kl"] = jnp.sum(jax.scipy.special.xlogy(p, p) - p * log_q, axis=1)
+        if target.first_object == 0:
+            p = p[:, 1:] / jnp.sum(p[:, 1:], axis=1, keepdims=True)
+            terms = jax.scipy.special.xlogy(p, p) - p * log_q[:, :-1]
+            losses["mrc_kl_aligned"] = jnp.sum(terms, axis=1)
+    return {
+        name: jnp.where(asked.region >= 0, loss, jnp.nan)
+        for name, loss in losses.items()
+    }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Definition:
+    """A model and what it is asked about.
+
+    regions: of all images; None for a text-only model.
+    average: the data set's average feature vector.
+    mask_id: the vocabulary's [MASK].
+    target: what the model predicts of regions; None: lang4vis cannot be asked.
+    per_example_positions: see `VlBertPositions`.
+    """
+
+    model: Model
+    regions: StackedRegions | None
+    average: Float[np.ndarray, " features"] | None
+    mask_id: int
+    target: VisualTarget | None
+    per_example_positions: bool = False
+
+    def losses(
+        self, examples: Sequence[PhraseExample], condition: Condition
+    ) -> dict[str, Float[np.ndarray, " examples"]]:
+        """Losses in nats by name; NaN for examples of which nothing can be asked."""
+        batches = list(self.batches(examples, condition))
+        return {
+            name: np.concatenate([batch[name] for batch in batches])
+            for name in batches[0]
+        }
+
+    def batches(
+        self, examples: Sequence[PhraseExample], condition: Condition
+    ) -> Iterator[dict[str, Float[np.ndarray, " batch"]]]:
+        """The same, `BATCH_SIZE` examples at a time."""
+        for start in range(0, len(examples), BATCH_SIZE):
+            batch = list(examples[start : start + BATCH_SIZE])
+            count = len(batch)
+            # One compiled shape: the last batch repeats its first example.
+            batch += batch[:1] * (BATCH_SIZE - count)
+            inputs = [self._input(example, condition) for example in batch]
+            words, regions, asked = jax.tree.map(lambda *each: np.stack(each), *inputs)
+            logits = self.model(words, regions)
+            if condition.direction is Direction.VIS4LANG:
+                found = {"mlm": mlm_loss(logits.words, asked.pieces)}
+            else:
+                found = mrc_losses(self.target, logits.regions, asked)
+            yield {name: np.asarray(loss)[:count] for name, loss in found.items()}
+
+    def _input(
+        self, example: PhraseExample, condition: Condition
+    ) -> tuple[Words, Regions | None, Question]:
+        start = len(example.token_ids)
+        if not self.per_example_positions:
+            start = example.reference_shift_start
+        words = words_seen(example, condition, mask_id=self.mask_id, shift_start=start)
+        if self.regions is None:
+            return words, None, question(example, None, None, condition)
+        row = self._rows[canonical_id(example.image_id)]
+        image = self.regions.image(row)
+        hidden = hidden_regions(example, image, condition)
+        regions = regions_seen(
+            image,
+            hidden,
+            self._instead(condition, row),
+            condition,
+            num_boxes=self.regions.boxes.shape[1],
+        )
+        return words, regions, question(example, image, hidden, condition)
+
+    def _instead(
+        self, condition: Condition, row: int
+    ) -> Float[np.ndarray, "#boxes features"]:
+        """Features that take the place of those of hidden regions."""
+        found = replacement(condition, self.regions, row)
+        if found.fill is Fill.AVERAGE:
+            return self.average[None]
+        if found.fill is Fill.ZERO:
+            return np.zeros_like(self.average)[None]
+        donor = self.regions.image(found.donor)
+        return donor.features[np.arange(self.regions.num_boxes[row]) % donor.num_boxes]
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, int]:
+        ids = map(canonical_id, self.regions.image_ids)
+        return {image_id: row for row, image_id in enumerate(ids)}

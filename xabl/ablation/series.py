@@ -1,0 +1,101 @@
+"""Runs of one process after each other, which share what they can."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.memory import return_freed
+from xabl.ablation.engine.scorer import Params
+from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.models import model_directory
+from xabl.support.devices import LocalDevices
+
+
+class Series:
+    """Reads files and compiles programs once for models of one configuration.
+
+    They have to be asked the same, too. Of another model, everything is made anew.
+    """
+
+    def __init__(self, num_devices: int | None = None, *, is_single: bool = False):
+        """Begins with nothing to share.
+
+        Args:
+            num_devices: how many local devices to use; all by default.
+            is_single: there will be one run only: memory is spared where it can be.
+        """
+        self._num_devices, self._is_single = num_devices, is_single
+        self._inputs: tuple[Any, Inputs] | None = None
+        self._evaluation: tuple[Any, Evaluation] | None = None
+        self._ahead: tuple[Path, Params] | None = None
+
+    @functools.cached_property
+    def devices(self) -> LocalDevices:
+        """What the runs are computed on."""
+        return LocalDevices(self._num_devices)
+
+    def load_ahead(self, model: Path) -> None:
+        """Reads the parameters of a later run, in whatever thread."""
+        self._ahead = model, self._load(model)
+
+    def read(
+        self, files: InputFiles, say: Callable[[str], None]
+    ) -> tuple[Inputs, Params]:
+        """All files. Parameters first: reading them takes memory that regions need.
+
+        Raises:
+            UserError: see `read_inputs`, `model_directory.load`.
+        """
+        ahead, self._ahead = self._ahead, None
+        is_there = ahead is not None and ahead[0] == files.model
+        params = ahead[1] if is_there else self._load(files.model)
+        return_freed()
+        same = self._same(files)
+        if self._inputs is not None and self._inputs[0] == same:
+            return self._inputs[1], params
+        self._inputs = self._evaluation = None
+        inputs = read_inputs(files, say)
+        return_freed()  # what planning took
+        if not self._is_single:
+            self._inputs = same, inputs
+        return inputs, params
+
+    def evaluation(
+        self, inputs: Inputs, params: Params, options: Options
+    ) -> Evaluation:
+        """The model placed on the devices, with the programs of the one before."""
+        same = self._inputs and self._inputs[0], options
+        if self._evaluation is not None and self._evaluation[0] == same:
+            evaluation = self._evaluation[1]
+            evaluation.take(params, inputs.store)
+            return evaluation
+        self._evaluation = None
+        few = self._is_single and self.devices.are_the_host
+        request = Request(
+            config=inputs.config,
+            params=params,
+            plan=inputs.plan,
+            store=inputs.store,
+            options=dataclasses.replace(options, few_programs=few),
+        )
+        evaluation = Evaluation(request, self.devices)
+        if not self._is_single:
+            evaluation.keep_programs()
+            self._evaluation = same, evaluation
+        return evaluation
+
+    def _load(self, model: Path) -> Params:
+        return model_directory.load(model, sharding=self.devices.replicated)[1]
+
+    def _same(self, files: InputFiles) -> Any:
+        """Equal for runs that read the same but for the parameters."""
+        vocabulary = model_directory.vocabulary_path(files.model)
+        return (
+            dataclasses.replace(files, model=None),
+            model_directory.load_config(files.model),
+            vocabulary and hashlib.sha256(vocabulary.read_bytes()).digest(),
+        )

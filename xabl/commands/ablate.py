@@ -1,0 +1,192 @@
+r"""Removes one modality from the input and measures what a model loses on the other.
+
+Scores a converted model on the phrases of Flickr30k Entities: the words of a phrase
+with image regions ablated (vis4lang), and the class of the region that shows it with
+words ablated (lang4vis), under every condition. Writes scores.parquet (a row per
+example and condition), summary.tsv (means in bits) and manifest.json.
+
+Example:
+
+  xabl ablate --model=models/ctrl_uniter_base \
+    --entities=flickr30k_entities --split=val --regions=regions.h5 \
+    --output=results/ctrl_uniter_base
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from xabl.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    flags.DEFINE_string(
+        "model",
+        None,
+        "model directory, written by xabl convert or xabl pretrain",
+        required=True,
+    )
+    flags.DEFINE_string(
+        "entities",
+        None,
+        "Flickr30k Entities: a directory with <split>.txt, Sentences, Annotations",
+        required=True,
+    )
+    flags.DEFINE_string("split", "val", "which list of images")
+    flags.DEFINE_string(
+        "regions",
+        None,
+        "image regions: LMDB, TSV, HDF5 or a store of xabl import; a text-only model "
+        "needs none",
+    )
+    flags.DEFINE_string(
+        "vocab", None, "the model's vocab.txt (default: the one in its directory)"
+    )
+    flags.DEFINE_list(
+        "directions",
+        None,
+        "vis4lang, lang4vis (default: all that the model can be asked)",
+    )
+    flags.DEFINE_list(
+        "thresholds",
+        [f"0.{digit}" for digit in range(10)],
+        "overlap thresholds of vis4lang's object ablation",
+    )
+    flags.DEFINE_integer(
+        "batch_size",
+        None,
+        "inputs scored together on one device (default: what its memory holds)",
+        lower_bound=1,
+    )
+    flags.DEFINE_enum(
+        "precision",
+        "highest",
+        ["highest", "default", "bfloat16"],
+        "of matrix products: float32; the platform's fast float32; bfloat16 with "
+        "softmax, LayerNorm and losses in float32",
+    )
+    flags.DEFINE_enum(
+        "vlbert_positions",
+        "reference_batch",
+        ["reference_batch", "per_example"],
+        "VL-BERT's word positions: as in the published evaluation, where they depend "
+        "on batches of 16 consecutive examples, or by the caption alone",
+    )
+    flags.DEFINE_enum(
+        "image_token",
+        "published",
+        ["published", "recomputed"],
+        "lang4vis: whether [IMG] is the mean of the whole image, as published, or of "
+        "the regions that are not masked",
+    )
+    flags.DEFINE_integer("limit", None, "score the first so many examples only")
+    flags.DEFINE_bool(
+        "skip_bad_examples",
+        False,
+        "leave out images that cannot be read, and list them",
+    )
+    flags.DEFINE_string("output", None, "results directory (needed but for --explain)")
+    flags.DEFINE_bool(
+        "explain", False, "print what would be computed, and score nothing"
+    )
+    flags.DEFINE_bool("overwrite", False, "replace results that are there")
+    flags.DEFINE_bool("resume", False, "continue an interrupted run")
+    flags.DEFINE_string(
+        "label", None, "name of the model in tables (default: its configuration's)"
+    )
+    flags.DEFINE_integer(
+        "model_seed", None, "the seed it was pretrained with, for the manifest"
+    )
+    flags.DEFINE_integer(
+        "save_predictions",
+        0,
+        "keep so many of the most probable predictions of every target",
+        lower_bound=0,
+    )
+    flags.DEFINE_string(
+        "gold_labels",
+        None,
+        "JSON list with a class or null for each example, from xabl labelmatch",
+    )
+    flags.DEFINE_integer("devices", None, "local devices to use (default: all)")
+    flags.DEFINE_string(
+        "coordinator",
+        None,
+        "for several processes, each of which scores its share: address:port of the "
+        "first, or 'auto' on a cluster that tells (TPU pods, Slurm, Open MPI)",
+    )
+    flags.DEFINE_integer("hosts", None, "how many processes there are")
+    flags.DEFINE_integer("host", None, "number of this process, from 0")
+
+
+def main() -> None:
+    from xabl.ablation import run
+    from xabl.ablation.engine.device_loop import Options
+    from xabl.ablation.engine.device_regions import ImageToken
+    from xabl.ablation.engine.scorer import Precision
+    from xabl.ablation.examples import VlBertPositions
+    from xabl.ablation.inputs import InputFiles
+    from xabl.results.conditions import Direction
+    from xabl.support.compilation_cache import use_compilation_cache
+
+    if FLAGS.coordinator is not None:
+        from xabl.support.hosts import connect
+
+        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
+    files = InputFiles(
+        model=Path(FLAGS.model),
+        entities=Path(FLAGS.entities),
+        split=FLAGS.split,
+        regions=_path(FLAGS.regions),
+        vocabulary=_path(FLAGS.vocab),
+        directions=_parsed(Direction, "directions"),
+        thresholds=_parsed(float, "thresholds"),
+        vlbert_positions=VlBertPositions(FLAGS.vlbert_positions),
+        limit=FLAGS.limit,
+        skip_bad_examples=FLAGS.skip_bad_examples,
+        gold_labels=_path(FLAGS.gold_labels),
+    )
+    evaluation = Options(
+        precision=Precision(FLAGS.precision),
+        image_token=ImageToken(FLAGS.image_token),
+        batch_size=FLAGS.batch_size,
+        top=FLAGS.save_predictions,
+    )
+    options = run.RunOptions(
+        files=files,
+        evaluation=evaluation,
+        output=_path(FLAGS.output),
+        overwrite=FLAGS.overwrite,
+        resume=FLAGS.resume,
+        label=FLAGS.label,
+        model_seed=FLAGS.model_seed,
+        devices=FLAGS.devices,
+        flags={flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)},
+    )
+    if FLAGS.explain:
+        run.explain_run(options)
+        return
+    if options.output is None:
+        raise UserError("--output: give the results directory to write")
+    use_compilation_cache()
+    run.run(options)
+
+
+def _path(value: str | None) -> Path | None:
+    return None if value is None else Path(value)
+
+
+def _parsed(kind: type, name: str) -> tuple | None:
+    """A list flag's values as `kind`: an enumeration, or float."""
+    if FLAGS[name].value is None:
+        return None
+    values = []
+    for text in FLAGS[name].value:
+        try:
+            values.append(kind(text))
+        except ValueError as error:
+            expected = "a number" if kind is float else " or ".join(kind)
+            raise UserError(f"--{name}: {text!r} is not {expected}") from error
+    return tuple(values)

@@ -1,0 +1,57 @@
+"""The paper's figures and tables, for results of xabl ablate.
+
+    xabl figures --results=results --output=figures
+
+--results takes results directories, or folders that hold them. Every figure is written
+as PDF, SVG and PNG, with the table it was drawn from (TSV); figures.md has the
+captions, and says which figures the results do not allow and why. Folder tables/ has
+all numbers with their intervals as CSV, Parquet and LaTeX.
+
+Figures: 1 both directions, 2 overlap threshold, 3 seeds, 4 initialisation, 5 overlap
+threshold in pretraining, 6 pretraining loss, 7 LabelMatch, 8 LabelMatch-agree,
+9 confusion matrix. Figures 4 to 6 know variants by the labels their runs were given
+(xabl ablate --label): BASE_rnd-vl, BASE_rnd-v-vl, BASE_bert-v-vl; BASE-thr04,
+BASE-thr04iot; BASE-xent, where BASE is the label of the model they are variants of.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from xabl.errors import UserError
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    flags.DEFINE_list(
+        "results",
+        None,
+        "Results directories, or folders of them, comma-separated.",
+        required=True,
+    )
+    flags.DEFINE_string("output", None, "Folder to write to.", required=True)
+    flags.DEFINE_list("figures", [], "Numbers of figures to draw; default all.")
+    flags.DEFINE_bool("tables", True, "Write the tables too.")
+    flags.DEFINE_integer(
+        "resamples", 2000, "Bootstrap resamples of the images.", lower_bound=100
+    )
+    flags.DEFINE_integer("seed", 0, "Seed of the resampling.", lower_bound=0)
+
+
+def main() -> None:
+    """Draws the figures."""
+    wrong = [number for number in FLAGS.figures if not number.isdecimal()]
+    if wrong:
+        raise UserError(f"--figures: {wrong[0]!r} is not a figure's number")
+    from xabl.analysis.figures import FIGURES, write_figures
+
+    text = write_figures(
+        FLAGS.results,
+        Path(FLAGS.output),
+        numbers=tuple(map(int, FLAGS.figures)) or tuple(FIGURES),
+        tables=FLAGS.tables,
+        resamples=FLAGS.resamples,
+        seed=FLAGS.seed,
+    )
+    print(text, end="")

@@ -1,0 +1,99 @@
+"""Makes a synthetic world in the published file formats.
+
+Images with a few coloured objects, captions that name them, annotated phrases, and
+what an object detector would report: everything pretraining and the ablations read,
+with nothing to download, and with the truth about it in truth.json.
+
+    xabl world --output=/tmp/world --images=1000 --pictures
+    xabl world --output=/tmp/silver --images=4000 \\
+        --feature_size=256 --label_noise=silver --region_overlap=high
+"""
+
+from absl import flags
+
+FLAGS = flags.FLAGS
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("output", None, "Folder to make.", required=True)
+    flags.DEFINE_integer("images", 1000, "Images of all splits together.")
+    flags.DEFINE_integer(
+        "val_images", None, "Images of the validation split; default: a tenth of all."
+    )
+    flags.DEFINE_integer(
+        "test_images", None, "Images of the test split; default: a tenth of all."
+    )
+    flags.DEFINE_integer("seed", 0, "Same seed, same bytes.")
+    flags.DEFINE_float(
+        "vision_to_language",
+        1.0,
+        "How often a phrase's words follow what the image shows; otherwise they are "
+        "drawn without looking.",
+    )
+    flags.DEFINE_enum(
+        "label_noise",
+        "gold",
+        ["gold", "silver"],
+        "The detector is right, or wrong as often and in the same way as the published "
+        "one.",
+    )
+    flags.DEFINE_string(
+        "region_overlap",
+        "low",
+        "How many regions show each object nearly whole: low (2), high (5), or 1 to 5.",
+    )
+    flags.DEFINE_enum(
+        "surviving_leaks",
+        "none",
+        ["none", "parts", "context", "both"],
+        "What still tells an object's class when all regions overlapping it by more "
+        "than half are masked: regions that show a part of it, a scene that goes "
+        "with it.",
+    )
+    flags.DEFINE_enum(
+        "regions_form",
+        "hdf5store",
+        ["hdf5store", "lmdb", "tsv", "hdf5"],
+        "File format of the region features; hdf5store is this project's own.",
+    )
+    flags.DEFINE_integer("feature_size", 2048, "Length of a region's feature vector.")
+    flags.DEFINE_integer(
+        "classes_per_type",
+        3,
+        "Classes of objects in each of the eight phrase types (2, 3).",
+    )
+    flags.DEFINE_bool("pictures", False, "Also draw every image as a PNG.")
+    flags.DEFINE_bool("overwrite", False, "Replace an existing folder.")
+
+
+def main() -> None:
+    from tqdm import tqdm
+
+    from xabl.synthetic.world.files import make_world
+    from xabl.synthetic.world.settings import WorldSettings
+
+    overlap = FLAGS.region_overlap
+    tenth = max(1, FLAGS.images // 10)
+    val_images = tenth if FLAGS.val_images is None else FLAGS.val_images
+    test_images = tenth if FLAGS.test_images is None else FLAGS.test_images
+    settings = WorldSettings(
+        seed=FLAGS.seed,
+        train_images=FLAGS.images - val_images - test_images,
+        val_images=val_images,
+        test_images=test_images,
+        vision_to_language=FLAGS.vision_to_language,
+        label_noise=FLAGS.label_noise,
+        region_overlap=int(overlap) if overlap.isdecimal() else overlap,
+        surviving_leaks=FLAGS.surviving_leaks,
+        feature_size=FLAGS.feature_size,
+        classes_per_type=FLAGS.classes_per_type,
+    )
+    make_world(
+        FLAGS.output,
+        settings,
+        regions_form=FLAGS.regions_form,
+        pictures=FLAGS.pictures,
+        overwrite=FLAGS.overwrite,
+        progress=lambda numbers: tqdm(numbers, "images", unit=" images"),
+    )
+    print(f"{FLAGS.output}: {FLAGS.images} images")

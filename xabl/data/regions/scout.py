@@ -1,0 +1,137 @@
+"""HDF5 files are read in another process first, whose death is survived.
+
+The HDF5 library trusts what a file says; a damaged one can end the process that reads
+it, and with it results and messages. So one child of this process reads whatever this
+process is about to read, a step ahead. What ends it, or keeps it for minutes, is named
+and never read here.
+"""
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from xabl.errors import UserError, from_system
+
+_SECONDS = 120.0  # for one image; it takes milliseconds
+AHEAD = 200  # images asked for at once; their ids fit into a pipe
+_START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); " + (
+    "from xabl.data.regions import scout; scout.serve()"
+)
+
+
+class _Scout:
+    """The child, started when it is first needed."""
+
+    def __init__(self):
+        self._process: subprocess.Popen | None = None
+        self._owner = 0
+        self._lock = threading.Lock()
+
+    def visit(self, path: Path, image_ids: Sequence[str | None]) -> None:
+        """Returns when the child has read all of them, well or not.
+
+        Raises:
+            UserError: it died, or did not come back.
+        """
+        asked = [json.dumps([str(path.absolute()), i]) + "\n" for i in image_ids]
+        with self._lock:
+            child = self._child()
+            try:
+                _write(child.stdin.fileno(), "".join(asked).encode())
+                for image_id in image_ids:
+                    ready = select.select([child.stdout], [], [], _SECONDS)[0]
+                    if not ready or not os.read(child.stdout.fileno(), 1):
+                        place = "" if image_id is None else f" at image {image_id}"
+                        what = "crashes" if ready else "does not come to an end"
+                        raise UserError(
+                            f"{path}: cannot be read: the HDF5 library {what}{place}; "
+                            "the file is damaged: make or fetch it again"
+                        )
+            except BaseException:  # also Ctrl-C: answers would come to the next asker
+                self.end()
+                raise
+
+    def end(self) -> None:
+        """Ends the child, if there is one."""
+        process, self._process = self._process, None
+        if process is not None and self._owner == os.getpid():
+            process.kill()
+            process.communicate()
+
+    def _child(self) -> subprocess.Popen:
+        if (
+            self._owner != os.getpid()
+            or self._process is None
+            or self._process.poll() is not None
+        ):
+            self.end()
+            self._owner = os.getpid()
+            try:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-c", _START, json.dumps(sys.path)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.DEVNULL,
+                    bufsize=0,
+                    start_new_session=True,  # Ctrl-C is for us
+                )
+            except OSError as error:
+                raise from_system(error, sys.executable) from error
+        return self._process
+
+
+def _write(file: int, content: bytes) -> None:
+    """Writes all of it; a reader that died is found by what it does not answer."""
+    with contextlib.suppress(BrokenPipeError):
+        while content:
+            content = content[os.write(file, content) :]
+
+
+_scout: _Scout | None = _Scout()
+atexit.register(lambda: _scout and _scout.end())
+
+
+def visit(path: Path, image_ids: Sequence[str | None] = (None,)) -> None:
+    """Has a file opened, or images read from it, by the other process.
+
+    Args:
+        image_ids: None stands for opening the file and nothing more.
+
+    Raises:
+        UserError: that process died of it.
+    """
+    if _scout is None:  # this is that process
+        return
+    for first in range(0, len(image_ids), AHEAD):
+        _scout.visit(path, image_ids[first : first + AHEAD])
+
+
+def serve() -> None:
+    """What the child does: reads, answers with a byte, until nobody asks any more."""
+    global _scout
+    _scout = None
+    from xabl.data.regions.recognise import open_regions
+
+    source, seen = None, None
+    for line in sys.stdin.buffer:
+        path, image_id = json.loads(line)
+        try:
+            if image_id is None or seen != path:
+                if source is not None:
+                    source.close()
+                source, seen = None, None
+                source, seen = open_regions(path), path
+                source.image_ids  # noqa: B018
+            if image_id is not None:
+                source.read(image_id)
+        except Exception:  # the process that asked finds it again, and says so
+            pass
+        sys.stdout.buffer.write(b".")
+        sys.stdout.buffer.flush()

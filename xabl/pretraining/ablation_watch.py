@@ -1,0 +1,79 @@
+"""Ablation scores of a model during training.
+
+They show when the model begins to use a modality: then the loss with all regions (or
+all words) ablated rises above the loss without ablation.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from xabl.ablation.engine.device_loop import Evaluation, Request, score
+from xabl.ablation.inputs import InputFiles, read_inputs
+from xabl.pretraining.configuration import PretrainingConfig
+from xabl.pretraining.objective import forward
+from xabl.results.losses import columns_of
+from xabl.support.devices import LocalDevices
+
+# The paper's main threshold; the curve over all of them is for the finished model.
+_THRESHOLDS = (0.5,)
+
+
+class AblationWatch:
+    """Scores a few phrases under all conditions, with the overlap threshold 0.5 alone.
+
+    The scores are those of `xabl ablate` with `--limit`, in float32.
+    """
+
+    def __init__(self, config: PretrainingConfig):
+        """Reads the files that `config.ablation` names.
+
+        Raises:
+            UserError: a file is missing, damaged, or not for this model.
+        """
+        wanted = config.ablation
+        self._inputs = read_inputs(
+            InputFiles(
+                entities=Path(wanted.entities),
+                split=wanted.split,
+                regions=None if config.model.text_only else Path(wanted.regions),
+                vocabulary=Path(config.vocabulary),
+                thresholds=_THRESHOLDS,
+                limit=wanted.examples,
+            ),
+            config=config.model,
+        )
+        self._evaluation: Evaluation | None = None
+
+    def score(self, parameters: Mapping[str, jax.Array]) -> dict[str, float]:
+        """Means over the phrases in bits, by "loss/condition", e.g. "mlm/all".
+
+        Args:
+            parameters: by path, a whole copy on every device.
+
+        Raises:
+            UserError: a loss is not finite.
+        """
+        params = forward.nest({k: np.asarray(v) for k, v in parameters.items()})
+        inputs = self._inputs
+        if self._evaluation is None:
+            request = Request(
+                config=inputs.config,
+                params=params,
+                plan=inputs.plan,
+                store=inputs.store,
+            )
+            self._evaluation = Evaluation(request, LocalDevices())
+            # Compiled anew each time, they would add up: JAX keeps them all.
+            self._evaluation.keep_programs()
+        else:
+            self._evaluation.take(params, inputs.store)
+        scores = score(self._evaluation)
+        means = {
+            f"{loss}/{condition.name}": scores.mean_bits(loss, condition)
+            for condition in inputs.plan.conditions
+            for loss in columns_of(condition.direction)
+        }
+        return {name: bits for name, bits in means.items() if bits is not None}

@@ -1,0 +1,133 @@
+"""The folder of a run: whose it is, and the models written into it.
+
+config.json          the resolved configuration
+initial_values.json  where each parameter came from
+checkpoints/         training state, by number of updates
+metrics.jsonl        losses of every update, speeds, validation, ablation
+tensorboard/         the same as event files
+epochs/<n>/          the model after epoch n, as a model directory
+model/               the model at the end
+"""
+
+import functools
+import json
+import multiprocessing
+import re
+import shutil
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from xabl.errors import UserError
+from xabl.models import model_directory
+from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
+from xabl.pretraining.objective import forward
+from xabl.support.atomic import new_file
+
+# Fields that change how a run is watched and kept, not what it learns.
+FREE_FIELDS = {
+    "ablation",
+    "checkpoint_every",
+    "keep_last",
+    "keep_epochs",
+    "report_every",
+}
+
+
+def claim(workdir: Path, config: PretrainingConfig) -> None:
+    """Makes the folder, or checks that it belongs to this run.
+
+    Raises:
+        UserError: it is another run's, or cannot be written to.
+    """
+    path = workdir / "config.json"
+    resolved = to_json(config)
+    if path.exists():
+        try:
+            there = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error}); take a new workdir") from error
+        lines = [
+            line
+            for line in differences(there, resolved)
+            if re.match(r"\w+", line)[0] not in FREE_FIELDS
+        ]
+        if lines:
+            raise UserError(
+                f"{workdir} holds a run of another configuration; take another "
+                "workdir, or the same configuration:\n  " + "\n  ".join(lines)
+            )
+    elif workdir.exists() and any(workdir.iterdir()):
+        raise UserError(
+            f"{workdir} holds something else (no config.json in it); take an empty "
+            "folder"
+        )
+    if jax.process_count() > 1:  # nobody writes before everybody has looked
+        multihost_utils.sync_global_devices("workdir checked")
+    if jax.process_index() == 0:
+        try:
+            workdir.mkdir(parents=True, exist_ok=True)
+            _remove_leftovers(workdir)
+            write_json(path, resolved)
+        except OSError as error:
+            raise UserError(f"{workdir}: cannot be written to ({error})") from error
+
+
+def _remove_leftovers(workdir: Path) -> None:
+    """Half-written files and models of a run that was killed."""
+    for folder in (workdir, workdir / "epochs"):
+        for path in folder.glob(".*"):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def export(
+    config: PretrainingConfig,
+    directory: Path,
+    parameters: dict[str, jax.Array],
+    *,
+    updates: int,
+    of_updates: int,
+) -> None:
+    """Writes the parameters, by path, as a model directory."""
+    if jax.process_index() != 0:
+        return
+    params = forward.nest(jax.tree.map(np.asarray, parameters))
+    write = functools.partial(
+        model_directory.save,
+        directory,
+        config.model,
+        params,
+        vocabulary=config.vocabulary,
+        report={
+            "kind": "pretraining",
+            "run": config.name,
+            "seed": config.seed,
+            "updates": updates,
+            "of_updates": of_updates,
+            "configuration": to_json(config),
+        },
+        overwrite=True,
+    )
+    if jax.process_count() == 1:
+        write()
+        return
+    # Orbax writes with all processes of a run together; a new one is alone.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=_leave_accelerators) as alone:
+        alone.submit(write).result()
+
+
+def _leave_accelerators() -> None:
+    jax.config.update("jax_platforms", "cpu")
+
+
+def write_json(path: Path, content: Any) -> None:
+    with new_file(path, overwrite=True) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

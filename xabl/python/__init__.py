@@ -1,0 +1,8 @@
+"""What `import xabl` offers: models, their ablation, and single examples.
+
+regions   a file of image regions as a mapping
+model     a model directory, loaded
+scores    the ablation of a whole split: `xabl.ablate`
+example   one caption and image, ablated as one likes
+picture   an example to look at
+"""

@@ -1,0 +1,141 @@
+"""The ablation of a whole split from Python."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.engine.device_regions import ImageToken
+from xabl.ablation.engine.scorer import Precision
+from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.inputs import InputFiles
+from xabl.ablation.run import AblationResults, RunOptions, evaluate
+from xabl.errors import UserError
+from xabl.python.frames import Frame, frame
+from xabl.python.model import Model, load
+from xabl.results.conditions import THRESHOLDS, Direction
+from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.losses import LOSSES
+
+
+class Scores:
+    """What an ablation found; printed, it is the summary."""
+
+    def __init__(self, results: AblationResults):
+        self._results = results
+
+    def frame(self) -> Frame:
+        """A row for each example and condition, as in scores.parquet; nats."""
+        return frame(self._results.tables[SCORES.name])
+
+    def examples(self) -> Frame:
+        """A row for each example: caption, phrase and boxes, as in examples.parquet."""
+        return frame(self._results.tables[EXAMPLES.name])
+
+    def predictions(self) -> Frame:
+        """The most probable predictions, as in predictions.parquet.
+
+        Raises:
+            UserError: they were not kept.
+        """
+        if PREDICTIONS.name not in self._results.tables:
+            raise UserError("no predictions were kept; ablate with save_predictions=5")
+        return frame(self._results.tables[PREDICTIONS.name])
+
+    def summary(self) -> Frame:
+        """A row for each condition: means in bits, examples scored and excluded."""
+        rows = self._results.summary
+        losses = [n for n in LOSSES if any(row.bits.get(n) is not None for row in rows)]
+        return frame(
+            {
+                "direction": [row.condition.direction.value for row in rows],
+                "condition": [row.condition.name for row in rows],
+                **{name: [row.bits.get(name) for row in rows] for name in losses},
+                "n": [row.scored for row in rows],
+                "excluded": [row.excluded for row in rows],
+            }
+        )
+
+    def save(self, output: Path | str, *, overwrite: bool = False) -> None:
+        """Writes the results directory that `xabl ablate` writes.
+
+        Raises:
+            UserError: results are there already and may not be replaced, or the folder
+                cannot be written.
+        """
+        self._results.write(ResultsDirectory(output, overwrite=overwrite))
+
+    def __repr__(self) -> str:
+        return f"{self._results.label}\n{self._results.text}"
+
+
+def ablate(
+    model: Model | Path | str,
+    *,
+    entities: Path | str,
+    regions: Path | str | None = None,
+    split: str = "val",
+    directions: Sequence[str] | None = None,
+    thresholds: Sequence[float] = THRESHOLDS,
+    limit: int | None = None,
+    skip_bad_examples: bool = False,
+    gold_labels: Path | str | None = None,
+    vlbert_positions: str = VlBertPositions.REFERENCE_BATCH.value,
+    image_token: str = ImageToken.PUBLISHED.value,
+    precision: str = Precision.HIGHEST.value,
+    batch_size: int | None = None,
+    save_predictions: int = 0,
+    devices: int | None = None,
+    label: str | None = None,
+    model_seed: int | None = None,
+) -> Scores:
+    """Scores a model under every condition: what `xabl ablate` does, kept in memory.
+
+    The arguments are the flags of the command; `xabl ablate --help` explains them.
+
+    Args:
+        model: loaded, or its directory.
+        entities: directory of Flickr30k Entities.
+        regions: file of image regions; None for a text-only model.
+
+    Raises:
+        UserError: a file is missing, damaged or not for this model; a value is none of
+            those that a flag may have.
+    """
+    if not isinstance(model, Model):
+        model = load(model)
+    files = InputFiles(
+        model=model.path,
+        entities=Path(entities),
+        split=split,
+        regions=None if regions is None else Path(regions),
+        vocabulary=model.vocabulary,
+        directions=directions and tuple(_one_of(Direction, d) for d in directions),
+        thresholds=tuple(thresholds),
+        vlbert_positions=_one_of(VlBertPositions, vlbert_positions),
+        limit=limit,
+        skip_bad_examples=skip_bad_examples,
+        gold_labels=None if gold_labels is None else Path(gold_labels),
+    )
+    options = RunOptions(
+        files=files,
+        evaluation=Options(
+            precision=_one_of(Precision, precision),
+            image_token=_one_of(ImageToken, image_token),
+            batch_size=batch_size,
+            top=save_predictions,
+        ),
+        output=None,
+        label=label,
+        model_seed=model_seed,
+        devices=devices,
+        flags={},
+    )
+    return Scores(evaluate(options, model.params))
+
+
+def _one_of(kind: type, value: str) -> object:
+    try:
+        return kind(value)
+    except ValueError as error:
+        raise UserError(f"{value!r} is not {' or '.join(kind)}") from error

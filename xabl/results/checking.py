@@ -1,0 +1,119 @@
+"""What is wrong with results, column by column."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from xabl.errors import UserError
+from xabl.results.columns import missing_rows, rows_by_condition, value_problems
+from xabl.results.conditions import Condition
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.losses import LOSSES, columns_of
+from xabl.results.reading import read_file, read_manifest
+
+
+def check(directory: Path | str) -> tuple[str, ...]:
+    """What is wrong with a results directory, in words; nothing when it is sound.
+
+    A file that cannot be read at all is one problem, not an error.
+    """
+    directory = Path(directory)
+    problems, tables = [], {}
+    try:
+        read_manifest(directory)
+    except UserError as error:
+        problems.append(str(error))
+    for file in (SCORES, EXAMPLES, PREDICTIONS):
+        if file.absent is None and not (directory / file.name).is_file():
+            continue
+        try:
+            tables[file.name] = read_file(directory, file)
+        except UserError as error:
+            problems.append(str(error))
+    for file, find in (
+        (SCORES, score_problems),
+        (EXAMPLES, example_problems),
+        (PREDICTIONS, prediction_problems),
+    ):
+        if file.name in tables:
+            found = find(tables[file.name])
+            if SCORES.name in tables and file is not SCORES:
+                found += _other_examples(tables[file.name], tables[SCORES.name])
+            problems += [f"{file.name}: {problem}" for problem in found]
+    return tuple(problems)
+
+
+def score_problems(scores: pa.Table) -> list[str]:
+    """What is wrong with the values of scores.parquet."""
+    problems = value_problems(scores, SCORES)
+    numbers = scores["example"].to_numpy()
+    ids, first = np.unique(numbers, return_index=True)
+    for name in ("image_id", "phrase", "phrase_type"):
+        texts = scores[name].to_numpy()
+        differs = texts != texts[first][np.searchsorted(ids, numbers)]
+        if differs.any():
+            example = numbers[differs][0]
+            problems.append(f"column {name}: differs between rows of example {example}")
+    scored = scores["excluded"].is_null().to_numpy()
+    present = {
+        name: scores[name].is_valid().to_numpy()
+        for name in LOSSES
+        if name in scores.column_names
+    }
+    for (direction, condition), rows in rows_by_condition(scores).items():
+        where = f"{direction} {condition}"
+        try:
+            Condition.parse(direction, condition)
+        except UserError as error:
+            problems.append(str(error))
+            continue
+        problems += [f"{where}: {what}" for what in missing_rows(numbers[rows], ids)]
+        own = columns_of(direction)
+        any_loss = np.zeros(len(rows), bool)
+        for name, there in present.items():
+            if name in own:
+                any_loss |= there[rows]
+            elif there[rows].any():
+                problems.append(
+                    f"column {name}: has values under {where}, but is a loss of "
+                    f"{LOSSES[name].direction}"
+                )
+        for wrong, what in (
+            (scored[rows] & ~any_loss, "neither a loss nor a reason (excluded)"),
+            (~scored[rows] & any_loss, "a loss, and a reason why there is none"),
+        ):
+            if wrong.any():
+                example = numbers[rows][wrong].min()
+                problems.append(
+                    f"{where}: {wrong.sum()} rows have {what} (first: example "
+                    f"{example})"
+                )
+    return problems
+
+
+def example_problems(examples: pa.Table) -> list[str]:
+    """What is wrong with the values of examples.parquet."""
+    numbers = examples["example"].to_numpy()
+    return value_problems(examples, EXAMPLES) + missing_rows(numbers, numbers)
+
+
+def prediction_problems(predictions: pa.Table) -> list[str]:
+    """What is wrong with the values of predictions.parquet."""
+    problems = value_problems(predictions, PREDICTIONS)
+    for direction, condition in rows_by_condition(predictions):
+        try:
+            Condition.parse(direction, condition)
+        except UserError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _other_examples(table: pa.Table, scores: pa.Table) -> list[str]:
+    unknown = np.setdiff1d(table["example"].to_numpy(), scores["example"].to_numpy())
+    if not len(unknown):
+        return []
+    return [
+        f"{len(unknown)} examples have no scores in {SCORES.name} (first: example "
+        f"{unknown[0]})"
+    ]

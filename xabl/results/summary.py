@@ -1,0 +1,142 @@
+"""Means of every condition in bits, alone and beside the published ones."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from xabl.results.columns import rows_by_condition
+from xabl.results.conditions import Condition
+from xabl.results.losses import LOSSES, columns_of, mean_bits
+from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SummaryRow:
+    """Means of one condition.
+
+    bits: by loss, None where there is none; scored, excluded: numbers of examples.
+    """
+
+    condition: Condition
+    bits: dict[str, float | None]
+    scored: int
+    excluded: int
+
+
+def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
+    """One row per condition of scores.parquet, by `Condition.rank`."""
+    rows = []
+    for condition, part in by_condition(scores):
+        excluded = len(part) - part["excluded"].null_count
+        rows.append(
+            SummaryRow(
+                condition=condition,
+                bits={
+                    column: _mean_bits(part[column])
+                    for column in columns_of(condition.direction)
+                },
+                scored=len(part) - excluded,
+                excluded=excluded,
+            )
+        )
+    return tuple(rows)
+
+
+def by_condition(scores: pa.Table) -> list[tuple[Condition, pa.Table]]:
+    """The rows of each condition, by `Condition.rank`.
+
+    Raises:
+        UserError: a condition that is not known.
+    """
+    found = [
+        (Condition.parse(*key), scores.take(rows))
+        for key, rows in rows_by_condition(scores).items()
+    ]
+    return sorted(found, key=lambda pair: pair[0].rank)
+
+
+def _mean_bits(column: pa.ChunkedArray) -> float | None:
+    """Of the finite losses in nats; None where there is none."""
+    values = column.to_numpy()
+    values = values[np.isfinite(values)]
+    return mean_bits(values) if len(values) else None
+
+
+def summary_tsv(label: str, rows: Sequence[SummaryRow]) -> str:
+    """summary.tsv: the published columns, direction, counts; means in bits."""
+    names = [name for name, loss in LOSSES.items() if loss.in_summary]
+    names += [
+        name
+        for name in LOSSES
+        if name not in names and any(row.bits.get(name) is not None for row in rows)
+    ]
+    titles = [LOSSES[name].title for name in names]
+    lines = [["Model", "Mask", "Direction", *titles, "n", "excluded"]]
+    for row in rows:
+        means = (row.bits.get(name) for name in names)
+        lines.append(
+            [
+                label,
+                row.condition.published_name,
+                row.condition.direction.value,
+                *("" if mean is None else repr(mean) for mean in means),
+                str(row.scored),
+                str(row.excluded),
+            ]
+        )
+    return "".join("\t".join(line) + "\n" for line in lines)
+
+
+def summary_text(
+    rows: Sequence[SummaryRow], published: PublishedRow | None = None
+) -> str:
+    """The table to print, with the published means beside one's own if given."""
+    header = ["direction", "condition", "loss", "bits"]
+    header += ["published", "difference"] if published else []
+    lines = [[*header, "n", "excluded"]]
+    for row in rows:
+        for name, mean in row.bits.items():
+            if mean is None:
+                continue
+            line = [
+                row.condition.direction.value,
+                row.condition.name,
+                LOSSES[name].title,
+            ]
+            line.append(f"{mean:.4f}")
+            if published:
+                reference = published.bits.get((name, row.condition.name))
+                known = reference is not None
+                line.append(f"{reference:.4f}" if known else "")
+                line.append(f"{mean - reference:+.4f}" if known else "")
+            lines.append([*line, str(row.scored), str(row.excluded)])
+    text = aligned(lines)
+    if published:
+        seed = "" if published.seed is None else f", seed {published.seed}"
+        text += (
+            f"\npublished: {published.model}{seed}, {SPLIT} split, {NUM_EXAMPLES} "
+            "examples (Frank et al. 2021)"
+        )
+    return text
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Columns of text, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    numeric = [
+        all(_is_number(cell) for cell in column[1:])
+        for column in zip(*lines, strict=True)
+    ]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, numeric, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _is_number(cell: str) -> bool:
+    return not cell or cell.lstrip("+-").replace(".", "", 1).isdigit()

@@ -1,0 +1,144 @@
+"""Results of any program as a results directory that the analysis reads."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from xabl.errors import UserError
+from xabl.results.checking import (
+    example_problems,
+    prediction_problems,
+    score_problems,
+)
+from xabl.results.columns import form_problems
+from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, File, manifest
+from xabl.results.losses import LOSSES, NATS_PER_BIT
+from xabl.results.summary import by_condition, summarise, summary_tsv
+from xabl.support import provenance
+
+_SHOWN_PROBLEMS = 5
+
+
+def write(
+    frame: Any,
+    directory: Path | str,
+    *,
+    label: str,
+    seed: int | None = None,
+    unit: str = "nats",
+    examples: Any = None,
+    predictions: Any = None,
+    split: str | None = None,
+    model: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Writes a results directory from scores of any model; returns its path.
+
+    Frames are anything with named columns: of pandas, Polars or PyArrow, or a dict.
+    The columns are those of `xabl.results.format`.
+
+    Args:
+        frame: a row per example and condition. Needed: example, image_id, phrase,
+            phrase_type, direction, condition and one loss or more; NaN where an
+            example is not scored, with the reason in `excluded`.
+        label: what the model is called.
+        seed: of its pretraining, where several are compared.
+        unit: of the losses: nats or bits.
+        examples: captions and boxes of the examples; without them the report shows
+            phrases alone.
+        predictions: the most probable predictions, for the report.
+        split: of the data.
+        model: whatever else the manifest is to say of the model.
+
+    Raises:
+        UserError: a column or a row is missing or wrong (nothing is written), or
+            `directory` holds something already.
+    """
+    if unit not in ("nats", "bits"):
+        raise UserError(f"unit {unit!r}: expected nats or bits")
+    results = ResultsDirectory(directory, overwrite=overwrite)
+    scores = _table(frame, SCORES)
+    if unit == "bits":
+        for name in LOSSES:
+            losses = scores[name].to_numpy() * np.float32(NATS_PER_BIT)
+            place = SCORES.schema.get_field_index(name)
+            array = pa.array(losses, pa.float32(), from_pandas=True)
+            scores = scores.set_column(place, SCORES.schema.field(name), array)
+    if examples is None:
+        examples = _phrases(scores)
+    tables = {SCORES.name: scores, EXAMPLES.name: _table(examples, EXAMPLES)}
+    problems = score_problems(scores) + example_problems(tables[EXAMPLES.name])
+    if predictions is not None:
+        tables[PREDICTIONS.name] = _table(predictions, PREDICTIONS)
+        problems += prediction_problems(tables[PREDICTIONS.name])
+    if problems:
+        more = len(problems) - _SHOWN_PROBLEMS
+        raise UserError(
+            f"{directory}: not written: "
+            + "; ".join(problems[:_SHOWN_PROBLEMS])
+            + (f"; and {more} more" if more > 0 else "")
+        )
+    rows = summarise(scores)
+    results.write(
+        tables,
+        summary_tsv(label, rows),
+        manifest(
+            label=label,
+            name=label,
+            seed=seed,
+            model=model or {},
+            data={"examples_total": len(tables[EXAMPLES.name])}
+            | ({} if split is None else {"split": split}),
+            conditions=[condition for condition, _ in by_condition(scores)],
+            rest={
+                "scored": sum(row.scored for row in rows),
+                "excluded": dict(Counter(scores["excluded"].drop_null().to_pylist())),
+                "versions": provenance.versions(),
+                "started": provenance.now(),
+            },
+        ),
+    )
+    return results.path
+
+
+def _table(frame: Any, file: File) -> pa.Table:
+    """The file's columns of a frame; the others are left out."""
+    names = list(
+        getattr(frame, "column_names", None) or getattr(frame, "columns", frame)
+    )
+    arrays = {}
+    for column in file.columns:
+        if column.name in names:
+            values = frame[column.name]
+            if isinstance(values, pa.ChunkedArray):
+                values = values.combine_chunks()
+            arrays[column.name] = pa.array(values, from_pandas=True)
+    found = pa.table(arrays)
+    if file is SCORES and "excluded" not in arrays:
+        found = found.append_column("excluded", pa.nulls(len(found), pa.string()))
+        arrays["excluded"] = found["excluded"].combine_chunks()
+    problems = form_problems(found, file)
+    if problems:
+        raise UserError(f"{file.name}: not written: {'; '.join(problems)}")
+    try:
+        return file.table(arrays, len(found))
+    except pa.ArrowException as error:
+        raise UserError(f"{file.name}: not written: {error}") from error
+
+
+def _phrases(scores: pa.Table) -> dict[str, Any]:
+    """Examples of which nothing is known but their phrases."""
+    _, first = np.unique(scores["example"].to_numpy(), return_index=True)
+    known = scores.select(["example", "image_id", "phrase", "phrase_type"]).take(first)
+    phrases = known["phrase"].to_pylist()
+    return {name: known[name] for name in known.column_names} | {
+        "sentence": phrases,
+        "first_word": [0] * len(phrases),
+        "num_words": [len((phrase or "").split()) for phrase in phrases],
+        "boxes": ["[]"] * len(phrases),
+    }

@@ -1,0 +1,304 @@
+"""A study as a list of runs: one model, from wherever it comes to its results."""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from xabl.ablation import run as ablation_run
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.inputs import InputFiles
+from xabl.ablation.series import Series
+from xabl.errors import UserError
+from xabl.pretraining import configuration
+from xabl.results.format import MANIFEST, UNFINISHED, VERSION
+from xabl.studies.contents import Contents, key_of
+from xabl.studies.jobs import Job, OnProgress
+from xabl.studies.record import key_in
+from xabl.studies.sources import Checkpoint, Existing, Source, Training, with_key
+from xabl.studies.study_file import (
+    Lines,
+    Model,
+    Place,
+    Pretrainings,
+    StudyFile,
+    Variant,
+    run_name,
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run(Job):
+    """One row of a study, a job for whichever worker comes to it.
+
+    name: of its folders. label, seed, group: of the model, in tables.
+    where: file and line that ask for it.
+    determines: all that its results depend on, files by what they hold.
+    problem: why it cannot be done, known before it is begun.
+    output: its results directory.
+    """
+
+    name: str
+    label: str
+    seed: int | None
+    group: str | None
+    where: str
+    source: Source
+    files: InputFiles
+    evaluation: Options
+    output: Path
+    after: tuple[str, ...] = ()
+    determines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    problem: str | None = None
+    work: float = 1.0
+
+    @property
+    def key(self) -> str:
+        """Equal for runs that give equal results."""
+        return key_of(self.determines)
+
+    @property
+    def is_alone(self) -> bool:
+        """Trainings get a process each."""
+        return self.source.is_training
+
+    @property
+    def alike(self) -> str:
+        """Runs of one architecture on the same data: programs are compiled once."""
+        if self.problem is not None:
+            return ""
+        own = ("model", "label", "seed")
+        data = {k: v for k, v in self.determines.items() if k not in own}
+        return key_of({"config": self.source.config().to_dict(), **data})
+
+    def is_done(self) -> bool:
+        """Whether its results are there and of these very contents."""
+        return self.problem is None and key_in(self.manifest) == self.key
+
+    def todo(self) -> str:
+        """What is to be done, in words."""
+        if self.problem is not None:
+            missing = self.problem.removeprefix(f"{self.where}: ").splitlines()[0]
+            return f"{self.source.todo()}ablate; not possible yet: {missing}"
+        if self.is_done():
+            return "nothing"
+        began = key_in(self._unfinished) == self.key
+        return f"{self.source.todo()}ablate{', begun before' if began else ''}"
+
+    def do(self, desk: dict[str, Any], on_progress: OnProgress) -> None:
+        """Makes the model if need be, and ablates it."""
+        if self.problem is not None:
+            raise UserError(self.problem)
+        files = dataclasses.replace(self.files, model=self.source.prepared(on_progress))
+        there = {key_in(self.manifest), key_in(self._unfinished)}
+        is_other = bool(there - {None, self.key})
+        ablation_run.run(
+            ablation_run.RunOptions(
+                files=files,
+                evaluation=self.evaluation,
+                output=self.output,
+                overwrite=is_other,
+                resume=not is_other,
+                label=self.label,
+                model_seed=self.seed,
+                study_key=self.key,
+                on_progress=lambda done, of: on_progress(done, of, "inputs"),
+            ),
+            desk.setdefault("series", Series()),
+        )
+
+    def ahead(self, desk: dict[str, Any]) -> None:
+        """Reads the parameters while another run is being scored."""
+        if self.problem is None and isinstance(self.source, Existing):
+            desk.setdefault("series", Series()).load_ahead(self.source.directory)
+
+    @property
+    def manifest(self) -> Path:
+        """The file that says of which run the results are."""
+        return self.output / MANIFEST
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.output.with_name(f".{self.output.name}{UNFINISHED}") / "run.json"
+
+
+def runs_of(study: StudyFile, lines: Lines, output: Path) -> list[Run]:
+    """All runs of a study, models first; nothing is read but configurations.
+
+    Raises:
+        UserError: configurations or overrides that do not work, each with its line.
+    """
+    problems: list[tuple[Place, str]] = []
+    runs: list[Run] = []
+    for number, model in enumerate(study.models):
+        place: Place = ("models", number)
+        runs.append(_of_model(study, model, lines.where(*place), output))
+    for number, grid in enumerate(study.pretrainings):
+        for row, variant in enumerate(grid.variants):
+            place = ("pretrainings", number, "variants", row)
+            try:
+                runs += _of_variant(study, grid, variant, lines.where(*place), output)
+            except UserError as error:
+                problems.append((place, str(error)))
+    known = {run.name for run in runs}
+    for number, grid in enumerate(study.pretrainings):
+        for row, variant in enumerate(grid.variants):
+            for seed in grid.seeds:
+                start = variant.start and run_name(variant.start, seed)
+                if start and start not in known and not problems:
+                    place = ("pretrainings", number, "variants", row, "start")
+                    problems.append((place, f"there is no run {start!r} to start from"))
+    if problems:
+        raise lines.error(problems)
+    return runs
+
+
+def _of_model(study: StudyFile, model: Model, where: str, output: Path) -> Run:
+    source: Source
+    if model.model is not None:
+        source = Existing(directory=model.model)
+    else:
+        source = Checkpoint(
+            file=model.checkpoint,
+            kind=model.kind,
+            configuration=model.config,
+            vocabulary=model.vocabulary or study.data.vocabulary,
+            output=output / "models" / model.name,
+        )
+    vocabulary = model.vocabulary or study.data.vocabulary
+    return _run(
+        study,
+        model,
+        model.seed,
+        where,
+        source,
+        output,
+        vocabulary=vocabulary,
+    )
+
+
+def _of_variant(
+    study: StudyFile, grid: Pretrainings, variant: Variant, where: str, output: Path
+) -> Iterator[Run]:
+    for seed in grid.seeds:
+        name = run_name(variant.label, seed)
+        start = variant.start and run_name(variant.start, seed)
+        overrides = [*grid.overrides, *variant.overrides, f"seed={seed}"]
+        if start:
+            overrides.append(f"initial.model={_workdir(output, start) / 'model'}")
+        config = configuration.load(grid.config, [*overrides, f"name={name}"])
+        source = Training(configuration=config, workdir=_workdir(output, name))
+        after = (start,) if start else ()
+        yield _run(study, variant, seed, where, source, output, after=after)
+
+
+def _workdir(output: Path, name: str) -> Path:
+    return output / "trainings" / name
+
+
+def _run(
+    study: StudyFile,
+    row: Model | Variant,
+    seed: int | None,
+    where: str,
+    source: Source,
+    output: Path,
+    *,
+    vocabulary: Path | None = None,
+    after: tuple[str, ...] = (),
+) -> Run:
+    data, ablation = study.data, study.ablation
+    name = run_name(row.label, seed)
+    return Run(
+        name=name,
+        label=row.label,
+        seed=seed,
+        group=row.group,
+        where=where,
+        source=source,
+        files=InputFiles(
+            entities=data.entities,
+            split=data.split,
+            regions=data.regions,
+            vocabulary=vocabulary,
+            directions=ablation.directions,
+            thresholds=ablation.thresholds,
+            vlbert_positions=ablation.vlbert_positions,
+            limit=data.limit,
+            skip_bad_examples=data.skip_bad_examples,
+            gold_labels=data.gold_labels,
+        ),
+        evaluation=Options(
+            precision=ablation.precision,
+            image_token=ablation.image_token,
+            batch_size=ablation.batch_size,
+            top=ablation.save_predictions,
+        ),
+        output=output / "results" / name,
+        after=after,
+    )
+
+
+def identified(runs: Iterable[Run], contents: Contents) -> list[Run]:
+    """The runs with what determines their results, or with why they cannot be done."""
+    found: dict[str, Run] = {}
+    for run in _starts_first(runs):
+        try:
+            found[run.name] = _identified(run, contents, found)
+        except UserError as error:
+            found[run.name] = dataclasses.replace(run, problem=f"{run.where}: {error}")
+    contents.save()
+    return [found[run.name] for run in runs]
+
+
+def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
+    source, files, evaluation = run.source, run.files, run.evaluation
+    if isinstance(source, Training) and run.after:
+        start = others[run.after[0]]
+        if start.problem is not None:
+            raise UserError(f"starts from {start.name}, which cannot be done")
+        source = dataclasses.replace(source, start=start.determines["model"])
+    model = source.determines(contents)
+    text_only = source.config().text_only
+    return dataclasses.replace(
+        run,
+        source=with_key(source, model),
+        determines={
+            "format": VERSION,
+            "label": run.label,
+            "seed": run.seed,
+            "model": model,
+            "entities": contents.of_entities(files.entities, files.split),
+            "regions": None
+            if text_only or files.regions is None
+            else contents.of(files.regions),
+            "vocabulary": files.vocabulary and contents.of(files.vocabulary),
+            "gold_labels": files.gold_labels and contents.of(files.gold_labels),
+            "split": files.split,
+            "limit": files.limit,
+            "skip_bad_examples": files.skip_bad_examples,
+            "directions": files.directions,
+            "thresholds": files.thresholds,
+            "vlbert_positions": files.vlbert_positions,
+            "precision": evaluation.precision,
+            "image_token": evaluation.image_token,
+            "save_predictions": evaluation.top,
+        },
+    )
+
+
+def _starts_first(runs: Iterable[Run]) -> list[Run]:
+    """Every run after the one whose model it starts from."""
+    by_name = {run.name: run for run in runs}
+    ordered: dict[str, Run] = {}
+
+    def add(run: Run, seen: tuple[str, ...]) -> None:
+        if run.name in seen:
+            raise UserError(f"{run.where}: {run.name} would start from itself")
+        for name in run.after:
+            add(by_name[name], (*seen, run.name))
+        ordered[run.name] = run
+
+    for run in by_name.values():
+        add(run, ())
+    return list(ordered.values())

@@ -1,0 +1,163 @@
+"""Output that is there whole or not at all."""
+
+import contextlib
+import errno
+import glob
+import hashlib
+import os
+import platform
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from xabl.errors import UserError, from_system
+
+
+@contextlib.contextmanager
+def new_file(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
+    """Gives a temporary path beside `path`, moved there when the block ends well.
+
+    What a killed process left beside `path` is removed.
+
+    Raises:
+        UserError: `path` exists and is not to be overwritten, or its folder cannot be
+            written to.
+    """
+    path = Path(path)
+    with _new(path, overwrite) as temporary:
+        yield temporary
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
+    """Gives an empty temporary folder beside `path`, moved there as `new_file` does."""
+    path = Path(path)
+    with _new(path, overwrite) as temporary:
+        temporary.mkdir()
+        yield temporary
+        # A folder that holds something cannot be replaced in one step.
+        old = temporary.with_suffix(_OLD)
+        if path.exists():
+            os.rename(path, old)
+        try:
+            os.rename(temporary, path)
+        except OSError:
+            if old.exists():
+                os.rename(old, path)
+            raise
+        _remove(old)
+
+
+_PARTIAL, _OLD = ".partial", ".old"
+_LONGEST_NAME = 140  # bytes; file systems allow 255
+
+
+@contextlib.contextmanager
+def _new(path: Path, overwrite: bool) -> Iterator[Path]:
+    temporary = path.parent / f"{_beginning(path)}{os.getpid()}{_PARTIAL}"
+    try:
+        _tidy(path)
+        if path.exists() and not overwrite:
+            raise UserError(
+                f"{path} exists already; choose another path, or --overwrite"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _remove(temporary)
+        try:
+            yield temporary
+        except UserError as error:  # of a file inside, by the name it has for now
+            said = str(error)
+            if str(temporary) not in said:
+                raise
+            raise UserError(said.replace(str(temporary), str(path))) from error
+    except OSError as error:
+        if _is_elsewhere(error, path):  # something that was read meanwhile
+            raise from_system(error) from error
+        cure = "choose another output"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, None):
+            cure += " or make room"
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}); {cure}"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # the first error is the one to report
+            _remove(temporary)
+
+
+def check_room(path: Path | str, needed: int) -> None:
+    """Asks for free space before a large file is begun.
+
+    Args:
+        needed: bytes, of which so many have to be free where `path` will be.
+
+    Raises:
+        UserError: there is less.
+    """
+    folder = Path(path).absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{path} cannot be written (it needs {needed >> 20} MiB, {free >> 20} MiB "
+            "are free); make room, or choose another output"
+        )
+
+
+def _is_elsewhere(error: OSError, path: Path) -> bool:
+    """Whether an error names a file that is not part of the output."""
+    if not isinstance(error.filename, (str, os.PathLike)):
+        return False
+    folder = os.path.abspath(path.parent)
+    named = os.path.abspath(error.filename)
+    own = _beginning(path)
+    is_output = named == os.path.abspath(path) or named.startswith(
+        os.path.join(folder, own)
+    )
+    return not is_output and not folder.startswith(named)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for what is put before and behind it."""
+    if len(os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    return name[:50] + hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
+
+
+def _beginning(path: Path) -> str:
+    """What the names of temporary files for `path` begin with."""
+    return f".{_short(path.name)}.{platform.node()[:60]}."
+
+
+def _tidy(path: Path) -> None:
+    """Ends what processes of this machine began at `path` before they were killed."""
+    beginning = _beginning(path)
+    for name in glob.glob(f"{glob.escape(beginning)}*", root_dir=path.parent):
+        process, suffix = os.path.splitext(name.removeprefix(beginning))
+        if suffix not in (_PARTIAL, _OLD) or not process.isdecimal():
+            continue
+        if _is_running(int(process)):
+            continue
+        left = path.parent / name
+        if suffix == _OLD and not path.exists():
+            os.rename(left, path)  # killed between the two renames
+        else:
+            _remove(left)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    elif os.path.lexists(path):
+        path.unlink()

@@ -1,0 +1,199 @@
+"""How every command starts and ends: flags, help, clear errors, exit status."""
+
+import difflib
+import inspect
+import os
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+from xabl.errors import UserError, from_system, visible
+
+INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
+PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
+
+_HELP = ("--help", "-help", "-h", "--helpshort", "-?")
+_WIDEST, _NARROWEST = 88, 20  # columns of the help, whatever the terminal has
+
+# What to install where a package is missing: the extras of setup.cfg, by the names
+# the packages are imported by. "" is what every command needs.
+_EXTRAS = {
+    "": (
+        "flax h5py jax jaxlib jaxtyping lmdb ml_dtypes numpy orbax pyarrow safetensors "
+        "tokenizers tqdm"
+    ),
+    "pretraining": (
+        "array_record grain importlib_resources msgpack optax tensorboardX "
+        "tensorflow_datasets"
+    ),
+    "analysis": "jinja2 matplotlib pandas PIL scipy",
+    "studies": "pydantic yaml",
+    "cluster": "submitit",
+    "tagger": "stanza",
+}
+EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names.split()}
+
+
+def run(
+    main: Callable[[], None],
+    *,
+    define_flags: Callable[[], None] | None = None,
+    argv: Sequence[str] | None = None,
+    positional: str | None = None,
+) -> None:
+    """Parses the flags, runs `main` and exits.
+
+    The docstring and the flags of the module of `main` are what --help shows.
+
+    Args:
+        main: what the command does.
+        define_flags: defines its flags, if importing its module has not: so two
+            commands can be imported into one process though both have, say, --output.
+        argv: program and arguments; `sys.argv` by default.
+        positional: a flag of text that may be given without its name.
+
+    Exit status: 0 when `main` returns, 1 for a `UserError`, a package that is not
+    installed, or what the system refuses (one message goes to standard error), 130 for
+    Ctrl-C, 141 when nobody reads the output any more; anything else is a bug and keeps
+    its trace.
+    """
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        if define_flags is not None:
+            define_flags()
+        if any(argument.partition("=")[0] in _HELP for argument in argv[1:]):
+            module = sys.modules[main.__module__]
+            defined = flags.FLAGS.get_flags_for_module(module)
+            about = inspect.getdoc(module) or ""
+            show(_help_text(argv[0], about, defined, positional))
+            sys.exit(0)
+        argv = _parse_flags(argv)
+        if positional is not None and len(argv) == 2:
+            flags.FLAGS[positional].value = argv.pop()
+        return argv
+
+    def guarded(argv: Sequence[str]) -> None:
+        if len(argv) > 1:
+            fail(
+                f"unexpected argument {argv[1]!r}; flags are written --name=value "
+                "(--help lists them)"
+            )
+        if not flags.FLAGS["verbosity"].present:
+            # Libraries report every file they open, and pages about errors that they
+            # raise as well; what a user has to know is said once, by us.
+            logging.set_verbosity(logging.FATAL)
+        try:
+            main()
+            sys.stdout.flush()
+        except UserError as error:
+            fail(str(error))
+        except BrokenPipeError:
+            # Who read the output has gone (`| head`): nobody is left to be told. Python
+            # would try to write the rest once more at its exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(PIPE_CLOSED)
+        except OSError as error:  # a file that cannot be entered, a disk that fails
+            fail(str(from_system(error)))
+        except ModuleNotFoundError as error:
+            if error.name not in EXTRA_OF:
+                raise  # a module of our own, or one we do not know to be missing
+            extra = EXTRA_OF[error.name]
+            fail(
+                f"the package {error.name} is not installed; install what this needs "
+                f"with: pip install 'xabl{f'[{extra}]' if extra else ''}'"
+            )
+        except KeyboardInterrupt:
+            print("interrupted; what was finished before is kept", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+
+    app.run(guarded, argv=argv, flags_parser=parse)
+
+
+def fail(message: str) -> None:
+    """Ends the program with one message."""
+    print(f"error: {visible(message)}", file=sys.stderr)
+    sys.exit(1)
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The most similar known name as a question, or nothing."""
+    similar = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def paragraph(text: str, *, indent: int = 0) -> str:
+    """Text in lines that fit the terminal, however narrow."""
+    columns = shutil.get_terminal_size().columns
+    width = min(max(columns - indent, _NARROWEST), _WIDEST - indent)
+    return textwrap.indent(textwrap.fill(" ".join(text.split()), width), " " * indent)
+
+
+def show(text: str) -> None:
+    """Prints a text that one may look at the beginning of only."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # into `head`, which has seen enough
+        sys.stderr.close()
+
+
+def _parse_flags(argv: Sequence[str]) -> list[str]:
+    """Like absl's own parser, but a wrong flag costs one line, not a page."""
+    try:
+        return flags.FLAGS(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        problem = f"no flag --{error.flagname}"
+        problem += did_you_mean(f"--{error.flagname}", [f"--{f}" for f in flags.FLAGS])
+    except flags.Error as error:
+        absent = re.findall(r"^flag --(\w+)=None: .* other than None", str(error), re.M)
+        problem = f"give --{', --'.join(absent)}" if absent else str(error)
+    fail(f"{problem} (--help lists the flags)")
+
+
+def _help_text(
+    program: str, docstring: str, defined: Sequence[flags.Flag], positional: str | None
+) -> str:
+    """What the command is for, examples, and its flags: those that are needed first."""
+    needed = [flag for flag in defined if _is_required(flag) or flag.name == positional]
+    others = [flag for flag in defined if flag not in needed]
+    usage = " ".join([program, *map(_spelled, needed), "[--flag=value ...]"])
+    parts = [docstring, paragraph(f"usage: {usage}")]
+    for title, group in (("Needed", needed), ("Optional", others)):
+        if group:
+            parts.append("\n".join([f"{title}:", *map(_flag_text, group)]))
+    parts.append(
+        paragraph(
+            "--flagfile=FILE reads flags from a file; --helpfull lists the flags of "
+            "all libraries, too."
+        )
+    )
+    return "\n\n".join(parts)
+
+
+def _flag_text(flag: flags.Flag) -> str:
+    # absl puts the values of an enumeration before its help.
+    text, default = re.sub(r"^<\S+>: ", "", flag.help), flag.default
+    if isinstance(default, bool):
+        default = str(default).lower()
+    elif isinstance(default, list):
+        default = ",".join(map(str, default))
+    if default not in (None, ""):
+        text = f"{text.rstrip('.')} (default: {default})"
+    return f"  {_spelled(flag)}\n{paragraph(text, indent=6)}"
+
+
+def _spelled(flag: flags.Flag) -> str:
+    """The flag as one writes it: --split=TEXT, --[no]resume."""
+    if isinstance(flag, flags.BooleanFlag):
+        return f"--[no]{flag.name}"
+    if isinstance(flag, flags.EnumFlag):
+        return f"--{flag.name}={'|'.join(flag.parser.enum_values)}"
+    kinds = {"int": "N", "float": "X", "comma separated list of strings": "A,B,..."}
+    return f"--{flag.name}={kinds.get(flag.flag_type(), 'TEXT')}"
+
+
+def _is_required(flag: flags.Flag) -> bool:
+    return any("other than None" in rule.message for rule in flag.validators)

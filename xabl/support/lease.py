@@ -1,0 +1,256 @@
+"""A lock that a dead process does not keep, on shared file systems too.
+
+A lock is a folder. Whoever wants it first puts a file of its own there, then looks who
+else has one: if nobody alive has, the lock is its own; otherwise it takes its file away
+again. Names are never used twice, so a dead process's file can be removed by anyone at
+any time, and no two processes can find themselves alone: the later of two files was
+made before its owner looked. That needs nothing of a file system but that a new file
+is seen by whoever lists the folder next.
+
+A process of the same machine is dead when its number is no longer that of a process
+started at the same moment. One of another machine is dead when it has not renewed its
+file for `EXPIRES_AFTER` seconds by the file system's own clock.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import platform
+import random
+import tempfile
+import threading
+import time
+import uuid
+from pathlib import Path
+
+from xabl.errors import UserError
+
+RENEWED_EVERY = 15.0
+EXPIRES_AFTER = 120.0
+_ATTEMPTS = 8  # when several want a lock at the same moment
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The process that has a lock.
+
+    machine: its name, this start of it, and the container; within one the number of
+        a process says which it is.
+    process_start: as the system counts; None where it does not tell.
+    since: UTC seconds. purpose: in words, for messages.
+    """
+
+    host: str
+    machine: str
+    process: int
+    process_start: str | None
+    since: float
+    purpose: str = ""
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since))
+        doing = f", {self.purpose}" if self.purpose else ""
+        return f"process {self.process} on {self.host}, since {since}{doing}"
+
+
+class Held(UserError):
+    """Somebody else has the lock.
+
+    holder: who.
+    """
+
+    def __init__(self, message: str, holder: Holder):
+        super().__init__(message)
+        self.holder = holder
+
+
+class Lease:
+    """A lock held by this process; a context manager that gives it back.
+
+    It is renewed in the background. A process that was stopped for longer than
+    `EXPIRES_AFTER` may have lost it: `is_mine` tells.
+    """
+
+    def __init__(self, folder: Path, file: Path):
+        self._folder, self._file = folder, file
+        _renewal().add(file)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether nobody has taken the lock for abandoned."""
+        return self._file.exists()
+
+    def release(self) -> None:
+        """Gives the lock back; once or more often."""
+        _renewal().remove(self._file)
+        _take_away(self._folder, self._file)
+
+    def __enter__(self) -> "Lease":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.release()
+
+
+def acquire(folder: Path | str, purpose: str = "") -> Lease:
+    """Takes the lock, or says who has it.
+
+    Args:
+        folder: of the lock; made and removed again.
+        purpose: what for, in words.
+
+    Raises:
+        Held: a process that is alive, or may be, has it.
+        OSError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(random.uniform(0.02, 0.1) * 2**attempt / 4)
+        others = holders(folder)
+        if not others:
+            file = _announce(folder, purpose)
+            others = holders(folder, but=file)
+            if not others:
+                return Lease(folder, file)
+            _take_away(folder, file)
+        if any(time.time() - other.since > 1 for other in others):
+            break  # it has been there; nobody withdraws
+    raise Held(f"{folder}: held by {others[0]}", others[0])
+
+
+def holders(folder: Path | str, but: Path | None = None) -> list[Holder]:
+    """Processes with a file in a lock's folder; those of dead ones are removed."""
+    found = []
+    for path in sorted(Path(folder).glob("*.json")):
+        if path == but:
+            continue
+        try:
+            holder = Holder(**json.loads(path.read_text(encoding="utf-8")))
+            alive = _is_alive(holder, path)
+        except (FileNotFoundError, NotADirectoryError):
+            continue  # given back meanwhile
+        except (ValueError, TypeError):
+            # Half written: a moment ago, or by a process that was killed just then.
+            holder, alive = _unknown(), _age(path) < EXPIRES_AFTER
+        if alive:
+            found.append(holder)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                path.unlink()
+    return found
+
+
+def _announce(folder: Path, purpose: str) -> Path:
+    me = Holder(
+        host=platform.node(),
+        machine=_machine(),
+        process=os.getpid(),
+        process_start=_process_start(os.getpid()),
+        since=time.time(),
+        purpose=purpose,
+    )
+    content = json.dumps(dataclasses.asdict(me)).encode()
+    file = folder / f"{uuid.uuid4().hex}.json"
+    for _ in range(_ATTEMPTS):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            number = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        except FileNotFoundError:
+            continue  # the last holder has just removed the folder
+        try:
+            os.write(number, content)
+        finally:
+            os.close(number)
+        return file
+    raise OSError(f"{folder}: is removed again and again")
+
+
+def _take_away(folder: Path, file: Path) -> None:
+    with contextlib.suppress(OSError):
+        file.unlink()
+    with contextlib.suppress(OSError):  # somebody else's file is there
+        folder.rmdir()
+
+
+def _unknown() -> Holder:
+    return Holder(
+        host="?", machine="?", process=0, process_start=None, since=time.time()
+    )
+
+
+def _is_alive(holder: Holder, file: Path) -> bool:
+    if holder.machine != _machine():
+        return _age(file) < EXPIRES_AFTER
+    try:
+        os.kill(holder.process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return _process_start(holder.process) == holder.process_start
+
+
+def _age(file: Path) -> float:
+    """Seconds since a file was renewed, by the clock of the file system.
+
+    Clocks of machines differ; a file made now in the same folder has the time that
+    renewals are measured in.
+    """
+    with tempfile.TemporaryFile(dir=file.parent) as now:
+        return os.fstat(now.fileno()).st_mtime - file.stat().st_mtime
+
+
+@functools.cache
+def _machine() -> str:
+    """This machine since it was started, and the container on it."""
+    parts = [platform.node()]
+    with contextlib.suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip())
+    with contextlib.suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return " ".join(parts)
+
+
+def _process_start(process: int) -> str | None:
+    """When a process was started, in the system's count; None if it does not say."""
+    try:
+        text = Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    # A process that has ended, but was not waited for, holds nothing.
+    return "ended" if fields[0] in "ZX" else fields[19]
+
+
+class _Renewal:
+    """A thread that touches the files of all leases of this process."""
+
+    def __init__(self):
+        self._files: set[Path] = set()
+        self._lock = threading.Lock()
+        threading.Thread(target=self._run, name="leases", daemon=True).start()
+
+    def add(self, file: Path) -> None:
+        with self._lock:
+            self._files.add(file)
+
+    def remove(self, file: Path) -> None:
+        with self._lock:
+            self._files.discard(file)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(RENEWED_EVERY)
+            with self._lock:
+                files = list(self._files)
+            for file in files:
+                with contextlib.suppress(OSError):  # taken for abandoned
+                    os.utime(file)
+
+
+@functools.cache
+def _renewal() -> _Renewal:
+    return _Renewal()
