@@ -2,6 +2,7 @@
 # make test       the fast tests and the linter
 # make test-slow  the tests that take minutes
 # make test-peers models of transformers against transformers itself, with PyTorch
+# make test-cluster  a study on a real SLURM of one node (as root, on Debian)
 # make fuzz       damaged input for every reader, for FUZZ_SECONDS (five minutes)
 # Everything is installed into .venv by the package index this machine is set up for.
 
@@ -17,7 +18,7 @@ PEERS := .venv-peers
 
 FUZZ_SECONDS := 300
 
-.PHONY: demo test test-slow test-peers fuzz lint clean
+.PHONY: demo test test-slow test-peers fuzz test-cluster lint clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,6 +39,10 @@ test: lint
 
 test-slow: $(VENV)/.installed
 	$(RUN) -m pytest -m slow $(WORKERS)
+
+test-cluster: $(VENV)/.installed
+	REPOSITORY=$(CURDIR) PYTHON=$(CURDIR)/$(RUN) \
+		tests/cluster/in_throwaway_root.sh tests/cluster/slurm.sh $(CURDIR)
 
 $(PEERS)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
