@@ -9,8 +9,10 @@ import sys
 import h5py
 import lmdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers import fake_results
 from tests.helpers.binaries import ROOT
 from tests.helpers.golden_world import FORMS, golden_images, write_regions
 from xabl.data.lmdb_reader import LmdbFile
@@ -25,6 +27,9 @@ from xabl.data.regions import (
 )
 from xabl.errors import UserError
 from xabl.inspection import inspect_path
+from xabl.results.directory import ResultsDirectory
+from xabl.results.format import SCORES
+from xabl.results.reading import read_file
 
 IMAGES = golden_images()
 IDS = [image.image_id for image in IMAGES]
@@ -198,6 +203,35 @@ def test_stores_of_before_are_read(whole_store, tmp_path):
         del file["sha256"]
     with open_regions(path) as source:
         assert len(source.read_all(IDS)) == len(IDS)
+
+
+# ---- Results ----
+
+
+def test_a_flipped_bit_in_results_is_noticed(tmp_path):
+    fake_results.write_results(
+        tmp_path / "fake", fake_results.paper_models()[0], num_images=4
+    )
+    table = pq.read_table(tmp_path / "fake" / "scores.parquet")
+    results = ResultsDirectory(tmp_path / "results", overwrite=False, resume=False)
+    examples = pq.read_table(tmp_path / "fake" / "examples.parquet")
+    tables = {"scores.parquet": table, "examples.parquet": examples}
+    results.write(tables, "", {"format": 1})
+    path = tmp_path / "results" / "scores.parquet"
+    right = read_file(tmp_path / "results", SCORES)
+    whole = path.read_bytes()
+    footer = int.from_bytes(whole[-8:-4], "little") + 8  # which has no checksum
+    drawn = random.Random(2)
+    for place in drawn.sample(range(4, len(whole) - footer), 60):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << drawn.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            found = read_file(tmp_path / "results", SCORES)
+        except UserError as error:
+            assert str(path) in str(error)
+        else:  # in a part that is not read, as the offsets of pages
+            assert found.equals(right)
 
 
 # ---- Disks ----

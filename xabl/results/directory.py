@@ -125,7 +125,9 @@ class ResultsDirectory:
         """
         with new_directory(self.path, overwrite=True) as folder:
             for name, table in tables.items():
-                pq.write_table(table, folder / name, compression="zstd")
+                pq.write_table(
+                    table, folder / name, compression="zstd", write_page_checksum=True
+                )
             (folder / SUMMARY).write_text(summary, encoding="utf-8")
             text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
             (folder / MANIFEST).write_text(text, encoding="utf-8")

@@ -224,7 +224,7 @@ def read_file(directory: Path, file: File) -> pa.Table:
     if not path.is_file():
         raise UserError(f"{directory}: no {file.name}; {file.absent}")
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         table.validate(full=True)  # that text is text, for one
         problems = form_problems(table, file)
     except (pa.ArrowException, OSError, ValueError) as error:
