@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from tests.helpers import faults
 from tests.helpers.binaries import ROOT
+from xabl.support.atomic import new_directory
 
 
 def tried(job, **flags):
@@ -21,6 +23,28 @@ def tried(job, **flags):
     assert done.returncode == 0, done.stderr[-3000:]
     parts = done.stdout.split()[1:]
     return {name: int(count) for name, count in (part.split("=") for part in parts)}
+
+
+def test_a_folder_is_never_absent_while_it_is_replaced(tmp_path):
+    """Also for who reads it just then."""
+    output = tmp_path / "output"
+    with new_directory(output) as folder:
+        (folder / "file").write_text("0")
+    seen, replaced = set(), threading.Event()
+
+    def read():
+        while not replaced.is_set():
+            seen.add((output / "file").read_text())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for number in range(1, 200):
+        with new_directory(output, overwrite=True) as folder:
+            (folder / "file").write_text(str(number))
+    replaced.set()
+    reader.join()
+    assert (output / "file").read_text() == "199"
+    assert len(seen) > 1 and seen <= {str(number) for number in range(200)}
 
 
 def test_an_import_survives_faults_at_a_few_places():

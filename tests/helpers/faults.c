@@ -81,6 +81,9 @@ int rename(const char *from, const char *to) {
 int renameat(int from_fd, const char *from, int to_fd, const char *to) {
   return fails(to, 0) ? -1 : REAL(renameat)(from_fd, from, to_fd, to);
 }
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned how) {
+  return fails(to, 0) ? -1 : REAL(renameat2)(from_fd, from, to_fd, to, how);
+}
 int mkdir(const char *path, mode_t bits) {
   return fails(path, 1) ? -1 : REAL(mkdir)(path, bits);
 }

@@ -1,6 +1,7 @@
 """Output that is there whole or not at all."""
 
 import contextlib
+import ctypes
 import errno
 import glob
 import hashlib
@@ -36,7 +37,9 @@ def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     with _new(path, overwrite) as temporary:
         temporary.mkdir()
         yield temporary
-        # A folder that holds something cannot be replaced in one step.
+        if path.exists() and _exchanged(temporary, path):
+            return  # the old one goes with the temporary name
+        # Where folders cannot be exchanged: two steps, of which `_tidy` ends the second.
         old = temporary.with_suffix(_OLD)
         if path.exists():
             os.rename(path, old)
@@ -47,6 +50,21 @@ def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
                 os.rename(old, path)
             raise
         _remove(old)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    """Swaps two names in one step, if this system and disk can."""
+    try:
+        exchange = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return False
+    here, both = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+    if exchange(here, os.fsencode(one), here, os.fsencode(other), both) == 0:
+        return True
+    error = ctypes.get_errno()
+    if error in (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP):
+        return False
+    raise OSError(error, os.strerror(error), str(other))
 
 
 _PARTIAL, _OLD = ".partial", ".old"
