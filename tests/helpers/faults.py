@@ -349,9 +349,9 @@ class Corpus(Job):
         from xabl.pretraining.corpus.reader import Corpus as Reader
 
         corpus = Reader(root / "output", "train")
-        for number in range(len(corpus)):
+        for number in range(corpus.num_images):
             corpus.image(number)
-        return {2: "old", 4: "new"}[len(corpus)]
+        return {2: "old", 4: "new"}[corpus.num_images]
 
 
 class Report(Job):

@@ -39,7 +39,7 @@ def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
         yield temporary
         if path.exists() and _exchanged(temporary, path):
             return  # the old one goes with the temporary name
-        # Where folders cannot be exchanged: two steps, of which `_tidy` ends the second.
+        # Where that cannot be: two steps, of which `_tidy` ends the second.
         old = temporary.with_suffix(_OLD)
         if path.exists():
             os.rename(path, old)

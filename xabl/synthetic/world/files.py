@@ -6,6 +6,7 @@ Text files are written image by image, as the region features are.
 import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -82,11 +83,12 @@ def make_world(
             directory / "objects_vocab.txt",
             detector_class_names(settings.classes_per_type),
         )
-        images = _write_texts(directory, world, pictures, progress)
-        # HDF5 forms have no table of all attributes, which would take most of the time.
-        with_attributes = regions_form in ("lmdb", "tsv")
-        regions = (world.regions(image, with_attributes) for image in images)
-        _write_regions(directory, regions_form, regions, world)
+        # Closed here, so that a full disk is met here.
+        with closing(_write_texts(directory, world, pictures, progress)) as images:
+            # HDF5 forms have no table of all attributes, which takes most of the time.
+            with_attributes = regions_form in ("lmdb", "tsv")
+            regions = (world.regions(image, with_attributes) for image in images)
+            _write_regions(directory, regions_form, regions, world)
 
 
 def _write_texts(
