@@ -84,7 +84,7 @@ class KeptScores:
         scores = {direction: {} for direction in Direction}
         for path in sorted(self.folder.glob("part-*.npz")):
             try:  # the archive has a checksum of every array
-                with np.load(path, allow_pickle=False) as part:
+                with open(path, "rb") as file, np.load(file) as part:
                     arrays = dict(part)
                 direction = Direction(str(arrays.pop("direction")))
                 pairs = arrays.pop("pairs")

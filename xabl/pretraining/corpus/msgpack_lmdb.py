@@ -5,6 +5,7 @@ executed: msgpack has no code, and arrays are rebuilt here from their type, shap
 bytes (the layout of msgpack_numpy, whose own decoder would unpickle objects).
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -44,7 +45,8 @@ SHORT_FIELDS = (
 _KEYS = b"__keys__"  # the entry that lists the others
 _LONGEST_RECORD = 64 * 2**20  # real records have about 1 MB
 _LONGEST_NUMBER = 2**10  # entries of a map or list inside a record
-_ARRAY_TYPES = "fiu"  # kinds of numbers: no objects, no text, no structures
+# Types of arrays: no objects, no text, no structures. numpy would parse more.
+_NUMBERS = re.compile(r"[<>|=]?[fiu][1248]")
 
 
 def is_msgpack_lmdb(path: Path) -> bool:
@@ -166,14 +168,13 @@ def unpack_record(value: bytes, place: str) -> dict[str, object]:
 def _array(field: dict, place: str) -> np.ndarray:
     """An array, or a number, as msgpack_numpy lays it out."""
     try:
-        number_type = np.dtype(_text(field[b"type"]))
+        name = _text(field[b"type"])
         shape = tuple(field[b"shape"]) if field[b"nd"] else ()
-        if number_type.kind not in _ARRAY_TYPES:
-            raise UserError(
-                f"{place}: an array of {number_type}, not of numbers; refused"
-            )
+        if not _NUMBERS.fullmatch(name):
+            raise UserError(f"{place}: an array of {name!r:.50}, not of numbers")
+        number_type = np.dtype(name)
         return np.frombuffer(field[b"data"], number_type).reshape(shape)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(f"{place}: not an array ({error}); the entry is damaged") from (
             error
         )
