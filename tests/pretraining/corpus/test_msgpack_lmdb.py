@@ -126,7 +126,7 @@ def test_msgpack_executes_nothing(tmp_path):
         b"data": pickle.dumps(Malice(target)),
     }
     record = msgpack.packb([malicious] * 8)
-    with pytest.raises(UserError, match="array of object, not of numbers; refused"):
+    with pytest.raises(UserError, match="array of .*, not of numbers; refused"):
         build(tmp_path, write_msgpack(tmp_path, [record]), None)
     assert not target.exists()
 

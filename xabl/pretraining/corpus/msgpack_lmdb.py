@@ -171,7 +171,9 @@ def _array(field: dict, place: str) -> np.ndarray:
         name = _text(field[b"type"])
         shape = tuple(field[b"shape"]) if field[b"nd"] else ()
         if not _NUMBERS.fullmatch(name):
-            raise UserError(f"{place}: an array of {name!r:.50}, not of numbers")
+            raise UserError(
+                f"{place}: an array of {name!r:.50}, not of numbers; refused"
+            )
         number_type = np.dtype(name)
         return np.frombuffer(field[b"data"], number_type).reshape(shape)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
