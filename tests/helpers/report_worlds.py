@@ -58,7 +58,7 @@ def _image(rng, image_id: str, width: int, height: int) -> ImageRegions:
         image_id=image_id,
         img_w=width,
         img_h=height,
-        features=np.zeros((NUM_REGIONS, 4), np.float32),
+        features=np.ones((NUM_REGIONS, 4), np.float32),
         boxes=np.concatenate([low, high], axis=1).astype(np.float32),
         objects_id=np.arange(NUM_REGIONS),
         objects_conf=np.ones(NUM_REGIONS, np.float32),
