@@ -59,12 +59,15 @@ def runs(images: int, devices: int) -> list[Run]:
     ]
 
 
-def measure(run: Run, model: Path, world: World, cache: Path) -> dict[str, Any]:
+def measure(
+    run: Run, model: Path, world: World, cache: Path, *flags: str
+) -> dict[str, Any]:
     """Time by phase and peak memory of the host of one run.
 
     Args:
         world: of `run.images` images.
         cache: a folder for what the user's cache folder holds otherwise.
+        flags: more of them for `experiments.ablate`.
 
     Raises:
         UserError: the run fails.
@@ -87,6 +90,7 @@ def measure(run: Run, model: Path, world: World, cache: Path) -> dict[str, Any]:
             f"--thresholds={','.join(map(str, run.thresholds))}",
             f"--devices={run.devices}",
             f"--output={results}",
+            *flags,
         ]
         begin = time.perf_counter()
         process = subprocess.Popen(

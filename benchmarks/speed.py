@@ -104,7 +104,7 @@ def measure(
     share_of_others = others.share
     rate = len(devices) * products.rate
     begin = time.perf_counter()
-    _write(inputs, scores)
+    write(inputs, scores)
     seconds["write"] = time.perf_counter() - begin
     operations = sum(
         cost(evaluation, schedule).operations
@@ -189,7 +189,7 @@ def _spread(
     return after
 
 
-def _write(inputs: Inputs, scores: AblationScores) -> None:
+def write(inputs: Inputs, scores: AblationScores) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results"
         table = scores_table(scores, inputs.word_pieces)

@@ -41,7 +41,7 @@ def python(code, *arguments):
     [
         ("pandas", "figures", ["--results=x", "--output=y"], "xabl[analysis]"),
         ("optax", "pretrain", ["--config=x", "--workdir=y"], "xabl[pretraining]"),
-        ("lmdb", "import", ["--source=x", "--image_ids=y", "--output=z"], "xabl"),
+        ("h5py", "import", ["--source=x", "--image_ids=y", "--output=z"], "xabl"),
     ],
 )
 def test_a_missing_package_is_one_line_with_the_cure(package, command, arguments, cure):

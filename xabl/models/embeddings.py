@@ -254,7 +254,7 @@ class VlBertEmbeddings(RegionEmbeddings):
         )
 
     def _product(self, rows, kernel):
-        return jnp.matmul(rows.astype(self.dtype), kernel, precision=self.precision)
+        return self.product(rows.astype(self.dtype), kernel).astype(self.dtype)
 
     def _coordinates(self, locations):
         size = self.config.v_coordinate_embeddings_dim

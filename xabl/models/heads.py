@@ -32,6 +32,7 @@ class MlmHead(Numerics):
             states,
             word_embeddings.astype(self.dtype),
             precision=self.precision,
+            preferred_element_type=self.product_dtype,
         )
         return scores.astype(self.wide_dtype) + self.bias
 

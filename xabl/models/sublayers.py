@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
-from xabl.models.layers import ACTIVATION, Numerics, split_heads
+from xabl.models.layers import ACTIVATION, Numerics, row_major, split_heads
 from xabl.models.structs import Streams
 
 # Added to the scores of padded keys, not minus infinity: where every key is padded,
@@ -122,7 +122,7 @@ class AttentionStream(Numerics):
         query = query / jnp.sqrt(query.shape[-1]).astype(query.dtype)
         scores = jnp.concatenate(
             [
-                self._product(query, key).astype(self.wide_dtype)
+                self.product(query, key).astype(self.wide_dtype)
                 + jnp.where(mask, 0.0, PADDING_SCORE)[:, None, None, :]
                 for key, _, mask in attended
             ],
@@ -134,18 +134,16 @@ class AttentionStream(Numerics):
         )
         ends = [key.shape[-1] for key, _, _ in attended]
         context = sum(
-            self._product(part, value)
+            self.product(part, value)
             for part, (_, value, _) in zip(
                 jnp.split(probabilities, ends[:-1], axis=-1), attended, strict=True
             )
         )
+        context = context.astype(self.dtype)
         context = jnp.moveaxis(context, 1, 2).reshape(*states.shape[:-1], -1)
         update = self.output(context)
         update = self.dropout(update, deterministic=deterministic)
-        return self.norm(update + states)
-
-    def _product(self, *factors: jax.Array) -> jax.Array:
-        return jnp.matmul(*factors, precision=self.precision)
+        return row_major(self.norm(update + states))
 
 
 class GatedFeedForward(Numerics):
@@ -200,7 +198,8 @@ class FeedForwardStream(Numerics):
         self, states: Float[Array, "batch _ width"], deterministic: bool
     ) -> Float[Array, "batch _ width"]:
         update = self.output(self.activation(self.intermediate(states)))
-        return self.norm(self.dropout(update, deterministic=deterministic) + states)
+        update = self.dropout(update, deterministic=deterministic)
+        return row_major(self.norm(update + states))
 
 
 def on_both(function: Callable[[jax.Array], jax.Array], streams: Streams) -> Streams:

@@ -10,11 +10,12 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xabl.ablation.engine.device_loop import Request, ablate
+from xabl.ablation.engine.device_loop import Evaluation, Request, score
 from xabl.ablation.inputs import InputFiles, read_inputs
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.objective import forward
 from xabl.results.losses import columns_of
+from xabl.support.devices import LocalDevices
 
 # The paper's main threshold; the curve over all of them is for the finished model.
 _THRESHOLDS = (0.5,)
@@ -44,6 +45,7 @@ class AblationWatch:
             ),
             config=config.model,
         )
+        self._evaluation: Evaluation | None = None
 
     def score(self, parameters: Mapping[str, jax.Array]) -> dict[str, float]:
         """Means over the phrases in bits, by "loss/condition", e.g. "mlm/all".
@@ -56,10 +58,19 @@ class AblationWatch:
         """
         params = forward.nest({k: np.asarray(v) for k, v in parameters.items()})
         inputs = self._inputs
-        request = Request(
-            config=inputs.config, params=params, plan=inputs.plan, store=inputs.store
-        )
-        scores = ablate(request)
+        if self._evaluation is None:
+            request = Request(
+                config=inputs.config,
+                params=params,
+                plan=inputs.plan,
+                store=inputs.store,
+            )
+            self._evaluation = Evaluation(request, LocalDevices())
+            # Compiled anew each time, they would add up: JAX keeps them all.
+            self._evaluation.keep_programs()
+        else:
+            self._evaluation.take(params, inputs.store)
+        scores = score(self._evaluation)
         means = {
             f"{loss}/{condition.name}": scores.mean_bits(loss, condition)
             for condition in inputs.plan.conditions

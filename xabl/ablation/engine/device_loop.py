@@ -155,7 +155,7 @@ class Evaluation:
         params = devices.replicate(request.params)
         store = request.store
         self.resident = Resident(
-            params=params,
+            params=self.scorer.matrices_rounded(params),
             store=store and projected_store(request.config, params, store, devices),
             labels=devices.replicate(region_labels(request.plan)),
         )
@@ -175,7 +175,7 @@ class Evaluation:
         config, devices = self.scorer.config, self.devices
         params = devices.replicate(params)
         self.resident = Resident(
-            params=params,
+            params=self.scorer.matrices_rounded(params),
             store=store and projected_store(config, params, store, devices),
             labels=self.resident.labels,
         )

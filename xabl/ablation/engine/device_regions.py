@@ -19,6 +19,7 @@ from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.layers import row_major
 from xabl.models.structs import ProjectedRegions
 from xabl.types import AnyArray, pytree
 
@@ -189,7 +190,7 @@ def region_input(
     )
     first = config.add_global_imgfeat is GlobalImage.FIRST
     return jax.tree.map(
-        lambda *parts: jnp.concatenate(parts, axis=1),
+        lambda *parts: row_major(jnp.concatenate(parts, axis=1)),
         *((image, boxes) if first else (boxes, image)),
     )
 

@@ -11,13 +11,20 @@ import jax
 from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.padding import ProgramLimits
 from xabl.ablation.engine.schedule import Shape, TableShape
-from xabl.ablation.engine.scorer import Scorer
+from xabl.ablation.engine.scorer import Precision, Scorer
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
 
 # What a device computes while one more program is compiled. On a CPU compiling takes
-# its cores (half a second of two); an accelerator waits for the host.
-_COMPILING_ON_HOST, _COMPILING = 1.5e11, 4e13
+# its cores (half a second of two); an accelerator waits for the host. There (an H100)
+# a program takes 3 seconds, of which every model counts a fifth: programs are kept for
+# the next seeds and models.
+_COMPILING_ON_HOST = 1.5e11
+_COMPILING = {
+    Precision.HIGHEST: 0.6 * 4.0e13,
+    Precision.DEFAULT: 0.6 * 1.4e14,
+    Precision.BFLOAT16: 0.6 * 3.0e14,
+}
 # A program for a CPU takes 15 to 25 MB of the memory that it shares with everything.
 _MOST_ON_HOST = 8
 # Programs compiled before the first is needed, where few are to be kept.
@@ -33,7 +40,7 @@ def program_limits(
         word_operations: what one more word adds to a pair: what padding costs.
     """
     on_host = devices.are_the_host
-    operations = _COMPILING_ON_HOST if on_host else _COMPILING
+    operations = _COMPILING_ON_HOST if on_host else _COMPILING[scorer.precision]
     worth = int(len(devices) * operations / word_operations)
     if on_host and scorer.has_region_sublayers:
         # Segments are whole images, so that all programs are in use all the time.

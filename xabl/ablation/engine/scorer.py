@@ -6,6 +6,7 @@ sublayers only what reaches a target is computed.
 
 import dataclasses
 import enum
+import functools
 from typing import Any
 
 import jax
@@ -39,6 +40,14 @@ class Precision(enum.StrEnum):
     HIGHEST = "highest"  # float32: equals the published numbers
     DEFAULT = "default"  # the platform's fast way with float32 inputs, e.g. TF32
     BFLOAT16 = "bfloat16"  # softmax, LayerNorm and losses stay float32
+
+
+# As JAX names them.
+PRODUCTS = {
+    Precision.HIGHEST: "highest",
+    Precision.DEFAULT: "default",
+    Precision.BFLOAT16: "default",
+}
 
 
 @pytree
@@ -110,6 +119,11 @@ class Started:
     sublayer: int
 
 
+@functools.partial(jax.jit, static_argnames="dtype")
+def _matrices_rounded(params: Params, dtype: jnp.dtype) -> Params:
+    return jax.tree.map(lambda x: x.astype(dtype) if x.ndim == 2 else x, params)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scorer:
     """A model as the ablation uses it.
@@ -128,7 +142,16 @@ class Scorer:
             return VisionLanguageBert(
                 self.config, dtype=jnp.bfloat16, precision="default"
             )
-        return VisionLanguageBert(self.config, precision=self.precision.value)
+        return VisionLanguageBert(self.config, precision=PRODUCTS[self.precision])
+
+    def matrices_rounded(self, params: Params) -> Params:
+        """Parameters as products take them, placed where `params` are.
+
+        Every program would round the same matrices again, at every step. The others
+        (biases, LayerNorm) stay: some are added to float32.
+        """
+        dtype = self.model.dtype
+        return params if dtype == jnp.float32 else _matrices_rounded(params, dtype)
 
     @property
     def has_tables(self) -> bool:

@@ -1,6 +1,7 @@
 """Region features as published in LMDB directories: one pickled record an image.
 
-The records are pickles of strangers; `xabl.data.safe_pickle` reads them.
+The records are pickles of strangers; `xabl.data.safe_pickle` reads them. The package
+lmdb is imported where such a directory is written: nothing else needs it.
 """
 
 import functools
@@ -9,8 +10,7 @@ import pickle
 from collections import OrderedDict
 from collections.abc import Iterable
 from pathlib import Path
-
-import lmdb
+from typing import Any
 
 from xabl.data import safe_pickle
 from xabl.data.lmdb_reader import LmdbFile
@@ -105,6 +105,8 @@ def write(
     Raises:
         UserError: the directory exists or cannot be written.
     """
+    import lmdb
+
     with new_directory(Path(path), overwrite) as temporary:
         try:
             _write(temporary, images, as_arrays)
@@ -116,6 +118,8 @@ def write(
 
 
 def _write(folder: Path, images: Iterable[ImageRegions], as_arrays: bool) -> None:
+    import lmdb
+
     # Without a lock file: it would be written to through memory, and on a full disk
     # that ends the process.
     with lmdb.open(str(folder), map_size=_FIRST_MAP_SIZE, lock=False) as environment:
@@ -129,8 +133,10 @@ def _write(folder: Path, images: Iterable[ImageRegions], as_arrays: bool) -> Non
         _put(environment, _KEYS, pickle.dumps(keys))
 
 
-def _put(environment: lmdb.Environment, key: bytes, value: bytes) -> None:
+def _put(environment: Any, key: bytes, value: bytes) -> None:
     """Stores an entry, in a larger map if it does not fit."""
+    import lmdb
+
     try:
         with environment.begin(write=True) as transaction:
             transaction.put(key, value)
