@@ -2,6 +2,7 @@
 # make test       the fast tests and the linter
 # make test-slow  the tests that take minutes
 # make test-peers models of transformers against transformers itself, with PyTorch
+# make test-cluster  a study on a real SLURM of one node (as root, on Debian)
 # Everything is installed into .venv by the package index this machine is set up for.
 
 PYTHON ?= python3.11
@@ -14,7 +15,7 @@ WORKERS := --numprocesses=2 --dist=loadfile
 # is there without the gigabytes of a GPU's libraries.
 PEERS := .venv-peers
 
-.PHONY: demo test test-slow test-peers lint clean
+.PHONY: demo test test-slow test-peers test-cluster lint clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +36,10 @@ test: lint
 
 test-slow: $(VENV)/.installed
 	$(RUN) -m pytest -m slow $(WORKERS)
+
+test-cluster: $(VENV)/.installed
+	REPOSITORY=$(CURDIR) PYTHON=$(CURDIR)/$(RUN) \
+		tests/cluster/in_throwaway_root.sh tests/cluster/slurm.sh $(CURDIR)
 
 $(PEERS)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(PEERS)

@@ -20,10 +20,10 @@ from checkpoints_conversion.templates import (
     templates,
 )
 from xabl.data.checkpoints.tensors import TensorFile
-from xabl.data.tokenizer_files import read_json
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS
+from xabl.support.files import read_json
 
 # VisualBERT was published for three detectors.
 _PUBLISHED = (
@@ -165,8 +165,9 @@ def recognise_kind(file: TensorFile, settings: Mapping[str, Any]) -> str:
 
 def _architecture(settings: Mapping[str, Any]) -> str | None:
     """Transformers' class, in words: "LXMERT for question answering"."""
-    architectures = settings.get("architectures") or [""]
-    match = re.fullmatch(r"(\w+?)(For(\w+)|Model)?", str(architectures[0]))
+    architectures = settings.get("architectures")
+    first = architectures[:1] if isinstance(architectures, list) else []
+    match = re.fullmatch(r"(\w+?)(For(\w+)|Model)?", "".join(map(str, first)))
     if match is None or not match[2]:
         return None
     called = {"Lxmert": "LXMERT", "VisualBert": "VisualBERT", "Bert": "BERT"}
@@ -237,5 +238,5 @@ def settings_beside(checkpoint: Path) -> dict[str, Any]:
     path = checkpoint.parent / "config.json"
     if not path.is_file():
         return {}
-    settings = read_json(path)
+    settings = read_json(path, "the settings of a checkpoint")
     return settings if "hidden_size" in settings else {}

@@ -72,11 +72,20 @@ def templates(kind: str, file: TensorFile) -> list[ModelConfig]:
             regions=_layers(file, rf"{encoder}r_layers\.(\d+)\..*"),
             cross=_layers(file, rf"{encoder}x_layers\.(\d+)\..*"),
         )
-        return [dataclasses.replace(LXMERT, **layers)]
+        return [_made(LXMERT, file, layers)]
     layers = _layers(file, r"(?:visual_)?" + _LAYER)
     if kind == "visualbert":
-        return [dataclasses.replace(VISUALBERT, **one_stream_layers(layers))]
-    return [dataclasses.replace(PRESETS["bert_base"], **bert_layers(layers))]
+        return [_made(VISUALBERT, file, one_stream_layers(layers))]
+    return [_made(PRESETS["bert_base"], file, bert_layers(layers))]
+
+
+def _made(
+    template: ModelConfig, file: TensorFile, fields: Mapping[str, Any]
+) -> ModelConfig:
+    try:
+        return dataclasses.replace(template, **fields)
+    except UserError as error:
+        raise UserError(f"{file.path}: {error}") from error
 
 
 def _layers(file: TensorFile, pattern: str) -> int:
@@ -112,13 +121,17 @@ def of_its_sizes(
     if "num_attention_heads" not in settings:
         seen |= _heads(file, template, seen)
     for key in _TOLD & settings.keys():
+        # An integer may stand for a number, and nothing for anything else.
+        usual = type(getattr(template, key))
+        if type(settings[key]) not in ((int, float) if usual is float else (usual,)):
+            raise UserError(
+                f"{file.path.parent / 'config.json'}: {key} is {settings[key]!r}, "
+                f"expected one such as {getattr(template, key)!r}"
+            )
         seen[key] = settings[key]
         if key in _TOLD_OF_BOTH and not template.text_only:
             seen[f"v_{key}"] = settings[key]
-    try:
-        return dataclasses.replace(template, **seen)
-    except UserError as error:
-        raise UserError(f"{file.path}: {error}") from error
+    return _made(template, file, seen)
 
 
 def _sizes_seen(
@@ -126,7 +139,7 @@ def _sizes_seen(
 ) -> dict[str, Any]:
     """Fields that shapes show; `shapes` by reference name, kernels [out, in]."""
     names = reference_names(template)
-    word_ff = min(template.t_ff_sublayers)
+    word_ff = min(template.t_ff_sublayers, default=0)
     region_ff = max(template.v_ff_sublayers, default=0)
     places = {  # (parameter, axis in the file)
         "vocab_size": ("text_embeddings/word/embedding", 0),
@@ -156,7 +169,9 @@ def _sizes_seen(
         seen["v_feature_size"] //= 2  # beside as many coordinates
         seen["v_coordinate_embeddings_dim"] = seen["v_feature_size"] // 8
     if template.shared_sublayers and template.single_ln_sublayers:
-        seen["v_intermediate_size"] = seen["intermediate_size"]
+        seen["v_intermediate_size"] = seen.get(
+            "intermediate_size", template.intermediate_size
+        )
     return seen | _heads_seen(template, set(shapes))
 
 
@@ -195,7 +210,7 @@ def _heads(
     file: TensorFile, template: ModelConfig, seen: Mapping[str, Any]
 ) -> dict[str, int]:
     """Attention heads, which no tensor shows: the published ones or of usual width."""
-    width = seen["hidden_size"]
+    width = seen.get("hidden_size", template.hidden_size)
     if width == template.hidden_size:
         return {}
     if width % _USUAL_HEAD:

@@ -14,6 +14,9 @@ load        a model directory: `Model`, whose `example` is one phrase and image
 ablate      the ablation of a whole split: `Scores`
 regions     image regions of a file, by image id
 UserError   what is raised when a file or an argument is wrong; says what to do
+
+Beside it: `xabl.results` writes, checks and reads results directories, `xabl.analysis`
+makes tables, figures and a report of them; the command `xabl` does all of it on files.
 """
 
 import importlib

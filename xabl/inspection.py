@@ -82,7 +82,7 @@ def inspect_path(
     except OSError as error:
         raise from_system(error, path) from error
     if is_folder:
-        if (path / "data.mdb").exists():
+        if region_form(path) is not None:
             return _inspect_regions(path, image_ids, limit)
         if (path / "Sentences").is_dir() or (path / "Annotations").is_dir():
             return _inspect_entities(path, split)
@@ -93,7 +93,7 @@ def inspect_path(
             return _inspect_results(path)
         raise UserError(
             f"{path}: a folder with neither Flickr30k Entities (Sentences, "
-            "Annotations), nor region features (data.mdb), nor a model (config.json), "
+            "Annotations), nor region features, nor a model (config.json), "
             f"nor results ({SCORES.name})"
         )
     if path.suffix in _CHECKPOINT_ENDINGS:

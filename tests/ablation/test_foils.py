@@ -101,8 +101,8 @@ def test_words_in_which_caption_and_foil_differ(tmp_path, caption, foil, differi
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[]", "expected a JSON object with an entry for each pair"),
-        ("nothing", "cannot be read"),
+        ("[]", "an object was expected in this JSON file: an object with"),
+        ("nothing", "not JSON"),
         ('{"x": {"caption": "a"}}', "entry 'x': expected image_file, caption and foil"),
         ("{}", "no pairs of captions and foils"),
         (

@@ -87,7 +87,13 @@ def test_several_files_with_an_index(tmp_path, suffix):
 
 def test_an_index_that_is_none(tmp_path):
     index = tmp_path / "model.safetensors.index.json"
-    for text in ("{}", "[]", "no", '{"weight_map": {"a": "../secret.bin"}}'):
+    for text in (
+        "{}",
+        '{"weight_map": [1]}',
+        '{"weight_map": {"a": 1}}',
+        '{"weight_map": {"a": "../secret.bin"}}',
+        json.dumps({"weight_map": {"a": index.name}}),
+    ):
         index.write_text(text)
         with pytest.raises(UserError, match="not the index of a checkpoint"):
             open_checkpoint(tmp_path)

@@ -290,6 +290,9 @@ def test_an_unknown_model(tmp_path, name, fields, message):
         ({"hidden_size": 16}, "hidden_size is 16, but model.bin has 8: they are"),
         ({"hidden_act": "gelu_new"}, "hidden_act is 'gelu_new', expected one of"),
         ({"num_attention_heads": 3}, "attention size 8 is not a multiple of its 3"),
+        ({"num_attention_heads": 0}, "num_attention_heads is 0, it must be at least"),
+        ({"num_attention_heads": "2"}, "is '2', expected one such as 12"),
+        ({"layer_norm_eps": None}, "is None, expected one such as 1e-12"),
     ],
 )
 def test_settings_that_do_not_fit(tmp_path, fields, message):
@@ -300,11 +303,24 @@ def test_settings_that_do_not_fit(tmp_path, fields, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize(
+    "lost", ["word_embeddings", "intermediate", "encoder.layer", "visual_projection"]
+)
+def test_parts_that_are_lost(tmp_path, lost):
+    """Whatever is not there, the message is one a person can read."""
+    state = {n: v for n, v in visualbert_state().items() if f".{lost}" not in n}
+    path = write_torch_file(tmp_path / "model.bin", state, "zip")
+    write_settings(tmp_path, architectures={"not": "a list"})
+    with pytest.raises(UserError, match=r"model\.bin: ") as error:
+        recognised(path)
+    assert str(error.value).count("\n") < 20
+
+
 def test_settings_of_something_else_are_not_used(tmp_path):
     (tmp_path / "config.json").write_text('{"learning_rate": 0.1}')
     assert settings_beside(tmp_path / "model.bin") == {}
     (tmp_path / "config.json").write_text("no json")
-    with pytest.raises(UserError, match=r"config\.json: cannot be read"):
+    with pytest.raises(UserError, match=r"config\.json: not JSON"):
         settings_beside(tmp_path / "model.bin")
 
 

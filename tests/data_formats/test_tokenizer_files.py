@@ -112,6 +112,7 @@ def test_files_that_contradict_each_other(tmp_path):
     [
         ({"do_lower_case": True, "strip_accents": False}, "strip_accents is False and"),
         ({"tokenize_chinese_chars": False}, "tokenize_chinese_chars is false"),
+        ({"do_lower_case": "yes"}, "do_lower_case is 'yes', expected true or false"),
     ],
 )
 def test_captions_prepared_in_another_way(tmp_path, fields, message):

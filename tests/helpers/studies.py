@@ -38,3 +38,9 @@ def write_study(path: Path, regions: Path, rows: Sequence[str], *more: str) -> P
     ]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def tables(output: Path) -> dict[str, bytes]:
+    """All that a study says of its models, by file."""
+    paths = [output / "table.tsv", *sorted(output.glob("results/*/*.parquet"))]
+    return {str(path.relative_to(output)): path.read_bytes() for path in paths}

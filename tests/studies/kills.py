@@ -50,12 +50,6 @@ def command(study: Path, output: Path) -> list[str]:
     )
 
 
-def tables(output: Path) -> dict[str, bytes]:
-    """All that a study says of its models, by file."""
-    paths = [output / "table.tsv", *sorted(output.glob("results/*/*.parquet"))]
-    return {str(path.relative_to(output)): path.read_bytes() for path in paths}
-
-
 def disturb(
     study: Path, output: Path, cache: Path, kills: int, longest: float, draw
 ) -> Counter:
@@ -120,7 +114,7 @@ def check(
     subprocess.run(
         command(study, calm), cwd=binaries.ROOT, env=binaries.environment(cache)
     )
-    expected = tables(calm)
+    expected = studies.tables(calm)
     assert len(expected) > 1
     found = Disturbed()
     while sum(found.kills.values()) < kills:
@@ -128,7 +122,7 @@ def check(
         left = kills - sum(found.kills.values())
         found.kills += disturb(study, output, cache, left, longest, draw)
         found.studies += 1
-        assert tables(output) == expected, output
+        assert studies.tables(output) == expected, output
         events = read_events(output)
         finished = Counter(e["run"] for e in events if e["event"] == "finished")
         assert set(finished.values()) <= {1}, finished

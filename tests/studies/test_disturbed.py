@@ -65,7 +65,7 @@ def test_a_grid_of_trainings_killed_twice_on_the_way(grid, golden):
         )
 
     assert start(calm).wait() == 0
-    expected = kills.tables(calm)
+    expected = studies.tables(calm)
     assert len([name for name in expected if name.endswith("scores.parquet")]) == 4
     for event, number in (("progress", 1), ("finished", 2)):
         with start(output) as sweep:
@@ -74,7 +74,7 @@ def test_a_grid_of_trainings_killed_twice_on_the_way(grid, golden):
                 time.sleep(0.1)
             sweep.send_signal(signal.SIGKILL)
     assert start(output).wait() == 0
-    assert kills.tables(output) == expected
+    assert studies.tables(output) == expected
     finished = [e["run"] for e in read_events(output) if e["event"] == "finished"]
     assert len(finished) == len(set(finished)) <= 4
     assert (output / "report.html").exists()

@@ -39,7 +39,6 @@ def test_what_is_left_out_is_as_the_ablation_has_it(write):
           - {label: UNITER, seed: 3, model: models/uniter}
           - label: BERT
             checkpoint: pytorch_model.bin
-            kind: bert
             config: bert_base
         """)
     )
@@ -47,7 +46,7 @@ def test_what_is_left_out_is_as_the_ablation_has_it(write):
     assert study.ablation.thresholds == THRESHOLDS
     assert study.ablation.directions == (Direction.VIS4LANG,)
     assert lines.where("models", 1).endswith("study.yaml:5")
-    assert lines.where("models", 1, "config").endswith("study.yaml:8")
+    assert lines.where("models", 1, "config").endswith("study.yaml:7")
 
 
 def test_every_error_is_named_with_its_line(write):

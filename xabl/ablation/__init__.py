@@ -10,7 +10,9 @@ plan             all phrases under all conditions: the distinct inputs among the
 distinct_inputs  and what they hold
 overlap          which regions show a phrase, for the plan
 inputs, run      one ablation from files to a results directory
+series, shares   several of them in one process; one of them by several processes
 tables, digests  its scores as tables; what identifies its parameters
+foils            captions against foils, intact and ablated
 
 `engine` gives the numbers of `definition` for less arithmetic. Nobody has to enter it
 to understand, to change or to extend the method.

@@ -8,10 +8,9 @@ Part of one modality is hidden from a model: how much worse does it predict the 
 - what is asked, and what is right: `question`;
 - how far the model is from it: `mlm_loss`, `mrc_losses`.
 
-`Definition` asks a model that is any function from words and regions to logits
-(`any_model`), every input on its own and all of it computed. The plan and the engine
-give the same numbers for less arithmetic; tests and benchmarks hold them against this
-page.
+`Definition` asks any function from words and regions to logits (`any_model`), and
+computes every input on its own. The plan and the engine give the same numbers for less
+arithmetic; tests and benchmarks compare them with this page.
 """
 
 import dataclasses
@@ -55,7 +54,7 @@ def hidden_words(
 def hidden_regions(
     example: PhraseExample, image: ImageRegions, condition: Condition
 ) -> Bool[np.ndarray, " boxes"]:
-    """Regions the model does not see: ablated, or showing what it is asked for."""
+    """Regions the model does not see: ablated, or those that show the phrase."""
     covered = iot(image.boxes.astype(np.float64), example.boxes).max(axis=1)
     if condition.direction is Direction.LANG4VIS:
         return covered > TARGET_THRESHOLD

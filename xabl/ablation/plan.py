@@ -220,7 +220,7 @@ class _Builder:
         condition: Condition,
         gold: int,
     ) -> _Outcome:
-        """Predict the class of the target region, from words of which some are."""
+        """Predict the class of the target region, with some words ablated."""
         if mentioned.masked_input is None:
             return _Outcome(excluded=NO_TARGET)
         if condition.level is Level.PHRASE and not len(example.pieces):

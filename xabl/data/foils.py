@@ -5,7 +5,6 @@ Files are JSON as the VALSE benchmark is published (Parcalabescu et al., ACL 202
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from xabl.data.regions.image_regions import canonical_id
 from xabl.errors import UserError
+from xabl.support.files import read_json
 
 # Of three annotators, who must take the caption and not the foil for the right one.
 _VALID_VOTES = 2
@@ -78,12 +78,7 @@ def read_foils(path: Path | str, *, validated: bool = True) -> tuple[FoilPair, .
 
 
 def _read_file(path: Path, validated: bool) -> Iterable[FoilPair]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from error
-    if not isinstance(entries, dict):
-        raise UserError(f"{path}: expected a JSON object with an entry for each pair")
+    entries = read_json(path, "an object with an entry for each pair")
     for name, entry in entries.items():
         fields = entry if isinstance(entry, dict) else {}
         texts = [fields.get(key) for key in ("image_file", "caption", "foil")]

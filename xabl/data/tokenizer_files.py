@@ -7,12 +7,12 @@ config.json             in checkpoints of the reference, whether they are lower-
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from xabl.data.word_pieces import VOCABULARY_JSON, read_vocabulary
 from xabl.errors import UserError
+from xabl.support.files import read_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,9 +69,9 @@ def _normalizers(folder: Path) -> dict[Path, dict[str, Any]]:
     found = {}
     for name in ("tokenizer_config.json", "config.json"):
         if (path := folder / name).is_file():
-            found[path] = read_json(path)
+            found[path] = read_json(path, "settings of a checkpoint")
     if (path := folder / VOCABULARY_JSON).is_file():
-        normalizer = read_json(path).get("normalizer")
+        normalizer = read_json(path, "a tokenizer").get("normalizer")
         if isinstance(normalizer, dict) and normalizer.get("type") == "BertNormalizer":
             found[path] = {
                 "do_lower_case": normalizer.get("lowercase"),
@@ -83,6 +83,10 @@ def _normalizers(folder: Path) -> dict[Path, dict[str, Any]]:
 
 def _lower_case(path: Path, normalizer: dict[str, Any]) -> bool | None:
     lower_case = normalizer.get("do_lower_case")
+    if lower_case not in (None, True, False):
+        raise UserError(
+            f"{path}: do_lower_case is {lower_case!r}, expected true or false"
+        )
     if normalizer.get("strip_accents") not in (None, lower_case):
         raise UserError(
             f"{path}: strip_accents is {normalizer['strip_accents']} and do_lower_case "
@@ -94,18 +98,3 @@ def _lower_case(path: Path, normalizer: dict[str, Any]) -> bool | None:
             "pieces of their own here"
         )
     return lower_case
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """An object of JSON.
-
-    Raises:
-        UserError: unreadable, or something else.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); fetch it again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object; fetch it again")
-    return content

@@ -40,7 +40,7 @@ ACTIVATIONS = ("gelu", "relu", "swish", "tanh")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """One gated bimodal BERT (spec: architecture, sections 1-4).
+    """One gated bimodal BERT (Bugliarello et al., TACL 2021, section 3).
 
     A model is a list of sublayers 0 ... L-1, each either attention (listed in one or
     more of the four `*_attn_sublayers`) or feed-forward (`*_ff_sublayers`). `t` is the

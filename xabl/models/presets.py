@@ -1,4 +1,4 @@
-"""The published configurations, by name (spec: architecture, section 4).
+"""The published configurations, by name.
 
 Each preset is written as its difference from the controlled setup, so that what sets
 two models apart can be read here.

@@ -10,8 +10,8 @@ class TextInput:
     """Word pieces: [CLS] ... [SEP], then padding.
 
     position_shift_start: the word position from which VL-BERT adds the number of
-        regions to a word's position (spec: architecture 2.5); the other models do
-        not read it. The intended rule is the example's own number of words.
+        regions to a word's position (`embeddings.vl_bert_positions`); the other
+        models do not read it. The intended rule is the example's own number of words.
     """
 
     token_ids: Int[Array, "batch words"]

@@ -160,7 +160,6 @@ def _of_model(study: StudyFile, model: Model, where: str, output: Path) -> Run:
     else:
         source = Checkpoint(
             file=model.checkpoint,
-            kind=model.kind,
             configuration=model.config,
             vocabulary=model.vocabulary or study.data.vocabulary,
             output=output / "models" / model.name,

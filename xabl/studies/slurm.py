@@ -99,14 +99,17 @@ class SlurmPool:
             partition=asked.partition,
             gpus_per_node=asked.gpus or None,
             cpus_per_task=asked.cpus,
-            mem=f"{asked.memory_gb:g}GB",
+            mem=f"{round(1024 * asked.memory_gb)}M",
             time=asked.minutes,
             array_parallelism=asked.jobs,
             additional_parameters={"requeue": True, **dict(asked.more)},
         )
         for start in range(0, count, _MOST_IN_ARRAY):
             size = min(_MOST_IN_ARRAY, count - start)
-            jobs = executor.map_array(_Worker(), [self._board] * size)
+            try:
+                jobs = executor.map_array(_Worker(), [self._board] * size)
+            except submitit.core.utils.FailedJobError as error:
+                raise UserError(f"--launcher=slurm: {str(error).strip()}") from error
             self._note([job.job_id for job in jobs])
 
     @property

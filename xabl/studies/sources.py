@@ -48,11 +48,10 @@ class Existing:
 class Checkpoint:
     """A published file; `output` is the model directory it is converted to.
 
-    kind: its format. configuration: a preset or a file.
+    configuration: a preset or a file.
     """
 
     file: Path
-    kind: str
     configuration: str
     vocabulary: Path | None
     output: Path
@@ -65,7 +64,6 @@ class Checkpoint:
     def determines(self, contents: Contents) -> dict[str, Any]:
         return {
             "checkpoint": contents.of(self.file),
-            "kind": self.kind,
             "config": self.config().to_dict(),
             "vocabulary": self.vocabulary and contents.of(self.vocabulary),
         }
@@ -83,7 +81,6 @@ class Checkpoint:
             summary = convert_file(
                 self.file,
                 self.output,
-                kind=self.kind,
                 config=self.configuration,
                 vocabulary=self.vocabulary,
                 overwrite=True,

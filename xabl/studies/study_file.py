@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 import yaml
@@ -56,7 +56,7 @@ class Model(_Part):
 
     label: what the model is called; models of one label differ in seed.
     group: for the table of the study, of any meaning.
-    kind, config: of a checkpoint: its format, and a preset or a configuration file.
+    config: of a checkpoint: a preset or a configuration file.
     """
 
     label: Name
@@ -64,7 +64,6 @@ class Model(_Part):
     group: str | None = None
     model: Path | None = None
     checkpoint: Path | None = None
-    kind: Literal["volta", "lxmert", "bert"] = "volta"
     config: str | None = None
     vocabulary: Path | None = None
 
@@ -74,8 +73,8 @@ class Model(_Part):
             raise ValueError("give either a model directory or a checkpoint")
         if self.checkpoint is not None and self.config is None:
             raise ValueError("a checkpoint needs its config, a preset or a file")
-        if self.model is not None and {"kind", "config"} & self.model_fields_set:
-            raise ValueError("kind and config are those of a checkpoint")
+        if self.model is not None and self.config is not None:
+            raise ValueError("config is that of a checkpoint")
         return self
 
     @property

@@ -1,12 +1,12 @@
 """Opens a checkpoint: one file, several with an index, or a folder with either."""
 
-import json
 from pathlib import Path
 
 from xabl.data.checkpoints.safetensors_files import open_safetensors
 from xabl.data.checkpoints.tensors import TensorFile
 from xabl.data.checkpoints.torch_files import open_torch_file
 from xabl.errors import UserError
+from xabl.support.files import read_json
 
 # In a folder, the first of these that is there is the checkpoint.
 _USUAL_NAMES = (
@@ -62,11 +62,11 @@ def _file_in(folder: Path) -> Path:
 def _open_sharded(index: Path) -> TensorFile:
     """Joins the files of an index, {"weight_map": {tensor: file}}."""
     try:
-        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        weight_map = read_json(index, "the index of a checkpoint")["weight_map"]
         names = sorted(set(weight_map.values()))
-        if any(Path(name).name != name for name in names):
-            raise ValueError("it names files outside its folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        if any(Path(name).name != name or name.endswith(_INDEX) for name in names):
+            raise ValueError("it names files outside its folder, or an index")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{index}: not the index of a checkpoint in several files ({error}); fetch "
             "it again"

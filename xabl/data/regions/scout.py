@@ -14,15 +14,16 @@ import select
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from xabl.errors import UserError, from_system
 
 _SECONDS = 120.0  # for one image; it takes milliseconds
 AHEAD = 200  # images asked for at once; their ids fit into a pipe
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); " + (
-    "from xabl.data.regions import scout; scout.serve()"
+    "from xabl.data.regions import open_regions, scout; scout.serve(open_regions)"
 )
 
 
@@ -113,12 +114,15 @@ def visit(path: Path, image_ids: Sequence[str | None] = (None,)) -> None:
         _scout.visit(path, image_ids[first : first + AHEAD])
 
 
-def serve() -> None:
-    """What the child does: reads, answers with a byte, until nobody asks any more."""
+def serve(open_regions: Callable[[str], Any]) -> None:
+    """What the child does: reads, answers with a byte, until nobody asks any more.
+
+    Args:
+        open_regions: `recognise.open_regions`; given, because what it opens imports
+            this module.
+    """
     global _scout
     _scout = None
-    from xabl.data.regions.recognise import open_regions
-
     source, seen = None, None
     for line in sys.stdin.buffer:
         path, image_id = json.loads(line)

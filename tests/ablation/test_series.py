@@ -1,0 +1,85 @@
+"""Checkpoints of one architecture after each other: read and compiled once."""
+
+import logging
+import re
+
+import jax
+import pytest
+
+from tests.helpers import ablation, ablation_binaries, golden_world
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.inputs import InputFiles
+from xabl.ablation.run import RunOptions, run
+from xabl.ablation.series import Series
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two models of one architecture, one of another, and regions."""
+    folder = tmp_path_factory.mktemp("series")
+    golden_world.write_regions(folder, "lmdb")
+    for kind, seeds in (("uniter", (1, 2)), ("two-stream", (1,))):
+        config = ablation.shallow(kind)
+        params = ablation.ruled_params(config)
+        for seed in seeds:
+            own = jax.tree.map(lambda leaf, seed=seed: leaf * (1 + seed / 100), params)
+            ablation_binaries.save(folder / f"{kind}-{seed}", config, own)
+    return folder
+
+
+@pytest.fixture
+def ablate(folder, tmp_path):
+    def ablated(model, series=None):
+        output = tmp_path / f"{model}-{'series' if series else 'alone'}"
+        files = InputFiles(
+            model=folder / model,
+            entities=golden_world.ENTITIES,
+            regions=folder / "lmdb",
+            thresholds=(0.5,),
+            limit=20,
+        )
+        options = RunOptions(files=files, evaluation=Options(), output=output)
+        run(options, series)
+        return (output / "scores.parquet").read_bytes()
+
+    return ablated
+
+
+@pytest.fixture
+def compiled(caplog):
+    """Names of what is compiled, in whatever thread."""
+    jax.config.update("jax_log_compiles", True)
+    with caplog.at_level(logging.WARNING):
+        yield lambda: [
+            name
+            for record in caplog.records
+            for name in re.findall(r"^Compiling (\S+)", record.getMessage())
+        ]
+    jax.config.update("jax_log_compiles", False)
+
+
+def test_the_second_of_an_architecture_compiles_and_reads_nothing(
+    ablate, folder, compiled, caplog, monkeypatch
+):
+    series = Series()
+    first = ablate("uniter-1", series)
+    assert compiled()
+    caplog.clear()
+    series.load_ahead(folder / "uniter-2")
+
+    def read(*arguments):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr("xabl.ablation.series.read_inputs", read)
+    monkeypatch.setattr("xabl.models.model_directory.load", read)
+    second = ablate("uniter-2", series)
+    assert compiled() == []
+    monkeypatch.undo()
+    assert first != second
+    assert second == ablate("uniter-2")
+
+
+def test_another_architecture_begins_anew(ablate):
+    series = Series()
+    ablate("uniter-1", series)
+    assert ablate("two-stream-1", series) == ablate("two-stream-1")
