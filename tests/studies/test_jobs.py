@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,10 @@ class Note(Job):
         tried = (self.folder / "order").read_text().split().count(self.name)
         if self.fails and tried <= self.times:
             if self.fails == "dies":
-                os.kill(os.getpid(), 9)
+                os.kill(os.getpid(), signal.SIGKILL)
+            if self.fails == "stops":
+                os.kill(os.getpid(), signal.SIGTERM)
+                on_progress(1, 2, "notes")
             raise {"user": UserError, "passes": MayPass, "bug": KeyError}[self.fails](
                 "no such thing"
             )
@@ -132,6 +136,15 @@ def test_a_job_somebody_has_is_left_to_them(board):
         assert order(jobs) == ["y"]
     worker.work(jobs)
     assert order(jobs) == ["y", "x"]
+
+
+def test_sigterm_ends_the_work_between_two_steps(board):
+    jobs = board({"name": "x", "fails": "stops"}, {"name": "y"})
+    with pytest.raises(worker.Stopped):
+        worker.work(jobs)
+    assert jobs.states() == {"x": State.READY, "y": State.READY}
+    assert jobs.failure(jobs.jobs[0]) is None
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def test_a_worker_that_is_killed_takes_one_job_with_it(board):

@@ -61,7 +61,7 @@ def began(folder):
 def test_the_corrupt_one_alone_fails_and_is_named(first, folder):
     assert first.status == 1
     (failed,) = re.findall(r"^failed: [\s\S]*\(its log: .*\)", first.err, re.M)
-    assert re.match(r"failed: uniter-s1: .*uniter-1: incomplete", failed)
+    assert re.match(r"failed: uniter-s1: .*uniter-1: damaged, or incomplete", failed)
     assert failed.endswith("logs/uniter-s1.log)")
     assert "2 of 3 runs are done" in first.err
     table = (folder / "out" / "table.tsv").read_text().splitlines()

@@ -16,6 +16,8 @@ from xabl.studies.record import read_record
 _BAR = 20
 # Of a training followed by its ablation, what the training is.
 _TRAINING = 0.9
+# Of the work, before what it took says how long the rest will take.
+_ENOUGH = 0.02
 _SECONDS_BETWEEN_LINES = 30.0
 _SECONDS_BETWEEN_SCREENS = 2.0
 
@@ -78,14 +80,16 @@ def _rows(board: Board) -> tuple[list[_Row], dict[str, Any]]:
         part = float(state is State.DONE)
         note = ""
         if state is State.RUNNING:
-            part = _part(job, event)
             holder = board.holder(job)
-            counts = ""
-            if event.get("event") == "progress":
-                counts = f"{event['done']:,}/{event['total']:,} {event['unit']}, "
-            note = (
-                f"{counts}process {holder.process} on {holder.host}" if holder else ""
-            )
+            who = f"process {holder.process} on {holder.host}" if holder else ""
+            if holder and event.get("process") != holder.process:
+                # Its worker has taken it beforehand and reads its parameters.
+                state, note = State.WAITING, f"next of {who}"
+            else:
+                part, counts = _part(job, event), ""
+                if event.get("event") == "progress":
+                    counts = f"{event['done']:,}/{event['total']:,} {event['unit']}, "
+                note = counts + who
         elif state is State.FAILED:
             note = board.reason(job).splitlines()[0]
         elif state is State.DONE and job.name in seconds:
@@ -121,7 +125,7 @@ def _summary(rows: list[_Row], start: Mapping[str, Any]) -> str:
     gone = time.time() - start["time"]
     since = done - start.get("work_done", 0.0)
     text += f"; {share:.0%} of the work"
-    if State.RUNNING in states and since > 0:
+    if State.RUNNING in states and since > _ENOUGH * total:
         left = (total - done) / since * gone
         text += f", {_clock(gone)} gone, about {_clock(left)} left"
     return text

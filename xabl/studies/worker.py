@@ -12,10 +12,12 @@ from types import FrameType
 from typing import Any
 
 from xabl.errors import UserError
+from xabl.pretraining.launch import START_AGAIN
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board, Job, MayPass
 
 _SECONDS_BETWEEN_PROGRESS = 2.0
+_SECONDS_TO_A_STEP = 5.0
 
 
 class Stopped(BaseException):
@@ -36,30 +38,37 @@ def work(board: Board, on_job: Callable[[str | None], None] = lambda name: None)
     Raises:
         Stopped: asked to by SIGTERM; what was done of the job is kept.
     """
-    before = signal.signal(signal.SIGTERM, _stop)
+    stop = _Stop()
+    before = signal.signal(signal.SIGTERM, stop)
     try:
-        return _work(board, on_job)
+        return _work(board, on_job, stop)
     finally:
         signal.signal(signal.SIGTERM, before)
+        stop.was_heard()
 
 
-def _work(board: Board, on_job: Callable[[str | None], None]) -> int:
+def _work(board: Board, on_job: Callable[[str | None], None], stop: "_Stop") -> int:
     events = Events(board.folder)
     desk: dict[str, Any] = {}
-    done, taken = 0, board.take()
-    while taken is not None:
-        job, lock = taken
-        following = board.take_ahead(job)
+    done, taken, following = 0, board.take(), None
+    try:
+        while taken is not None:
+            job, lock = taken
+            following = board.take_ahead(job)
+            if following is not None:
+                threading.Thread(target=_prepare, args=(following[0], desk)).start()
+            with lock:
+                on_job(job.name)
+                done += _do(board, job, desk, events, stop)
+            on_job(None)
+            stop.check()
+            if job.is_alone:
+                break
+            taken = following or board.take(job)
+        return done
+    finally:
         if following is not None:
-            threading.Thread(target=_prepare, args=(following[0], desk)).start()
-        with lock:
-            on_job(job.name)
-            done += _do(board, job, desk, events)
-        on_job(None)
-        if job.is_alone:
-            break
-        taken = following or board.take(job)
-    return done
+            following[1].release()
 
 
 def _prepare(job: Job, desk: dict[str, Any]) -> None:
@@ -68,13 +77,17 @@ def _prepare(job: Job, desk: dict[str, Any]) -> None:
         job.ahead(desk)
 
 
-def _do(board: Board, job: Job, desk: dict[str, Any], events: Events) -> bool:
+def _do(
+    board: Board, job: Job, desk: dict[str, Any], events: Events, stop: "_Stop"
+) -> bool:
     """One job, with its output in its log; whether it was done."""
     events.write("began", run=job.name)
     began = last = time.monotonic()
 
     def on_progress(count: int, total: int, unit: str) -> None:
         nonlocal last
+        if threading.current_thread() is threading.main_thread():
+            stop.check()
         if time.monotonic() - last > _SECONDS_BETWEEN_PROGRESS or count == total:
             last = time.monotonic()
             events.write("progress", run=job.name, done=count, total=total, unit=unit)
@@ -139,6 +152,31 @@ def stop_with(parent_ends: Callable[[], object], patience: float = 20.0) -> None
     threading.Thread(target=watch, name="parent", daemon=True).start()
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise Stopped
+class _Stop:
+    """Hears SIGTERM, and ends the work where that does no harm.
+
+    An exception out of the blue is taken by some libraries for a damaged file. So it is
+    raised between two steps of scoring; where there are none, nothing is lost by
+    ending at once. (A training hears the signal itself.)
+    """
+
+    def __init__(self):
+        self._is_asked, self._timer = False, None
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self._is_asked = True
+        self._timer = threading.Timer(_SECONDS_TO_A_STEP, os._exit, (START_AGAIN,))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def check(self) -> None:
+        """Raises `Stopped` if SIGTERM has come."""
+        if self._is_asked:
+            self.was_heard()
+            raise Stopped
+
+    def was_heard(self) -> None:
+        """The process will end by itself."""
+        if self._timer is not None:
+            self._timer.cancel()

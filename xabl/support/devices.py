@@ -144,26 +144,6 @@ class LocalDevices(Devices):
         """
         super().__init__(_first(local_devices(), count))
 
-
-def local_devices() -> list[jax.Device]:
-    """The devices of this process.
-
-    Raises:
-        UserError: the platform that JAX was told to use is not here.
-    """
-    return _found(jax.local_devices)
-
-
-def _found(devices: Callable[[], list[jax.Device]]) -> list[jax.Device]:
-    try:
-        return devices()
-    except (RuntimeError, AssertionError) as error:  # how JAX says so
-        why = str(error).splitlines()[:1] or ["it does not start"]
-        raise UserError(
-            f"JAX_PLATFORMS={jax.config.jax_platforms or ''}: JAX finds no such device "
-            f"here ({why[0][:200]}); unset it, or set it to cpu"
-        ) from error
-
     def parallel(
         self,
         function: Callable,
@@ -201,6 +181,26 @@ def _found(devices: Callable[[], list[jax.Device]]) -> list[jax.Device]:
             check_vma=False,
         )
         return jax.jit(mapped, donate_argnums=donated)
+
+
+def local_devices() -> list[jax.Device]:
+    """The devices of this process.
+
+    Raises:
+        UserError: the platform that JAX was told to use is not here.
+    """
+    return _found(jax.local_devices)
+
+
+def _found(devices: Callable[[], list[jax.Device]]) -> list[jax.Device]:
+    try:
+        return devices()
+    except (RuntimeError, AssertionError) as error:  # how JAX says so
+        why = str(error).splitlines()[:1] or ["it does not start"]
+        raise UserError(
+            f"JAX_PLATFORMS={jax.config.jax_platforms or ''}: JAX finds no such device "
+            f"here ({why[0][:200]}); unset it, or set it to cpu"
+        ) from error
 
 
 def _first(devices: list[jax.Device], count: int | None) -> list[jax.Device]:
