@@ -159,6 +159,8 @@ class Attempts:
                 print(message, file=sys.stderr)
             if len(message.splitlines()[0]) > 20:
                 status = _REFUSED
+        except OSError:  # which the commands say in a line (`from_system`)
+            status = _REFUSED
         except BaseException:
             traceback.print_exc()
         sys.stdout.flush(), sys.stderr.flush()

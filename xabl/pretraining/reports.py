@@ -63,10 +63,15 @@ class Reports:
     def __enter__(self) -> "Reports":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._lines is not None:
-            self._lines.close()
-            self._events.close()
+    def __exit__(self, kind: type | None, *exception: object) -> None:
+        if self._lines is None:
+            return
+        # On a full disk the first error is the one to report.
+        with contextlib.suppress(OSError) if kind else contextlib.nullcontext():
+            try:
+                self._lines.close()
+            finally:
+                self._events.close()
 
     def add(self, step: int, metrics: Metrics) -> None:
         """Takes the metrics of an update; waits while too many are unfinished."""
