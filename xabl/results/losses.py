@@ -74,7 +74,7 @@ LOSSES: dict[str, Loss] = {
             title="MRC-XE",
             direction=Direction.LANG4VIS,
             meaning="cross-entropy to the detector's top class, as published "
-            "(its class index one off)",
+            "(objective 0: class index one off; objective 3: times its confidence)",
             always=True,
             in_summary=True,
         ),
