@@ -185,7 +185,7 @@ def read_image_ids(path: Path) -> tuple[str, ...]:
             or an id twice.
     """
     first_line: dict[str, int] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, "a list of image ids"), start=1):
         image_id = line.strip()
         # An id becomes a file name: it must not lead out of the data folder.
         is_name = image_id.isprintable() and "/" not in image_id
@@ -321,9 +321,9 @@ def _chain_and_types(token: str, place: str) -> tuple[str, tuple[str, ...]]:
     return chain, tuple(types)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, what: str = "a text file of Flickr30k Entities") -> list[str]:
     """The lines of a text file, without a last empty one."""
-    text = read_text(path, "a text file of Flickr30k Entities").rstrip("\n")
+    text = read_text(path, what).rstrip("\n")
     return text.split("\n") if text else []
 
 

@@ -24,6 +24,8 @@ def check(directory: Path | str) -> tuple[str, ...]:
         read_manifest(directory)
     except UserError as error:
         problems.append(str(error))
+    if not directory.is_dir():
+        return tuple(problems)
     for file in (SCORES, EXAMPLES, PREDICTIONS):
         if file.absent is None and not (directory / file.name).is_file():
             continue

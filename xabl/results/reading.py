@@ -1,7 +1,7 @@
 """Results directories read into aligned arrays, whoever wrote them.
 
-What a run does not have is a gap with a reason, not an error; what would make a mean
-wrong without a sign of it (a row twice, a row missing) is an error.
+What a run does not have is a gap with a reason, not an error. What would silently make
+a mean wrong (a row twice, a row missing) is an error.
 """
 
 import dataclasses
@@ -194,7 +194,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """
     path = directory / MANIFEST
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such results directory")
+        raise UserError(
+            f"{directory}: no such results directory; give one that xabl ablate wrote"
+        )
     if not path.is_file():
         raise UserError(
             f"{directory}: no {MANIFEST}; give a directory that xabl ablate "

@@ -1,8 +1,8 @@
 """The region store placed on the devices, as a model's first products see it.
 
 Every region's product with its features is made once, whatever the number of inputs
-it stands in. With the locations' it takes no more room than the features do in any of
-the published models.
+it stands in. These products and those with the locations together take no more room
+than the features do, in any of the published models.
 """
 
 import functools
