@@ -183,6 +183,8 @@ def read(directory: Path | str) -> Run:
                 run.arrays[key] = np.full(len(ids), np.nan, np.float32)
                 run.arrays[key][place] = own.to_numpy().astype(np.float32)
                 run.arrays[key] *= np.float32(unit)
+                if name in LOSSES:  # of those excluded other programs may give one
+                    run.arrays[key][place[codes[rows] > 0]] = np.nan
     return dataclasses.replace(run, problems=tuple(problems))
 
 
