@@ -61,7 +61,7 @@ def began(folder):
 def test_the_corrupt_one_alone_fails_and_is_named(first, folder):
     assert first.status == 1
     (failed,) = re.findall(r"^failed: [\s\S]*\(its log: .*\)", first.err, re.M)
-    assert re.match(r"failed: uniter-s1: .*uniter-1: incomplete", failed)
+    assert re.match(r"failed: uniter-s1: .*uniter-1: damaged, or incomplete", failed)
     assert failed.endswith("logs/uniter-s1.log)")
     assert "2 of 3 runs are done" in first.err
     table = (folder / "out" / "table.tsv").read_text().splitlines()
@@ -97,6 +97,10 @@ def test_a_mended_model_is_the_only_one_done(first, sweep, folder):
     again = sweep()
     assert again.status == 0
     assert again.err.startswith("nothing to do: all 3 runs are done")
+    assert len(began(folder)) == len(before) + 1
+
+    (folder / "out" / "report.html").unlink()
+    assert sweep().status == 0 and (folder / "out" / "report.html").exists()
     assert len(began(folder)) == len(before) + 1
 
     changed = (folder / "study.yaml").read_text().replace("20", "19")
