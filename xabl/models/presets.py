@@ -8,7 +8,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
 from xabl.models import region_embedding
 from xabl.models.config import Fusion, GlobalImage, ModelConfig
 from xabl.models.config_json import IntMap
@@ -196,7 +196,11 @@ def load_config(preset_or_json: str) -> ModelConfig:
     if preset_or_json in PRESETS:
         return PRESETS[preset_or_json]
     path = Path(preset_or_json)
-    if not path.exists():
+    try:
+        is_there = path.exists()
+    except OSError as error:  # a closed folder, a name that is too long
+        raise from_system(error, path) from error
+    if not is_there:
         raise UserError(
             f"{preset_or_json!r} is neither a file nor a preset; the presets are "
             + ", ".join(PRESETS)

@@ -134,10 +134,15 @@ def regions_block(
     }
     image_ids = examples.image_ids(rows)
     boxes: dict[str, np.ndarray] = {}
+    columns = (examples.columns[name] for name in ("image_id", "img_w", "img_h"))
+    sizes = {
+        canonical_id(name): (width, height)
+        for name, width, height in zip(*columns, strict=True)
+        if width and height  # another program's results may not say
+    }
     with open_regions(path) as source:
-        for image in source.read_many(
-            list(dict.fromkeys(map(canonical_id, image_ids)))
-        ):
+        ids = list(dict.fromkeys(map(canonical_id, image_ids)))
+        for image in source.read_many(ids, sizes=sizes):
             boxes[canonical_id(image.image_id)] = image.boxes.astype(np.float64)
     exceeded = []
     for row in rows:
