@@ -258,7 +258,7 @@ def _problems(config: ModelConfig) -> Iterator[str]:
     if not numbers:
         yield "no sublayers"
     elif numbers != set(range(len(numbers))):
-        missing = sorted(set(range(max(numbers) + 1)) - numbers)
+        missing = sorted(set(range(len(numbers))) - numbers)
         yield f"sublayers are not contiguous from 0: {missing} are missing"
     stray = sorted(set(config.shared_sublayers) - numbers)
     if stray:
