@@ -93,9 +93,8 @@ def read_split(
     Raises:
         UserError: names the file and the line of what cannot be read.
     """
-    return read_images(
-        directory, read_image_ids(split_file(directory, split)), on_error
-    )
+    image_ids = read_image_ids(split_file(directory, split))
+    return read_images(directory, image_ids, on_error)
 
 
 def read_images(
@@ -364,17 +363,15 @@ def _parse_xml(path: Path) -> ElementTree.Element:
 
 def _is_flagged(element: ElementTree.Element) -> bool:
     """Whether an object says that it has no box, or is the whole scene."""
-    flags = [element.findtext(name, "0").strip() for name in ("nobndbox", "scene")]
-    return "1" in flags
+    return "1" in (element.findtext(n, "0").strip() for n in ("nobndbox", "scene"))
 
 
 def _box(
     path: Path, bndbox: ElementTree.Element, width: float, height: float
 ) -> list[float]:
     """x1, y1, x2, y2 counted from 0."""
-    x1, y1, x2, y2 = (
-        _number(path, bndbox, name) - 1 for name in ("xmin", "ymin", "xmax", "ymax")
-    )
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    x1, y1, x2, y2 = (_number(path, bndbox, name) - 1 for name in corners)
     if x2 < x1 or y2 < y1:
         raise UserError(f"{_at(path, bndbox)}: the box is inverted")
     if x2 < 0 or y2 < 0 or x1 >= width or y1 >= height:
