@@ -8,11 +8,14 @@ import signal
 import subprocess
 import termios
 
+import numpy as np
 import pytest
 
 from tests.helpers import binaries, golden
 from tests.helpers.ablation_binaries import columns, manifest
 from tests.helpers.golden_results import assert_golden
+from xabl.ablation.engine.unfinished import KeptScores
+from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 
 NAME = "lxmert"
@@ -140,3 +143,18 @@ def test_what_is_no_results_directory_is_never_replaced(workshop, tmp_path, resu
     assert done.status == 1
     assert "holds no results of xabl ablate" in done.err
     assert os.listdir(tmp_path) == ["thesis.txt"]
+
+
+def test_a_part_taken_away_is_not_one_written_over(tmp_path):
+    kept = KeptScores(tmp_path / "kept")
+    kept.begin({})
+    for pair in range(3):
+        kept.add(Direction.VIS4LANG, np.array([pair]), {"mlm": np.ones(1)})
+        kept.flush()
+    first, *others = sorted(kept.folder.glob("part-*"))
+    first.unlink()
+    before = [path.read_bytes() for path in others]
+    kept.add(Direction.VIS4LANG, np.array([3]), {"mlm": np.ones(1)})
+    kept.flush()
+    assert [path.read_bytes() for path in others] == before
+    assert len(list(kept.folder.glob("part-*"))) == 3

@@ -246,7 +246,7 @@ def test_class_names_that_are_none(tmp_path):
     with pytest.raises(UserError, match="not a readable list of classes"):
         read_class_names(tmp_path / "none.txt")
     (tmp_path / "short.txt").write_text("__background__\n")
-    with pytest.raises(UserError, match="expected one class a line"):
+    with pytest.raises(UserError, match="expected one class per line"):
         read_class_names(tmp_path / "short.txt")
 
 

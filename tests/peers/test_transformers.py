@@ -50,7 +50,6 @@ CONFIGS = {
         visual_embedding_dim=2048, num_hidden_layers=2
     ),
 }
-FULL_SIZE = ("lxmert", "visualbert-512")
 LAYOUTS = (
     "safetensors",
     "shards",

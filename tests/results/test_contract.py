@@ -245,3 +245,44 @@ def test_a_folder_that_is_taken_is_not_replaced_unasked(tmp_path):
         results.write(frame(), tmp_path / "mine", label="Again")
     results.write(frame(), tmp_path / "mine", label="Again", overwrite=True)
     assert results.read(tmp_path / "mine").label == "Again"
+
+
+def test_what_is_excluded_has_no_loss_whoever_wrote_it(tmp_path):
+    path = results.write(frame(), tmp_path / "mine", label="Mine")
+    table = pq.read_table(path / "scores.parquet").to_pandas()
+    table.loc[table["example"] == 3, "excluded"] = "cut off"
+    pq.write_table(pa.Table.from_pandas(table, SCHEMA), path / "scores.parquet")
+    bits = results.read(path).cell("mlm", "none").bits
+    assert np.flatnonzero(np.isnan(bits)).tolist() == [3]
+
+
+def test_frames_of_arrow_may_hold_nan_and_predictions_are_of_examples(tmp_path):
+    scores = frame()
+    excluded = scores["example"] == 3
+    scores.loc[excluded, "mlm"] = np.nan
+    columns = {name: scores[name].tolist() for name in scores}
+    columns["excluded"] = ["cut off" if e else None for e in excluded]
+
+    def write(example):
+        guess = {
+            "example": [example],
+            "direction": ["vis4lang"],
+            "condition": ["none"],
+            "position": [0],
+            "rank": [1],
+            "prediction": ["dog"],
+            "probability": [0.5],
+        }
+        return results.write(
+            pa.table(columns),
+            tmp_path / "mine",
+            label="Mine",
+            predictions=guess,
+            model={"config": "of another kind"},
+        )
+
+    with pytest.raises(UserError, match="predictions.parquet: 1 examples have no"):
+        write(12)
+    path = write(11)
+    assert results.check(path) == ()
+    write_report(path, tmp_path / "report.html", ReportOptions(resamples=100))

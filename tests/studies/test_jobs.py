@@ -147,6 +147,14 @@ def test_sigterm_ends_the_work_between_two_steps(board):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_workers_that_share_an_accelerator_share_its_memory():
+    told = [dict(place.environment) for place in places(3, ["0", "1"])]
+    assert [each["CUDA_VISIBLE_DEVICES"] for each in told] == ["0", "1", "0"]
+    assert {each["XLA_PYTHON_CLIENT_MEM_FRACTION"] for each in told} == {"0.450"}
+    assert not places(2)[0].environment
+    assert len(places(2, ["0", "1"])[0].environment) == 1
+
+
 def test_a_worker_that_is_killed_takes_one_job_with_it(board):
     jobs = board(
         {"name": "dies", "fails": "dies"},

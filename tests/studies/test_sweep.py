@@ -99,6 +99,10 @@ def test_a_mended_model_is_the_only_one_done(first, sweep, folder):
     assert again.err.startswith("nothing to do: all 3 runs are done")
     assert len(began(folder)) == len(before) + 1
 
+    (folder / "out" / "report.html").unlink()
+    assert sweep().status == 0 and (folder / "out" / "report.html").exists()
+    assert len(began(folder)) == len(before) + 1
+
     changed = (folder / "study.yaml").read_text().replace("20", "19")
     (folder / "changed.yaml").write_text(changed)
     planned = sweep(study=folder / "changed.yaml", dry_run=True)

@@ -58,7 +58,7 @@ def hidden_regions(
     covered = iot(image.boxes.astype(np.float64), example.boxes).max(axis=1)
     if condition.direction is Direction.LANG4VIS:
         return covered > TARGET_THRESHOLD
-    return covered > condition.region_threshold  # infinite: no region; or all of them
+    return covered > condition.region_threshold  # infinity: none; minus infinity: all
 
 
 def words_seen(
@@ -85,8 +85,8 @@ def regions_seen(
 ) -> Regions:
     """The image's regions, padded to `num_boxes`; hidden ones keep their location.
 
-    [IMG] is the mean of what is left after ablation. Of regions to be predicted it
-    knows all the same: so it was published.
+    vis4lang: [IMG] is the mean of the features after ablation. lang4vis: of those
+    before, so that it still knows of the region to be predicted, as published.
     """
     features = np.where(hidden[:, None], instead, image.features)
     known = features if condition.direction is Direction.VIS4LANG else image.features

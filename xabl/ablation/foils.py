@@ -237,6 +237,12 @@ def run_foils(
         total = len(prepared.pairs) * len(FOIL_CONDITIONS)
         with Progress(total, "pairs") as progress:
             scores = prepared.scores(flax_matching(config, params), progress.update)
+        wrong = ~np.isfinite(scores).all(axis=(1, 2))
+        if wrong.any():
+            raise UserError(
+                f"{model}: the score of pair {prepared.pairs[wrong.argmax()].name} is "
+                "not finite; are parameters and regions sound? (xabl inspect)"
+            )
         table = scores_table(
             [pair.name for pair in prepared.pairs],
             [pair.group for pair in prepared.pairs],

@@ -4,7 +4,8 @@ Many (example, condition) pairs put the same inputs into the model: neighbouring
 thresholds select the same regions, mentions of one thing in several captions share
 region inputs, "every word masked" depends on the length of a caption alone. The plan
 holds every distinct word input, region input and scored pair of them once, and knows
-which (example, condition) each scored pair answers.
+which (example, condition) each scored pair answers. What these inputs and pairs hold is
+in `distinct_inputs`.
 """
 
 import dataclasses

@@ -18,7 +18,7 @@ class Fill(enum.IntEnum):
     """Where features come from that are put in a hidden region's place."""
 
     AVERAGE = 0  # the data set's average feature vector
-    ZERO = 1  # none, as for masked regions in pretraining
+    ZERO = 1  # all features zero, as for masked regions in pretraining
     IMAGE = 2  # the region of the same number in another image, the donor
 
 

@@ -126,7 +126,7 @@ def run(options: RunOptions, series: Series | None = None) -> None:
         options.output, overwrite=options.overwrite, resume=options.resume
     )
     shares = Shares(results.unfinished)
-    meet("all have looked")  # at what is there; now something may be written
+    meet("all have looked")  # no process writes before all have seen what is there
     with results.lock() if shares.is_first else contextlib.nullcontext():
         series = series or Series(options.devices, is_single=True)
         _run(options, results, series, shares)

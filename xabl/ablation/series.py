@@ -18,7 +18,7 @@ from xabl.support.devices import LocalDevices
 class Series:
     """Reads files and compiles programs once for models of one configuration.
 
-    They have to be asked the same, too. Of another model, everything is made anew.
+    Data and options must be the same, too; where they are not, all is made anew.
     """
 
     def __init__(self, num_devices: int | None = None, *, is_single: bool = False):

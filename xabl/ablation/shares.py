@@ -1,7 +1,7 @@
 """One run by several processes: each scores its share of the pairs.
 
-They have a folder in common, that of the kept scores. While they score nobody waits
-for anybody, so one that dies takes only what it had not written yet; the first puts
+They have a folder in common, that of the kept scores. While they score, none waits for
+another: when one dies, only what it had not yet written is lost. The first puts
 everything together when the others have ended.
 """
 

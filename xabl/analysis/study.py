@@ -205,7 +205,10 @@ def find_results(results: Paths) -> tuple[list[Path], list[str]]:
     found, notes, parts = [], [], (MANIFEST, SCORES.name)
     for path in map(Path, paths):
         if not path.is_dir():
-            raise UserError(f"{path}: no such results directory")
+            raise UserError(
+                f"{path}: no such results directory; give one that xabl ablate wrote, "
+                "or a folder of them"
+            )
         if any((path / name).exists() for name in parts):
             found.append(path)
             continue

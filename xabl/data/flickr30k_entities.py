@@ -93,9 +93,8 @@ def read_split(
     Raises:
         UserError: names the file and the line of what cannot be read.
     """
-    return read_images(
-        directory, read_image_ids(split_file(directory, split)), on_error
-    )
+    image_ids = read_image_ids(split_file(directory, split))
+    return read_images(directory, image_ids, on_error)
 
 
 def read_images(
@@ -185,7 +184,7 @@ def read_image_ids(path: Path) -> tuple[str, ...]:
             or an id twice.
     """
     first_line: dict[str, int] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(_lines(path, "a list of image ids"), start=1):
         image_id = line.strip()
         # An id becomes a file name: it must not lead out of the data folder.
         is_name = image_id.isprintable() and "/" not in image_id
@@ -321,9 +320,9 @@ def _chain_and_types(token: str, place: str) -> tuple[str, tuple[str, ...]]:
     return chain, tuple(types)
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Path, what: str = "a text file of Flickr30k Entities") -> list[str]:
     """The lines of a text file, without a last empty one."""
-    text = read_text(path, "a text file of Flickr30k Entities").rstrip("\n")
+    text = read_text(path, what).rstrip("\n")
     return text.split("\n") if text else []
 
 
@@ -364,17 +363,15 @@ def _parse_xml(path: Path) -> ElementTree.Element:
 
 def _is_flagged(element: ElementTree.Element) -> bool:
     """Whether an object says that it has no box, or is the whole scene."""
-    flags = [element.findtext(name, "0").strip() for name in ("nobndbox", "scene")]
-    return "1" in flags
+    return "1" in (element.findtext(n, "0").strip() for n in ("nobndbox", "scene"))
 
 
 def _box(
     path: Path, bndbox: ElementTree.Element, width: float, height: float
 ) -> list[float]:
     """x1, y1, x2, y2 counted from 0."""
-    x1, y1, x2, y2 = (
-        _number(path, bndbox, name) - 1 for name in ("xmin", "ymin", "xmax", "ymax")
-    )
+    corners = ("xmin", "ymin", "xmax", "ymax")
+    x1, y1, x2, y2 = (_number(path, bndbox, name) - 1 for name in corners)
     if x2 < x1 or y2 < y1:
         raise UserError(f"{_at(path, bndbox)}: the box is inverted")
     if x2 < 0 or y2 < 0 or x1 >= width or y1 >= height:

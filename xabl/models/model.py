@@ -225,9 +225,3 @@ def parameter_shapes(config: ModelConfig) -> dict:
     model = VisionLanguageBert(config)
     inputs = jax.eval_shape(lambda: example_inputs(config))
     return jax.eval_shape(model.init, jax.random.key(0), *inputs)["params"]
-
-
-def count_parameters(config: ModelConfig) -> int:
-    """Number of parameters; tied and shared tensors count once."""
-    leaves = jax.tree.leaves(parameter_shapes(config))
-    return sum(leaf.size for leaf in leaves)

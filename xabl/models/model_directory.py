@@ -1,10 +1,10 @@
-"""A model on disk: a directory that every binary takes and gives.
+"""A model on disk: the directory that commands write and read.
 
 config.json   the configuration, in the reference's format
 params/       the parameters (Orbax)
 report.json   where they come from, and the sizes and digests of the files
 vocab.txt     the word pieces, if they were given; config.json says whether captions are
-              lower-cased before
+              lower-cased first
 """
 
 import gc

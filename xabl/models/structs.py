@@ -38,8 +38,9 @@ class ProjectedRegions:
 
     A row stands in many inputs; see `RegionEmbeddings` for what can be made once.
 
-    features: products with the features, of VL-BERT with the coordinates too unless
-        `locations` has them. locations: None where a model does not use them.
+    features: products with the features; in VL-BERT with the coordinates too, unless
+        `locations` has those.
+    locations: products with the locations; None where a model does not use them.
     is_zero: rows whose features are all exactly zero: masked, to VL-BERT.
     """
 
@@ -63,8 +64,9 @@ class ModelOutput:
 
     hidden: the embeddings, then the streams after each sublayer (length L+1).
     region_logits: by name of the visual target.
-    pooled: the fused vector before the matching head; with its logits None when the
-        model pools nothing.
+    itm_logits: None without a matching head.
+    pooled: the fused vector before the matching head; None when the model pools
+        nothing.
     """
 
     hidden: tuple[Streams, ...]

@@ -128,6 +128,13 @@ class Checkpoints:
                     _list_files(self._directory / str(step))
                 return jax.tree.unflatten(jax.tree.structure(like), leaves), position
             except Exception as error:  # a damaged file can raise anything
+                folder = self._directory / str(step)
+                if (folder / _FILES).is_file():  # its bytes were compared
+                    raise UserError(
+                        f"checkpoint {folder} is not damaged, but cannot be restored "
+                        f"({_first_line(error)}); is there memory for it? Start again "
+                        "with the same command"
+                    ) from error
                 self._orbax.close()
                 self._set_aside({step: _first_line(error)})
                 self._orbax = self._open()

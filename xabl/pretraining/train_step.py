@@ -72,8 +72,9 @@ def train_step(
     weights = objective.weights
 
     def step(state: TrainState, batch: PretrainingBatch):
-        # The labels tell the number of targets of the whole batch beforehand. So each
-        # part takes the gradient of its share of the batch's mean, and parts add up.
+        # A device computes its share of a batch in parts, to save memory. The labels
+        # tell the number of targets of the whole batch beforehand. So each part takes
+        # the gradient of its share of the batch's mean, and parts add up.
         counts = jax.lax.psum(losses.count_targets(batch, weights), AXIS)
         pool = forward.candidates(objective, batch, _all_devices)
         step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)

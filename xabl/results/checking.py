@@ -1,5 +1,6 @@
 """What is wrong with results, column by column."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ def check(directory: Path | str) -> tuple[str, ...]:
         read_manifest(directory)
     except UserError as error:
         problems.append(str(error))
+    if not directory.is_dir():
+        return tuple(problems)
     for file in (SCORES, EXAMPLES, PREDICTIONS):
         if file.absent is None and not (directory / file.name).is_file():
             continue
@@ -31,21 +34,26 @@ def check(directory: Path | str) -> tuple[str, ...]:
             tables[file.name] = read_file(directory, file)
         except UserError as error:
             problems.append(str(error))
+    return (*problems, *table_problems(tables))
+
+
+def table_problems(tables: Mapping[str, pa.Table]) -> list[str]:
+    """What is wrong with the values of tables, by the name of their file."""
+    problems = []
     for file, find in (
-        (SCORES, score_problems),
-        (EXAMPLES, example_problems),
-        (PREDICTIONS, prediction_problems),
+        (SCORES, _score_problems),
+        (EXAMPLES, _example_problems),
+        (PREDICTIONS, _prediction_problems),
     ):
         if file.name in tables:
             found = find(tables[file.name])
             if SCORES.name in tables and file is not SCORES:
                 found += _other_examples(tables[file.name], tables[SCORES.name])
             problems += [f"{file.name}: {problem}" for problem in found]
-    return tuple(problems)
+    return problems
 
 
-def score_problems(scores: pa.Table) -> list[str]:
-    """What is wrong with the values of scores.parquet."""
+def _score_problems(scores: pa.Table) -> list[str]:
     problems = value_problems(scores, SCORES)
     numbers = scores["example"].to_numpy()
     ids, first = np.unique(numbers, return_index=True)
@@ -92,14 +100,12 @@ def score_problems(scores: pa.Table) -> list[str]:
     return problems
 
 
-def example_problems(examples: pa.Table) -> list[str]:
-    """What is wrong with the values of examples.parquet."""
+def _example_problems(examples: pa.Table) -> list[str]:
     numbers = examples["example"].to_numpy()
     return value_problems(examples, EXAMPLES) + missing_rows(numbers, numbers)
 
 
-def prediction_problems(predictions: pa.Table) -> list[str]:
-    """What is wrong with the values of predictions.parquet."""
+def _prediction_problems(predictions: pa.Table) -> list[str]:
     problems = value_problems(predictions, PREDICTIONS)
     for direction, condition in rows_by_condition(predictions):
         try:

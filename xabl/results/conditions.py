@@ -7,8 +7,8 @@
 
 Names in files, names in published tables, words for people and what a condition hides
 are made here and nowhere else: tables, figures, report and the report's script are
-given them. A new way of removing is an entry of `WAYS`; a new level an entry of `Level`
-and of `_LEVELS`.
+given them. A new way of removing is an entry of `WAYS`, and for regions one of
+`ablation.replacement.REGION_WAYS`; a new level is an entry of `Level` and of `_LEVELS`.
 
 Source: Frank et al. (EMNLP 2021), section 3.
 """

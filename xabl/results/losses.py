@@ -1,4 +1,4 @@
-"""The losses: columns of scores.parquet, what each is of and when there is one.
+"""The losses: columns of scores.parquet, what each measures and what it needs.
 
 All are in nats in files and in bits (nats / ln 2) wherever they are shown. Lower is
 better: one bit more means that the right answer is half as probable.
@@ -74,7 +74,7 @@ LOSSES: dict[str, Loss] = {
             title="MRC-XE",
             direction=Direction.LANG4VIS,
             meaning="cross-entropy to the detector's top class, as published "
-            "(its class index one off)",
+            "(objective 0: class index one off; objective 3: times its confidence)",
             always=True,
             in_summary=True,
         ),
@@ -111,7 +111,7 @@ def always_scored(direction: str) -> str:
 def main_loss(direction: str, scored: tuple[str, ...] | list[str]) -> str | None:
     """The loss of those `scored` that answers for a direction; None: there is none.
 
-    MRC-KL-aligned before MRC-KL: where there is one, the other is one class off.
+    MRC-KL-aligned before MRC-KL: where both are there, MRC-KL is one class off.
     """
     found = [column for column in columns_of(direction) if column in scored]
     main = [column for column in found if LOSSES[column].is_main]

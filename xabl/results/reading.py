@@ -1,7 +1,7 @@
 """Results directories read into aligned arrays, whoever wrote them.
 
-What a run does not have is a gap with a reason, not an error; what would make a mean
-wrong without a sign of it (a row twice, a row missing) is an error.
+What a run does not have is a gap with a reason, not an error. What would silently make
+a mean wrong (a row twice, a row missing) is an error.
 """
 
 import dataclasses
@@ -183,6 +183,8 @@ def read(directory: Path | str) -> Run:
                 run.arrays[key] = np.full(len(ids), np.nan, np.float32)
                 run.arrays[key][place] = own.to_numpy().astype(np.float32)
                 run.arrays[key] *= np.float32(unit)
+                if name in LOSSES:  # of those excluded other programs may give one
+                    run.arrays[key][place[codes[rows] > 0]] = np.nan
     return dataclasses.replace(run, problems=tuple(problems))
 
 
@@ -194,7 +196,9 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """
     path = directory / MANIFEST
     if not directory.is_dir():
-        raise UserError(f"{directory}: no such results directory")
+        raise UserError(
+            f"{directory}: no such results directory; give one that xabl ablate wrote"
+        )
     if not path.is_file():
         raise UserError(
             f"{directory}: no {MANIFEST}; give a directory that xabl ablate "

@@ -7,13 +7,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xabl.errors import UserError
-from xabl.results.checking import (
-    example_problems,
-    prediction_problems,
-    score_problems,
-)
+from xabl.results.checking import table_problems
 from xabl.results.columns import form_problems
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, File, manifest
@@ -72,10 +69,9 @@ def write(
     if examples is None:
         examples = _phrases(scores)
     tables = {SCORES.name: scores, EXAMPLES.name: _table(examples, EXAMPLES)}
-    problems = score_problems(scores) + example_problems(tables[EXAMPLES.name])
     if predictions is not None:
         tables[PREDICTIONS.name] = _table(predictions, PREDICTIONS)
-        problems += prediction_problems(tables[PREDICTIONS.name])
+    problems = table_problems(tables)
     if problems:
         more = len(problems) - _SHOWN_PROBLEMS
         raise UserError(
@@ -117,7 +113,10 @@ def _table(frame: Any, file: File) -> pa.Table:
             values = frame[column.name]
             if isinstance(values, pa.ChunkedArray):
                 values = values.combine_chunks()
-            arrays[column.name] = pa.array(values, from_pandas=True)
+            array = pa.array(values, from_pandas=True)
+            if pa.types.is_floating(array.type):  # Arrow's own keep their NaN
+                array = pc.if_else(pc.is_nan(array), None, array)
+            arrays[column.name] = array
     found = pa.table(arrays)
     if file is SCORES and "excluded" not in arrays:
         found = found.append_column("excluded", pa.nulls(len(found), pa.string()))

@@ -23,7 +23,8 @@ _REGIONS = 36
 class Machine:
     """Operations a second that matrix products were measured to reach on it.
 
-    ablation: float32, precision "highest". pretraining: float32, full-size models.
+    ablation: float32, precision "highest".
+    pretraining: full-size models; in float32 on processors, in bfloat16 on a GPU.
     """
 
     name: str
@@ -32,7 +33,10 @@ class Machine:
 
 
 # benchmarks/results: the runs of ctrl_uniter_base.
-MACHINES = (Machine(name="2 cores", ablation=2.77e11, pretraining=1.69e11),)
+MACHINES = (
+    Machine(name="2 cores", ablation=2.77e11, pretraining=1.69e11),
+    Machine(name="one H100", ablation=4.04e13, pretraining=1.33e14),
+)
 
 # How many times less arithmetic the ablation is than every input on its own, padded to
 # 38 pieces with all heads (benchmarks/README.md); a text-only model computes no less

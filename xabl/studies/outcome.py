@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from xabl.studies.runs import Run
 from xabl.studies.study_file import Report
@@ -13,12 +14,15 @@ TABLE, REPORT = "table.tsv", "report.html"
 _OF = ".outcome.json"  # which runs the two are of
 
 
-def is_current(folder: Path, runs: Sequence[Run]) -> bool:
-    """Whether table and report are of these runs and were written to the end."""
+def is_current(folder: Path, runs: Sequence[Run], report: Report) -> bool:
+    """Whether table and report are there, and all they say is of these runs."""
+    if not ((folder / TABLE).is_file() and (folder / REPORT).is_file()):
+        return False
     try:
-        return json.loads((folder / _OF).read_text(encoding="utf-8")) == _keys(runs)
+        written = json.loads((folder / _OF).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
+    return written == _outcome_of(runs, report)
 
 
 def write_outcome(folder: Path, runs: Sequence[Run], report: Report) -> list[Path]:
@@ -50,12 +54,15 @@ def write_outcome(folder: Path, runs: Sequence[Run], report: Report) -> list[Pat
         ),
     )
     with new_file(folder / _OF, overwrite=True) as temporary:
-        temporary.write_text(json.dumps(_keys(runs)), encoding="utf-8")
+        temporary.write_text(json.dumps(_outcome_of(runs, report)), encoding="utf-8")
     return [folder / TABLE, folder / REPORT]
 
 
-def _keys(runs: Sequence[Run]) -> dict[str, list[str | None]]:
-    return {run.name: [run.key, run.group] for run in runs if run.is_done()}
+def _outcome_of(runs: Sequence[Run], report: Report) -> dict[str, Any]:
+    return {
+        "runs": {run.name: [run.key, run.group] for run in runs if run.is_done()},
+        "report": report.model_dump(mode="json"),
+    }
 
 
 def _write_table(path: Path, runs: Sequence[Run]) -> None:

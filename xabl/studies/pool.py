@@ -54,11 +54,12 @@ def places(count: int, accelerators: Sequence[str] = ()) -> list[Place]:
     for number in range(count):
         environment: dict[str, str] = {}
         if accelerators:
-            environment["CUDA_VISIBLE_DEVICES"] = accelerators[
-                number % len(accelerators)
-            ]
-        if count > len(accelerators):
-            # On a GPU the processes share its memory.
+            mine = accelerators[number % len(accelerators)]
+            environment["CUDA_VISIBLE_DEVICES"] = mine
+        if 0 < len(accelerators) < count:
+            # Each plans with all that it is told there is, so it is told its share.
+            sharing = -(-count // len(accelerators))
+            environment["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{0.9 / sharing:.3f}"
             environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         found.append(
             Place(

@@ -56,7 +56,9 @@ def sweep(options: SweepOptions) -> bool:
     study, runs = _read(options)
     folder = options.output
     retries = study.retries if options.retries is None else options.retries
-    if all(run.is_done() for run in runs) and outcome.is_current(folder, runs):
+    if all(run.is_done() for run in runs) and outcome.is_current(
+        folder, runs, study.report
+    ):
         _say(f"nothing to do: all {len(runs)} runs are done")
         _say("\n".join(str(folder / x) for x in (outcome.TABLE, outcome.REPORT)))
         return True

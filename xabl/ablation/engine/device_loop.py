@@ -298,12 +298,16 @@ class Evaluation:
         rows = (devices, sizes.regions, self.num_regions)
         words = (devices, sizes.words, num_words, config.hidden_size)
 
-        sharded = self.devices.sharded
-        return Tables(
-            words=jnp.zeros(words, dtype, device=sharded),
-            regions=jnp.zeros((*rows, config.v_hidden_size), dtype, device=sharded),
-            region_mask=jnp.zeros(rows, bool, device=sharded),
-        )
+        # Compiled, it transfers nothing from the host.
+        @functools.partial(jax.jit, out_shardings=self.devices.sharded)
+        def empty() -> Tables:
+            return Tables(
+                words=jnp.zeros(words, dtype),
+                regions=jnp.zeros((*rows, config.v_hidden_size), dtype),
+                region_mask=jnp.zeros(rows, bool),
+            )
+
+        return empty()
 
     def shipped(self, step: TableStep | ScoreStep) -> tuple:
         """What a step sends to the devices; devices on the first axis."""

@@ -1,7 +1,6 @@
 """How much device memory there is, and what to use it for."""
 
 import ctypes
-import dataclasses
 import os
 
 import jax
@@ -22,20 +21,6 @@ _MOST_PAIRS = {"cpu": 16}
 _MOST_PAIRS_ELSEWHERE = 512
 # More than this in tables saves no more computation.
 _MOST_TABLE_BYTES = 8 * 2**30
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Footprint:
-    """Bytes on each device.
-
-    resident: parameters, region store and labels.
-    tables: of the streams before they meet.
-    step: one batch while it is computed.
-    """
-
-    resident: int
-    tables: int
-    step: int
 
 
 def free_bytes(devices: LocalDevices) -> int:

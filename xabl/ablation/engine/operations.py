@@ -1,4 +1,4 @@
-"""How much arithmetic the steps of an evaluation are, read off their traces.
+"""How much arithmetic the steps of an evaluation take, read off their traces.
 
 Tracing a step takes half a second in a full-size model. So it is traced at a few
 lengths; between them it is exactly a polynomial: of the second degree in words, which

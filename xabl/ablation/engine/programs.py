@@ -16,9 +16,9 @@ from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
 
 # What a device computes while one more program is compiled. On a CPU compiling takes
-# its cores (half a second of two); an accelerator waits for the host. There (an H100)
-# a program takes 3 seconds, of which every model counts a fifth: programs are kept for
-# the next seeds and models.
+# its cores (half a second of two); an accelerator waits for the host. On an H100 a
+# program takes 3 seconds. A fifth of them counts, 0.6: programs are kept, and the next
+# seeds and models use them too.
 _COMPILING_ON_HOST = 1.5e11
 _COMPILING = {
     Precision.HIGHEST: 0.6 * 4.0e13,
@@ -58,9 +58,9 @@ class Programs:
         """Compiles nothing yet.
 
         Args:
-            few: keep the programs of the moment only: one is dropped after its last
-                step. As JAX would keep it, its caches are cleared, and other functions
-                of this process are compiled again.
+            few: keep only the programs in use: one is dropped after its last step.
+                JAX would still keep it, so JAX's caches are cleared; other functions
+                of this process are then compiled again.
         """
         self._scorer, self._devices, self._few = scorer, devices, few
         self._compiling: dict[Shape | TableShape, Future] = {}

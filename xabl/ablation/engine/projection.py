@@ -1,8 +1,8 @@
 """The region store placed on the devices, as a model's first products see it.
 
 Every region's product with its features is made once, whatever the number of inputs
-it stands in. With the locations' it takes no more room than the features do in any of
-the published models.
+it stands in. These products and those with the locations together take no more room
+than the features do, in any of the published models.
 """
 
 import functools
@@ -33,14 +33,10 @@ def projected_store(
     """
     images, boxes, _ = store.features.shape
     image_location = np.array(WHOLE_IMAGE[: config.num_locs], np.float32)
-    fill, once = _programs(config, devices)
+    empty, fill, once = _programs(config, devices)
     single = once(params, *devices.replicate((store.average, image_location)))
-
-    def empty():
-        size = (images, boxes, config.v_hidden_size)
-        return jnp.zeros(size, jnp.float32, device=devices.replicated)
-
-    rows = empty(), None if single["image_location"] is None else empty()
+    size = (images, boxes, config.v_hidden_size)
+    rows = empty(size), None if single["image_location"] is None else empty(size)
     count = min(_IMAGES, images)
     for start in range(0, images, count):
         # The last part begins early: all parts have one shape.
@@ -66,8 +62,8 @@ def projected_store(
 
 
 @functools.lru_cache(maxsize=1)
-def _programs(config: ModelConfig, devices: LocalDevices) -> tuple[Callable, Callable]:
-    """What is run for images, and what once; compiled once for all checkpoints."""
+def _programs(config: ModelConfig, devices: LocalDevices) -> tuple[Callable, ...]:
+    """What makes rows, fills them, and runs once; compiled once for all checkpoints."""
     model = VisionLanguageBert(config, precision="highest")
 
     def project(params, *arguments, method):
@@ -99,4 +95,9 @@ def _programs(config: ModelConfig, devices: LocalDevices) -> tuple[Callable, Cal
             "masked": project(params, method="masked_projection"),
         }
 
-    return fill, once
+    # Compiled, it transfers nothing from the host.
+    @functools.partial(on_devices, static_argnums=0)
+    def empty(size):
+        return jnp.zeros(size, jnp.float32)
+
+    return empty, fill, once

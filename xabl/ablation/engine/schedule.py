@@ -8,9 +8,9 @@ Where the streams of a model run apart before they first meet, that part is comp
 once for every distinct word input and region input and kept in tables on the device.
 The tables are as large as memory allows; the plan is worked off in segments whose
 inputs fit into them. Where much is computed for a region input, a segment is whole
-images, which share region inputs. Where nothing is, a segment is captions of about one
-length: what is computed for a word input is so computed once, and few programs are in
-use at a time.
+images, which share region inputs. Where nothing is computed for one, a segment is
+captions of about one length: then each word input is computed once, and few programs
+are in use at a time.
 """
 
 import dataclasses

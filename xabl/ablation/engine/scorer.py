@@ -150,7 +150,7 @@ class Scorer:
         Every program would round the same matrices again, at every step. The others
         (biases, LayerNorm) stay: some are added to float32.
         """
-        dtype = self.model.dtype
+        dtype = jnp.dtype(self.model.dtype)
         return params if dtype == jnp.float32 else _matrices_rounded(params, dtype)
 
     @property

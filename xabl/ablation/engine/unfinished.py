@@ -94,8 +94,7 @@ class KeptScores:
                     "again",
                     file=sys.stderr,
                 )
-                path.unlink()
-                continue
+                continue  # it stays: where memory is short, whole ones look so too
             put_scores(scores[direction], plan, direction, pairs, arrays)
         return AblationScores(plan=plan, pairs=scores)
 
@@ -126,13 +125,16 @@ class KeptScores:
         for direction, pairs, values in self._waiting:
             widths = tuple(value.shape[1:] for value in values.values())
             alike.setdefault((direction, widths), []).append({"pairs": pairs, **values})
-        number = len(list(self.folder.glob(f"part-{self._writer}[0-9]*.npz")))
+        beginning = f"part-{self._writer}"
+        written = [p.stem for p in self.folder.glob(f"{beginning}[0-9]*.npz")]
+        # No count: one that is taken away leaves a gap.
+        number = 1 + max((int(s.removeprefix(beginning)) for s in written), default=-1)
         for (direction, _), steps in alike.items():
             arrays = {
                 name: np.concatenate([step[name] for step in steps])
                 for name in steps[0]
             }
-            path = self.folder / f"part-{self._writer}{number:06d}.npz"
+            path = self.folder / f"{beginning}{number:06d}.npz"
             temporary = self.folder / f".{path.name}"  # savez insists on its suffix
             np.savez(temporary, direction=direction.value, **arrays)
             os.replace(temporary, path)

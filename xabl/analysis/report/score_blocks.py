@@ -169,9 +169,9 @@ def _predictions_block(
 
 def _class_shift(run: Run) -> int:
     """What to add to a predicted class for its line among the detector's classes."""
-    config = run.manifest["model"].get("config") or {}
-    weights = config.get("visual_target_weights") or {}
-    objectives = [name for name, weight in dict(weights).items() if weight > 0]
-    if not objectives:
-        return 0
-    return 1 - (VISUAL_TARGETS[objectives[0]].first_object or 0)  # line 0: background
+    try:
+        weights = run.manifest["model"]["config"]["visual_target_weights"]
+        first = next(name for name, weight in weights.items() if weight > 0)
+        return 1 - (VISUAL_TARGETS[first].first_object or 0)  # line 0: background
+    except (KeyError, TypeError, AttributeError, StopIteration):
+        return 0  # no target, or a configuration of another program

@@ -123,6 +123,9 @@ def image_row(
     """Features of [IMG]: the sum over the boxes / the number of those counted, >= 1.
 
     Every box is in the sum, hidden ones as zeros, counted or not.
+
+    Args:
+        counted: real boxes that no target overlaps.
     """
     divisor = np.maximum(counted.sum(axis=1), 1).astype(np.float32)
     return features.sum(axis=1) / divisor[:, None]
