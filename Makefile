@@ -1,6 +1,7 @@
 # make demo       a small world, two models, the ablation, a report
 # make test       the fast tests and the linter
 # make test-slow  the tests that take minutes
+# make test-faults  slow tests in which processes are killed and disks are full
 # make test-peers models of transformers against transformers itself, with PyTorch
 # make test-cluster  a study on a real SLURM of one node (as root, on Debian)
 # make fuzz       damaged input for every reader, for FUZZ_SECONDS (five minutes)
@@ -18,7 +19,7 @@ PEERS := .venv-peers
 
 FUZZ_SECONDS := 300
 
-.PHONY: demo test test-slow test-peers fuzz test-cluster lint clean
+.PHONY: demo test test-slow test-faults test-peers fuzz test-cluster lint clean
 
 $(VENV)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -38,7 +39,10 @@ test: lint
 	$(RUN) -m pytest -m "not slow" $(WORKERS)
 
 test-slow: $(VENV)/.installed
-	$(RUN) -m pytest -m slow $(WORKERS)
+	$(RUN) -m pytest -m "slow and not faults" $(WORKERS)
+
+test-faults: $(VENV)/.installed
+	$(RUN) -m pytest -m faults $(WORKERS)
 
 test-cluster: $(VENV)/.installed
 	REPOSITORY=$(CURDIR) PYTHON=$(CURDIR)/$(RUN) \

@@ -86,6 +86,7 @@ def test_several_processes_give_the_scores_of_one(
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("victim", [1, 0])
 def test_a_process_that_dies_takes_only_its_share(
     workshop, flags, alone, victim, tmp_path

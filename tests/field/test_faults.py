@@ -55,6 +55,7 @@ def test_an_import_survives_faults_at_a_few_places():
 
 # How many places there are: those of the slow jobs are tried here and there.
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize(
     ("job", "every"),
     [
@@ -73,6 +74,7 @@ def test_every_job_survives_faults(job, every):
 
 
 @pytest.mark.slow
+@pytest.mark.faults
 @pytest.mark.parametrize("job", faults.JOBS)
 def test_every_job_survives_kills_at_random_moments(job):
     assert tried(job, kills=10)["kills"] == 10

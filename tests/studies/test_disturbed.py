@@ -11,7 +11,7 @@ from tests.studies import kills
 from xabl.studies.events import read_events
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders, make_small_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
 def test_killed_at_random_moments(golden, tmp_path):
