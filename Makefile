@@ -13,6 +13,9 @@ RUN := $(VENV)/bin/python
 # Two processes fill two cores; more would compile the same programs again.
 WORKERS := --numprocesses=2 --dist=loadfile
 
+# Which of the slow tests, e.g. SLOW=tests/ablation
+SLOW ?= tests
+
 # PyTorch has an environment of its own: the product must do without it. This version
 # is there without the gigabytes of a GPU's libraries.
 PEERS := .venv-peers
@@ -39,7 +42,7 @@ test: lint
 	$(RUN) -m pytest -m "not slow" $(WORKERS)
 
 test-slow: $(VENV)/.installed
-	$(RUN) -m pytest -m "slow and not faults" $(WORKERS)
+	$(RUN) -m pytest -m "slow and not faults" $(WORKERS) $(SLOW)
 
 test-faults: $(VENV)/.installed
 	$(RUN) -m pytest -m faults $(WORKERS)
