@@ -16,6 +16,7 @@ from xabl.ablation.examples import (
     prepare_examples,
 )
 from xabl.ablation.plan import build_plan
+from xabl.ablation.replacement import Donors
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import WordPieces
@@ -55,6 +56,11 @@ def stacked(images) -> StackedRegions:
         img_h=np.array([image.img_h for image in images], np.int32),
         **{name: np.stack([getattr(i, name) for i in images]) for name in fields},
     )
+
+
+@functools.cache
+def donors(seed: int = 0) -> Donors:
+    return Donors(image_ids=regions().image_ids, examples=examples(), seed=seed)
 
 
 @functools.cache
@@ -170,6 +176,7 @@ def scored(
     devices: int = 1,
     gold_labels: list[int | None] | None = None,
     positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH,
+    seed: int = 0,
     **options,
 ) -> AblationScores:
     """Scores of the golden world, or of some of its examples."""
@@ -183,6 +190,8 @@ def scored(
         mask_id=word_pieces().mask_id,
         vlbert_positions=positions if is_vl_bert else None,
         gold_labels=gold_labels,
+        donors=donors(seed),
+        needs_regions=config.needs_regions,
     )
     return ablate(
         Request(
