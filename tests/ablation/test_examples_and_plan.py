@@ -129,7 +129,7 @@ def test_pairs_are_what_their_condition_says(plan):
             np.testing.assert_array_equal(plan.words.token_ids[word, :length], expected)
             assert image_ids[plan.regions.image[region]] == example.image_id
             ablated = plan.regions.ablated[region]
-            fill = Fill.AVERAGE if vision else Fill.ZERO
+            fill = Fill.AVERAGE if vision else Fill.MASKED
             assert plan.regions.fill[region] == fill
             if vision:
                 assert ablated.sum() == plan.ablated_regions[row, column]

@@ -49,6 +49,7 @@ def test_a_condition(tmp_path):
         entities=golden_world.ENTITIES,
         regions=regions,
         thresholds=(0.5,),
+        replace=("next_image",),
     )
     output = tmp_path / "results"
     options = run.RunOptions(
