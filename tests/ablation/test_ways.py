@@ -10,13 +10,22 @@ import jax
 import numpy as np
 import pytest
 
-from tests.helpers import ablation
+from tests.helpers import ablation, golden_world
 from xabl.ablation.any_model import flax_model
 from xabl.ablation.definition import Definition
+from xabl.ablation.inputs import InputFiles, read_inputs
 from xabl.ablation.plan import NONE_STAYS
-from xabl.ablation.replacement import REGION_WAYS, Donors, Fill, RegionWay
+from xabl.ablation.replacement import (
+    NEEDS_REGIONS,
+    REGION_WAYS,
+    Donors,
+    Fill,
+    RegionWay,
+)
+from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.presets import PRESETS
+from xabl.python.model import Model
 from xabl.results.conditions import Condition, Direction, all_conditions
 from xabl.results.ways import WAYS, Way
 
@@ -278,11 +287,47 @@ def test_ways_are_by_direction_and_the_published_ones_always_there():
     assert all_conditions(Direction, [0.5], ["average", "mask"]) == published
 
 
+def test_a_model_that_needs_a_region_is_not_asked_without_any(tmp_path):
+    config, said = ablation.small("lxmert"), []
+    files = InputFiles(
+        entities=golden_world.ENTITIES,
+        regions=golden_world.write_regions(tmp_path, "lmdb"),
+        vocabulary=golden_world.VOCABULARY,
+        directions=(Direction.VIS4LANG,),
+        thresholds=(0.0,),
+        replace=("drop", "zero"),
+    )
+    inputs = read_inputs(files, said.append, config=config)
+    assert inputs.refused == {"vis4lang all/drop": NEEDS_REGIONS}
+    assert f"vis4lang all/drop is not scored: {NEEDS_REGIONS}" in said
+    names = [condition.name for condition in inputs.plan.conditions]
+    assert names == ["none", "object@0.0", "all", "object@0.0/zero", "all/zero"] + [
+        "object@0.0/drop"
+    ]
+    # A phrase that all regions of its image overlap has none left, either.
+    world, row = fewer_regions(row=0, count=1), ablation.regions().image_ids[0]
+    plan = ablation.planned(config, inputs.plan.conditions, world=world)
+    of_image = np.array([example.image_id == row for example in plan.examples])
+    gone = of_image & (plan.ablated_regions[:, -1] == 1)
+    assert gone.any() and not gone[of_image].all()
+    excluded = plan.excluded[:, -1] == plan.reasons.index(NONE_STAYS)
+    cut_off = [not len(example.pieces) for example in plan.examples]
+    np.testing.assert_array_equal(excluded, gone & ~np.array(cut_off))
+    assert not (plan.excluded[:, :-1] == plan.reasons.index(NONE_STAYS)).any()
+    model = Model(
+        path=tmp_path, config=config, params={}, vocabulary=golden_world.VOCABULARY
+    )
+    image = golden_world.golden_images()[0]
+    example = model.example(image, "a ball", phrase=(1, 1), average=ablation.average())
+    with pytest.raises(UserError, match="all/drop: this model's words attend to regio"):
+        example.ablate("all/drop")
+
+
 def test_without_donors_nothing_is_drawn():
     example = ablation.examples()[0]
-    with pytest.raises(Exception, match="other_image: the split has no other image"):
+    with pytest.raises(UserError, match="other_image: the split has no other image"):
         Donors().image_for(0)
     for condition in ("phrase", "all"):
         level = Condition.parse("lang4vis", condition).level
-        with pytest.raises(Exception, match="no caption of another image"):
+        with pytest.raises(UserError, match="no caption of another image"):
             Donors(examples=[example]).pieces_for(example, level)

@@ -93,4 +93,4 @@ def check_ways(names: Iterable[str]) -> None:
     known = "; ".join(f"{d.wording.ablated}: {', '.join(WAYS[d])}" for d in WAYS)
     for name in names:
         if not any(name in ways for ways in WAYS.values()):
-            raise UserError(f"--replace: {name!r} is no way of removing ({known})")
+            raise UserError(f"{name!r} is no way of removing ({known})")

@@ -34,7 +34,7 @@ _TARGET = VISUAL_TARGETS["0"]
 
 
 def ways_figure() -> Figure:
-    """A panel for each way: rows are [IMG] and regions, columns features; then words."""
+    """A panel for each way: [IMG] and regions by their features; below them, words."""
     regions, words = (list(WAYS[direction]) for direction in Direction)
     with matplotlib.rc_context(SETTINGS | {"axes.grid": False}):
         figure = Figure(figsize=(7.6, 3.7))
