@@ -52,11 +52,11 @@ def hidden_words(
     example: PhraseExample, condition: Condition
 ) -> Int[np.ndarray, " hidden"]:
     """Positions of pieces the model does not see: to be predicted, or ablated."""
-    return {
-        Level.NONE: np.zeros(0, np.int64),
-        Level.PHRASE: example.pieces,
-        Level.ALL: np.arange(1, len(example.token_ids) - 1),  # [CLS] and [SEP] stay
-    }[condition.hidden_words]
+    if condition.hidden_words is Level.NONE:
+        return np.zeros(0, np.int64)
+    if condition.hidden_words is Level.PHRASE:
+        return example.pieces
+    return np.arange(1, len(example.token_ids) - 1)  # [CLS] and [SEP] stay
 
 
 def hidden_regions(

@@ -9,6 +9,7 @@ in `distinct_inputs`.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -210,6 +211,8 @@ class _Builder:
         self._region_inputs = Distinct[RegionInputKey]()
         self._mlm, self._mrc = Distinct[MlmPairKey](), Distinct[MrcPairKey]()
         self._targets = Distinct[TargetKey]()
+        # One condition after the other asks for it.
+        self._predicted = functools.lru_cache(maxsize=1)(self._phrase_masked)
         self._mentioned: dict[tuple[int, bytes], _Mentioned] = {}
         self._outcomes: list[list[_Outcome]] = []  # by example, by condition
         self._target_rows: list[int] = []  # by example
@@ -241,13 +244,18 @@ class _Builder:
             return _Outcome(excluded=CUT_OFF, ablated_regions=ablated.count)
         if self._needs_regions and ablated.none_stays:
             return _Outcome(excluded=NONE_STAYS, ablated_regions=ablated.count)
-        pair = MlmPairKey(
-            word=self._word_input(example, condition),
-            region=ablated.region,
+        pair = self._predicted(example)._replace(region=ablated.region)
+        return _Outcome(pair=self._mlm.number(pair), ablated_regions=ablated.count)
+
+    def _phrase_masked(self, example: PhraseExample) -> MlmPairKey:
+        """A pair without its regions: the words are the same whatever these are."""
+        intact = Condition(direction=Direction.VIS4LANG, level=Level.NONE)
+        return MlmPairKey(
+            word=self._word_input(example, intact),
+            region=NOT_SCORED,
             positions=example.pieces.tobytes(),
             labels=example.token_ids[example.pieces].tobytes(),
         )
-        return _Outcome(pair=self._mlm.number(pair), ablated_regions=ablated.count)
 
     def _lang4vis(
         self,
