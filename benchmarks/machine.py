@@ -1,4 +1,4 @@
-"""What was measured on, how fast it multiplies matrices, and where results go."""
+"""The machine: what it is, how fast it multiplies matrices; where results go."""
 
 import json
 import os
@@ -72,9 +72,9 @@ class MatrixProducts:
 
 
 class OtherProcesses:
-    """How much of the processor others have had since this was made.
+    """How much of the processor other processes have had since this was made.
 
-    What is measured beside them is too slow.
+    Rates that are measured beside them are too low.
     """
 
     def __init__(self):
@@ -82,7 +82,7 @@ class OtherProcesses:
 
     @property
     def share(self) -> float | None:
-        """Of all cores' time, 0 ... 1; None where the system does not tell."""
+        """Of all cores' time, 0 ... 1; None where the system does not say."""
         if self._begin is None:
             return None
         wall, own, busy = np.subtract(self._now(), self._begin)
@@ -107,13 +107,13 @@ class OtherProcesses:
 
 
 def device_peak_gb(devices: Iterable[jax.Device]) -> float | None:
-    """Most memory in use at once on any device so far; None where it is not told."""
+    """Most memory in use at once on any device; None where JAX does not know it."""
     peaks = [(d.memory_stats() or {}).get("peak_bytes_in_use") for d in devices]
     return None if None in peaks else max(peaks) / 1e9
 
 
 def say(line: str) -> None:
-    """What is under way, to standard error."""
+    """Prints what is being done to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 

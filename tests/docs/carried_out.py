@@ -42,6 +42,7 @@ def test_a_condition(tmp_path):
         model=tmp_path / "model",
         entities=golden_world.ENTITIES,
         regions=regions,
+        directions=(results.Direction.VIS4LANG,),
         thresholds=(0.5,),
     )
     output = tmp_path / "results"

@@ -98,8 +98,8 @@ class ModelConfig:
     fusion_act: str = "relu"
     itm_dim: int = 2
     image_head_ln: bool = True
-    # Ours, no field of the reference's. Models it trains without a visual target keep
-    # the head's transform, which nothing reads; those of others have no head at all.
+    # Ours, not a field of the reference's. Its models that are trained without a visual
+    # target keep the head's transform, which is not used; other models have no head.
     region_head: bool = True
     visual_target_weights: Weights = (("0", 1.0),)
     # Numerics

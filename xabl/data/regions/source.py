@@ -85,7 +85,7 @@ class RegionSource(abc.ABC):
         on_error: OnError | None = None,
         sizes: Mapping[str, Size] | None = None,
     ) -> Iterator[ImageRegions]:
-        """Reads the images asked for, each once, in the order that costs least.
+        """Reads images, each once, in the order that costs least.
 
         Args:
             image_ids: no id twice.
@@ -149,7 +149,7 @@ class RegionSource(abc.ABC):
         on_error: OnError | None = None,
         sizes: Mapping[str, Size] | None = None,
     ) -> StackedRegions:
-        """Reads images into one array a field, in the order asked for.
+        """Reads images into one array per field, in the order of `image_ids`.
 
         Images given to `on_error` are missing in the result; otherwise as `read_many`.
 
