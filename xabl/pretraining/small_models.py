@@ -1,4 +1,4 @@
-"""Small models: any run in seconds, to check that it runs, and two that learn.
+"""Small models: a toy of any run, to check that it works, and two that learn.
 
 `toy` is what --toy trains. `small_uniter` and `small_vilbert` learn a synthetic world
 in a minute or two.

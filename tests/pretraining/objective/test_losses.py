@@ -15,6 +15,8 @@ from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.objective import forward, losses, negatives
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 ALL_TARGETS = tuple((str(target), 0.5 + target) for target in range(7))
 
 

@@ -233,5 +233,5 @@ def sum_at_targets(
 
 
 def _first(predictions: Array, features: int) -> Array:
-    """Decoders have the published 2048 outputs; smaller features train the first."""
+    """Decoders have the published 2048 outputs; fewer features train the first ones."""
     return predictions[..., :features]
