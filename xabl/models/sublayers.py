@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float
 from xabl.models.layers import ACTIVATION, Numerics, row_major, split_heads
 from xabl.models.structs import Streams
 
-# Added to the scores of padded keys. It is not minus infinity: where all keys are padding
+# Added to the scores of padded keys. Not minus infinity: where all keys are padding
 # (words, in vision-only pretraining), a query attends as if none were.
 PADDING_SCORE = -10000.0
 
