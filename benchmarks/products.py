@@ -44,8 +44,8 @@ def main() -> None:
         product = jax.jit(lambda a, b, p=precision: jnp.matmul(a, b, precision=p))
         try:
             result = product(a, b).block_until_ready()
-        except Exception as error:  # not every device has every algorithm
-            found.append({"way": way, "error": str(error)[:60]})
+        except (ValueError, jax.errors.JaxRuntimeError):
+            found.append({"way": way})  # not every device has every algorithm
             continue
         begin = time.perf_counter()
         for _ in range(_REPEATS):

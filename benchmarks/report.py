@@ -11,7 +11,7 @@ def text(result: Mapping[str, Any]) -> str:
 
     Args:
         result: as `machine.write_result` keeps it. Where a fact is a list, its items
-            are the columns of a table.
+            are the columns of a table, or its rows if they are more than the facts.
     """
     lists = {name: runs for name, runs in result.items() if isinstance(runs, list)}
     tables = [[{name: fact for name, fact in result.items() if name not in lists}]]
@@ -21,7 +21,10 @@ def text(result: Mapping[str, Any]) -> str:
 
 def _table(columns: list[dict[str, Any]]) -> str:
     names = dict.fromkeys(name for facts in columns for name in facts)
-    return aligned([[name, *(_short(f.get(name)) for f in columns)] for name in names])
+    rows = [[name, *(_short(f.get(name)) for f in columns)] for name in names]
+    if len(columns) > len(names):
+        rows = [list(row) for row in zip(*rows, strict=True)]
+    return aligned(rows)
 
 
 def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

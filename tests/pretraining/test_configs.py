@@ -30,10 +30,15 @@ HYPOTHESES = {
 
 @pytest.fixture(scope="module")
 def trained(data, tmp_path_factory, quick_compilation):
-    """trained(run, *changes): the folder of the toy's three updates, made once."""
+    """trained(run, *changes): the folder of the toy's three updates, made once.
+
+    One of them validates, too; compiling that for all takes long.
+    """
 
     @functools.cache
     def train(config: str, *changes: str) -> Path:
+        if (config, *changes) != ("ctrl_uniter_base",):
+            changes = ("valid_split=null", *changes)
         resolved = launch.resolve(
             config,
             (
@@ -122,6 +127,11 @@ def test_a_published_run_at_toy_size(trained, name):
     watched = {"kind", "step", "loss", "gradient_norm", "learning_rate"}
     found = set(lines[0]) - watched
     assert {"regions_0" if x.startswith("regions_") else x for x in found} == expected
+
+
+def test_a_toy_validates(trained):
+    lines = tiny_runs.lines(trained("ctrl_uniter_base"), "validation")
+    assert lines[-1]["step"] == 3 and math.isfinite(lines[-1]["loss"])
 
 
 def test_an_architecture_is_ablated_by_its_configuration(trained):
