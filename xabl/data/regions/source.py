@@ -1,6 +1,7 @@
 """What every file of image regions can be asked, whatever its format."""
 
 import abc
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,15 +19,10 @@ from xabl.errors import UserError
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]
 
-_STACKED = (
-    "num_boxes",
-    "img_w",
-    "img_h",
-    "features",
-    "boxes",
-    "objects_id",
-    "objects_conf",
-    "cls_prob",
+_STACKED = tuple(
+    field.name
+    for field in dataclasses.fields(StackedRegions)
+    if field.name != "image_ids"
 )
 
 
