@@ -64,7 +64,8 @@ def other(folder):
 
 
 def test_is_held_and_given_back(folder):
-    with lease.acquire(folder, "first"):
+    with lease.acquire(folder, "first") as mine:
+        assert mine.is_mine
         with pytest.raises(lease.Held, match=f"process {os.getpid()} .*, first"):
             lease.acquire(folder)
     assert not folder.exists()

@@ -70,12 +70,17 @@ class Lease:
     """A lock held by this process; a context manager that gives it back.
 
     It is renewed in the background. A process that was stopped for longer than
-    `EXPIRES_AFTER` may have lost it.
+    `EXPIRES_AFTER` may have lost it: `is_mine` tells.
     """
 
     def __init__(self, folder: Path, file: Path):
         self._folder, self._file = folder, file
         _renewal().add(file)
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether nobody has taken the lock for abandoned."""
+        return self._file.exists()
 
     def release(self) -> None:
         """Gives the lock back; once or more often."""
