@@ -12,11 +12,14 @@ from xabl.ablation.engine.device_regions import (
     host_store,
 )
 from xabl.ablation.examples import (
+    PhraseExample,
     VlBertPositions,
     mentions_by_image,
     prepare_examples,
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
+from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
+from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
@@ -46,6 +49,9 @@ class InputFiles:
     vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
+    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
+        takes what lies beside the regions.
+    tagger: "stanza" tells the classes of words instead.
     """
 
     entities: Path
@@ -59,6 +65,9 @@ class InputFiles:
     limit: int | None = None
     skip_bad_examples: bool = False
     gold_labels: Path | None = None
+    class_names: Path | None = None
+    attribute_names: Path | None = None
+    tagger: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,6 +83,7 @@ class Inputs:
     config: ModelConfig
     word_pieces: WordPieces
     plan: Plan
+    word_classes: WordClasses
     store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
@@ -135,6 +145,7 @@ def read_inputs(
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
     )
     check_scorable(plan)
+    word_classes = _word_classes(files, plan.examples)
     store = None
     if regions is not None:
         # Over the whole split, whatever part of it is scored.
@@ -144,6 +155,7 @@ def read_inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
+        word_classes=word_classes,
         store=store,
         examples_total=len(examples),
         skipped=skipped,
@@ -216,6 +228,22 @@ def _regions(
         if source.notice:
             say(source.notice)
         return regions
+
+
+def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordClasses:
+    """By a tagger if one is wished, else by the detector's names and other lists."""
+    if files.tagger is not None:
+        return by_tagger(examples)
+
+    def beside(name: str) -> Path | None:
+        found = files.regions and files.regions.parent / name
+        return found if found and found.is_file() else None
+
+    return by_lists(
+        examples,
+        class_names=files.class_names or beside(OBJECTS),
+        attribute_names=files.attribute_names or beside(ATTRIBUTES),
+    )
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

@@ -23,11 +23,16 @@ from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
-from xabl.ablation.tables import examples_table, predictions_table, scores_table
+from xabl.ablation.tables import (
+    examples_table,
+    predictions_table,
+    scores_table,
+    words_table,
+)
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
 from xabl.results.published import PublishedRow, published_row
 from xabl.results.summary import (
     SummaryRow,
@@ -160,6 +165,8 @@ def _run(
             f"{error}; the scores are kept: run again with --resume"
         ) from error
     kept.discard()
+    if WORDS.name in found.tables and inputs.word_classes.notice:
+        _say(inputs.word_classes.notice)
     print(found.text)
     print(f"wrote {results.path}")
 
@@ -261,6 +268,10 @@ def _results(
         SCORES.name: scores_table(scores, inputs.word_pieces),
         EXAMPLES.name: examples_table(inputs.plan.examples),
     }
+    if inputs.plan.columns(Direction.VIS4LANG):
+        tables[WORDS.name] = words_table(
+            scores, inputs.word_pieces, inputs.word_classes
+        )
     if options.evaluation.top:
         predictions = predictions_table(scores, inputs.word_pieces)
         tables[PREDICTIONS.name] = predictions
@@ -329,6 +340,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": _excluded_counts(plan),
             "skipped": inputs.skipped,
+            "word_classes": dict(inputs.word_classes.source),
             "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,
