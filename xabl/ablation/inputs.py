@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from xabl.ablation import yardsticks
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
     HostStore,
@@ -19,6 +20,7 @@ from xabl.ablation.examples import (
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
+from xabl.ablation.yardsticks import Guesses
 from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
@@ -84,6 +86,7 @@ class Inputs:
     word_pieces: WordPieces
     plan: Plan
     word_classes: WordClasses
+    guesses: Guesses
     store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
@@ -146,8 +149,11 @@ def read_inputs(
     )
     check_scorable(plan)
     word_classes = _word_classes(files, plan.examples)
+    guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     store = None
     if regions is not None:
+        if plan.columns(Direction.LANG4VIS):
+            guesses |= yardsticks.of_classes(plan, regions, config.scored_target())
         # Over the whole split, whatever part of it is scored.
         average = average_features(regions, mentions_by_image(examples))
         store = host_store(config, regions, average)
@@ -156,6 +162,7 @@ def read_inputs(
         word_pieces=word_pieces,
         plan=plan,
         word_classes=word_classes,
+        guesses=guesses,
         store=store,
         examples_total=len(examples),
         skipped=skipped,

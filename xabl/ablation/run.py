@@ -40,6 +40,12 @@ from xabl.results.summary import (
     summary_text,
     summary_tsv,
 )
+from xabl.results.yardsticks import (
+    in_manifest,
+    warnings,
+    yardsticks,
+    yardsticks_text,
+)
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import meet
@@ -91,8 +97,14 @@ class AblationResults:
 
     @property
     def text(self) -> str:
-        """The summary for people, beside what was published."""
-        return summary_text(self.summary, self.published)
+        """The summary for people, beside what was published and what guessing loses.
+
+        Its first lines say so where the model is no better than guessing.
+        """
+        table = summary_text(self.summary, self.published)
+        first = (*warnings(self.manifest), self.label)
+        parts = (*first, table, yardsticks_text(self.manifest))
+        return "\n".join(part for part in parts if part)
 
     def write(self, directory: ResultsDirectory) -> None:
         """Writes all files.
@@ -266,7 +278,7 @@ def _results(
 ) -> AblationResults:
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples),
+        EXAMPLES.name: examples_table(inputs.plan.examples, inputs.guesses.unigram),
     }
     if inputs.plan.columns(Direction.VIS4LANG):
         tables[WORDS.name] = words_table(
@@ -275,11 +287,16 @@ def _results(
     if options.evaluation.top:
         predictions = predictions_table(scores, inputs.word_pieces)
         tables[PREDICTIONS.name] = predictions
+    label = options.label or inputs.config.name
+    judged = yardsticks(
+        tables[SCORES.name], tables[EXAMPLES.name], inputs.guesses.uniform
+    )
     clock.phase_ends("write")
     return AblationResults(
-        label=options.label or inputs.config.name,
+        label=label,
         tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, clock),
+        manifest=_manifest(options, inputs, devices, identity, clock)
+        | in_manifest(label, judged),
         published=published_row(
             inputs.config.name,
             split=options.files.split,

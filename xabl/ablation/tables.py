@@ -1,7 +1,7 @@
 """What an ablation found, as the tables of a results directory."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +15,7 @@ from xabl.data.word_pieces import WordPieces
 from xabl.results.conditions import Condition, Direction
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.losses import LOSSES
+from xabl.results.yardsticks import unigram_column
 
 _PIECE_COLUMNS = (
     "example",
@@ -49,8 +50,15 @@ def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
-    """examples.parquet: what an example is, one row each; boxes as JSON."""
+def examples_table(
+    examples: tuple[PhraseExample, ...],
+    unigram: Mapping[str, Shaped[np.ndarray, " examples"]] | None = None,
+) -> pa.Table:
+    """examples.parquet: what an example is, one row each; boxes as JSON.
+
+    Args:
+        unigram: by loss, what a guess by frequency loses (`yardsticks.Guesses`).
+    """
     values = _example_columns(examples) | {
         "sentence": [example.sentence for example in examples],
         "first_word": [example.phrase.first_word for example in examples],
@@ -58,6 +66,7 @@ def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
         "boxes": [json.dumps(example.boxes.tolist()) for example in examples],
         "img_w": [example.img_w for example in examples],
         "img_h": [example.img_h for example in examples],
+        **{unigram_column(n): _not_nan(v) for n, v in (unigram or {}).items()},
     }
     return EXAMPLES.table(values, len(examples))
 

@@ -79,7 +79,7 @@ class Scores:
         self._results.write(ResultsDirectory(output, overwrite=overwrite))
 
     def __repr__(self) -> str:
-        return f"{self._results.label}\n{self._results.text}"
+        return self._results.text
 
 
 def ablate(

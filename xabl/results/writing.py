@@ -23,6 +23,7 @@ from xabl.results.format import (
 )
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.summary import by_condition, summarise, summary_tsv
+from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 
 _SHOWN_PROBLEMS = 5
@@ -90,6 +91,7 @@ def write(
             + (f"; and {more} more" if more > 0 else "")
         )
     rows = summarise(scores)
+    judged = yardsticks(scores, tables[EXAMPLES.name], {})
     results.write(
         tables,
         summary_tsv(label, rows),
@@ -106,6 +108,7 @@ def write(
                 "excluded": dict(Counter(scores["excluded"].drop_null().to_pylist())),
                 "versions": provenance.versions(),
                 "started": provenance.now(),
+                **in_manifest(label, judged),
             },
         ),
     )

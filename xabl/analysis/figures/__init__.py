@@ -76,9 +76,12 @@ def write_figures(
         for title, lines in sections
         if lines
     )
-    write_text(output / "figures.md", text.rstrip() + "\n")
+    first = "".join(f"{line}\n" for line in study.warnings())
+    lead = f"{first}\n" if first else ""
+    write_text(output / "figures.md", lead + text.rstrip() + "\n")
     return (
-        f"{len(drawn)} figures written to {output}\n"
+        first
+        + f"{len(drawn)} figures written to {output}\n"
         + "".join(f"not drawn: {line}\n" for line in missing)
         + "".join(f"note: {note}\n" for note in study.notes)
     )

@@ -221,6 +221,7 @@ def _render(
         "metrics": [LOSSES[name] for name in study.metrics()],
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
+        "warnings": study.warnings(),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
@@ -257,6 +258,7 @@ def _run_row(run) -> dict[str, str]:
 
 def _message(output: Path, size: int, browser: _Browser, study: Study) -> str:
     lines = [
+        *study.warnings(),
         f"{output}: {size / 1e6:.1f} MB, {len(study.models)} models, "
         f"{len(browser.sample.rows):,} of {study.num_examples:,} examples to browse",
         *(f"note: {note}" for note in (*study.notes, *browser.notes)),
