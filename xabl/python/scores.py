@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.inputs import InputFiles
-from xabl.ablation.run import AblationResults, RunOptions, evaluate
+from xabl.ablation.run import RunOptions, evaluate
 from xabl.errors import UserError
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
