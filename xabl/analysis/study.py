@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Shaped
 
 from xabl.errors import UserError
+from xabl.models.region_embedding import REGION_EMBEDDINGS
 from xabl.results.conditions import (
     BASELINE,
     Condition,
@@ -55,6 +56,10 @@ class Model:
         """Known seeds, ascending."""
         return tuple(sorted(run.seed for run in self.runs if run.seed is not None))
 
+    def by_seed(self) -> tuple["Model", ...]:
+        """Every run as a model of its own."""
+        return tuple(Model(label=run.title, runs=(run,)) for run in self.runs)
+
     def cell(self, metric: str, condition: str) -> Cell:
         """The mean over seeds, example by example; runs with a gap are left out."""
         cells = [run.cell(metric, condition) for run in self.runs]
@@ -95,6 +100,20 @@ class Study:
     def runs(self) -> tuple[Run, ...]:
         """All runs, model by model."""
         return tuple(run for model in self.models for run in model.runs)
+
+    def of_groups(self) -> "Study":
+        """The study with its groups in place of models.
+
+        A group is what a study file calls one (`group` in the manifests): all runs of
+        it, of any label. A run without is in the group of its label. No models if no
+        run has a group.
+        """
+        groups: dict[str, list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault(run.group or run.label, []).append(run)
+        named = any(run.group for run in self.runs)
+        models = [Model(label=name, runs=tuple(runs)) for name, runs in groups.items()]
+        return dataclasses.replace(self, models=tuple(models) if named else ())
 
     def model(self, label: str) -> Model:
         """The model of a label.
@@ -311,7 +330,7 @@ def _differences(runs: Sequence[Run]) -> list[str]:
         "precision": lambda run: run.manifest.get("precision"),
         "image token": lambda run: _identity(run).get("image_token"),
         "VL-BERT positions": lambda run: (
-            _identity(run).get("vlbert_positions") if "vl-bert" in run.name else None
+            _identity(run).get("vlbert_positions") if _positions_vary(run) else None
         ),
         "overlap thresholds": lambda run: (
             tuple(run.manifest.get("thresholds") or ()) or None
@@ -330,6 +349,14 @@ def _differences(runs: Sequence[Run]) -> list[str]:
             )
             notes.append(f"the runs differ in {words}: {listed}")
     return notes
+
+
+def _positions_vary(run: Run) -> bool:
+    """Whether the model's positions depend on which captions shared a batch."""
+    config = run.manifest["model"].get("config")
+    name = config.get("image_embeddings") if isinstance(config, dict) else None
+    kind = REGION_EMBEDDINGS.get(name) if isinstance(name, str) else None
+    return kind is not None and kind.positions_follow_words
 
 
 def _identity(run: Run) -> dict[str, object]:

@@ -1,17 +1,22 @@
-"""The figures of Frank, Bugliarello & Elliott (EMNLP 2021), for any set of results."""
+"""The figures of Frank, Bugliarello & Elliott (EMNLP 2021), for any set of results.
+
+Figure 10 is ours.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from xabl.analysis import comparisons, effects
+from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.bootstrap import RESAMPLES, ImageBootstrap
-from xabl.analysis.figures import confusion_matrix, lines, selection, threshold
+from xabl.analysis.figures import confusion_matrix, lines, misled, selection, threshold
 from xabl.analysis.figures.style import Drawn as Drawn
 from xabl.analysis.figures.style import NotDrawn as NotDrawn
 from xabl.analysis.figures.style import save
 from xabl.analysis.files import write_table, write_text
 from xabl.analysis.labelmatch.tables import LABELMATCH, LABELMATCH_AGREE
+from xabl.analysis.misled import lost_and_misled
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.errors import UserError
 
@@ -25,6 +30,7 @@ FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
     7: ("labelmatch", partial(lines.labelmatch, subset=LABELMATCH)),
     8: ("labelmatch_agree", partial(lines.labelmatch, subset=LABELMATCH_AGREE)),
     9: ("confusion", confusion_matrix.confusion_matrix),
+    10: ("lost_and_misled", misled.lost_and_misled),
 }
 
 
@@ -98,9 +104,11 @@ def all_tables(study: Study, bootstrap: ImageBootstrap) -> dict:
             study, bootstrap, groups=pieces, metrics=("mlm",)
         ),
         "thresholds": effects.thresholds(study, bootstrap),
-        "asymmetry": effects.asymmetry(study, bootstrap),
+        "lost_and_misled": lost_and_misled(study, bootstrap),
+        "asymmetry": asymmetry(study, bootstrap),
         "seeds": comparisons.seeds(study),
         "published": comparisons.published(study),
         "model_pairs": comparisons.compare_models(study, bootstrap),
+        "group_pairs": comparisons.compare_models(study.of_groups(), bootstrap),
     }
     return {name: table for name, table in tables.items() if not table.empty}

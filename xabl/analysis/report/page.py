@@ -23,6 +23,7 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.verified import VERIFIED
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
 from xabl.results.losses import LOSSES
@@ -222,6 +223,7 @@ def _render(
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
         "sections": sections,
+        "verified": VERIFIED,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
         "has_regions": options.regions is not None,
