@@ -31,6 +31,7 @@ from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
 from xabl.results.published import PublishedRow, published_row
 from xabl.results.summary import (
     SummaryRow,
+    changes,
     summarise,
     summary_text,
     summary_tsv,
@@ -88,8 +89,9 @@ class AblationResults:
 
     @property
     def text(self) -> str:
-        """The summary for people, beside what was published."""
-        return summary_text(self.summary, self.published)
+        """The summary for people: means, changes, and what was published."""
+        changed = changes(self.tables[SCORES.name])
+        return summary_text(self.summary, self.published, changed)
 
     def write(self, directory: ResultsDirectory) -> None:
         """Writes all files.
@@ -164,6 +166,7 @@ def _run(
     kept.discard()
     print(found.text)
     print(f"wrote {results.path}")
+    print(f"next: xabl report --results={results.path} --output=report.html")
 
 
 def evaluate(options: RunOptions, params: Params) -> AblationResults:
