@@ -215,7 +215,7 @@ def seeds_in_words(count: int) -> str:
 
 
 def _named(row: Row) -> str:
-    return f"{row['model']} ({seeds_in_words(row['seeds'])})"
+    return f"{row['model']} ({seeds_in_words(int(row['seeds']))})"
 
 
 def _signed(value: float) -> str:
@@ -269,7 +269,7 @@ def _seeds_of(published: Mapping[str, Row], measured: Mapping[str, object]) -> s
     if max(counts.values()) == 1:
         one = "one seed" if len(counts) == 1 else "one seed each"
         return f"This is of the models that were run ({one}), not of other seeds."
-    listed = ", ".join(f"{m} {seeds_in_words(n)}" for m, n in counts.items())
+    listed = ", ".join(f"{m} {seeds_in_words(int(n))}" for m, n in counts.items())
     known, same = [], []
     for model in measured:
         row = published[model]

@@ -28,7 +28,7 @@ def conclusion(table: pd.DataFrame, labels: pd.DataFrame | None) -> str:
         table: rows of `effects` of every setting.
         labels: `effect_of_labels` at low overlap without leaks, if both were run.
     """
-    seeds = ", ".join(seeds_in_words(n) for n in sorted(set(table["seeds"])))
+    seeds = ", ".join(seeds_in_words(int(n)) for n in sorted(set(table["seeds"])))
     lines = ["## Does the test measure what it claims?", ""]
     lines += [f"Intervals: 95% over images, of these models ({seeds} each).", ""]
     for model in dict.fromkeys(table["model"]):
