@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
-from xabl.analysis.study_notes import differences, gaps
+from xabl.analysis.study_notes import differences, gaps, same_parameters
 from xabl.errors import UserError
 from xabl.results.conditions import (
     BASELINE,
@@ -185,7 +185,13 @@ def load_study(results: Paths) -> Study:
         notes=(),
     )
     return dataclasses.replace(
-        study, notes=(*notes, *differences(runs), *gaps(runs, study.missing_seeds()))
+        study,
+        notes=(
+            *notes,
+            *same_parameters(runs),
+            *differences(runs),
+            *gaps(runs, study.missing_seeds()),
+        ),
     )
 
 

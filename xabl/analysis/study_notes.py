@@ -53,6 +53,21 @@ def _short(value: object) -> str:
     return str(value)[:12]
 
 
+def same_parameters(runs: Sequence[Run]) -> list[str]:
+    """Seeds that are none: one model under several seeds says nothing of seeds."""
+    titles: dict[tuple[str, object], list[str]] = {}
+    for run in runs:
+        digest = run.manifest["model"].get("params_sha256")
+        if digest is not None:
+            titles.setdefault((run.label, digest), []).append(run.title)
+    return [
+        f"{'; '.join(found)}: the same parameters under several seeds; they are one "
+        "model, so intervals over seeds are too narrow"
+        for found in titles.values()
+        if len(found) > 1
+    ]
+
+
 def gaps(runs: Iterable[Run], missing_seeds: Mapping[str, Sequence[int]]) -> list[str]:
     """What is missing: seeds of labels, and scores of runs.
 
