@@ -41,13 +41,16 @@ def output(results, tmp_path_factory):
 
 def test_every_figure_in_every_format_with_its_table(output):
     for number, (name, _) in FIGURES.items():
+        if number == 11:  # needs words.parquet, which other tests have
+            continue
         stem = f"figure_{number}_{name}"
         assert (output / f"{stem}.pdf").read_bytes().startswith(b"%PDF")
         assert (output / f"{stem}.png").read_bytes().startswith(b"\x89PNG")
         assert b"<svg" in (output / f"{stem}.svg").read_bytes()
         assert len(pd.read_csv(output / f"{stem}.tsv", sep="\t")) > 0
     captions = (output / "figures.md").read_text()
-    assert captions.count("**Figure ") == 10 and "Not drawn\n" not in captions
+    assert captions.count("**Figure ") == 10
+    assert captions.partition("# Not drawn")[2].count("- Figure") == 1
     assert "baseline: UNITER, seed 73 and ViLBERT, seed 33." in captions
     assert captions.count("baseline: UNITER, seed 42") == 2
     assert not list(output.rglob(".*"))
@@ -144,8 +147,8 @@ def test_text_only_results_have_nothing_to_draw(tmp_path):
 
 
 def test_an_unknown_figure_is_refused(results, tmp_path):
-    with pytest.raises(UserError, match="no figure 11; there are 1 to 10"):
-        write_figures(results, tmp_path, numbers=(11,))
+    with pytest.raises(UserError, match="no figure 12; there are 1 to 11"):
+        write_figures(results, tmp_path, numbers=(12,))
 
 
 def test_axes_break_only_when_most_of_them_would_be_empty():

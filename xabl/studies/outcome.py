@@ -68,7 +68,7 @@ def _outcome_of(runs: Sequence[Run], report: Report) -> dict[str, Any]:
 
 
 def _note_group(run: Run) -> None:
-    """A group may change in the file though nothing is scored anew: manifests follow."""
+    """A group may change in the file, though nothing is scored anew."""
     manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
     if manifest["model"].get("group") != run.group:
         manifest["model"]["group"] = run.group

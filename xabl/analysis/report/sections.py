@@ -14,6 +14,7 @@ from xabl.analysis.labelmatch.tables import agreement
 from xabl.analysis.misled import lost_and_misled
 from xabl.analysis.report import evidence_tables, html_tables
 from xabl.analysis.report.html_tables import Table
+from xabl.analysis.report.word_tables import word_tables, yardsticks_table
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
@@ -84,7 +85,11 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
         effects=_effects(study, differences),
         misled=_misled(misled),
         comparisons=_comparisons(pairs, groups),
-        tables=(*main, *filter(None, [evidence_tables.misled_table(misled)])),
+        tables=(
+            *main,
+            *word_tables(study, bootstrap),
+            *filter(None, [evidence_tables.misled_table(misled)]),
+        ),
         more_tables={
             title: tables
             for title, group in {
@@ -153,6 +158,7 @@ def _more_tables(
     ):
         if groups:
             tables[title] = _by_group(study, bootstrap, groups)
+    tables["Beside guessing"] = (yardsticks_table(study),)
     tables["By overlap threshold"] = (
         html_tables.thresholds_table(effects.thresholds(study, bootstrap)),
     )
