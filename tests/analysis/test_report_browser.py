@@ -129,8 +129,8 @@ def test_switching_the_condition_changes_the_numbers(page, made):
     example = chosen_example(page)
     seen = {}
     for condition, text in (
-        ("all", "All regions ablated"),
-        ("object@0.3", "Object regions (overlap above 0.3) ablated"),
+        ("all", "All: all regions ablated"),
+        ("object@0.3", "Object 0.3: regions with overlap above 0.3 ablated"),
         ("none", "None: all regions seen"),
     ):
         choose(page, "condition", text)

@@ -32,14 +32,24 @@ OTHER_IMAGE = Way(
 )
 MENU = [
     "None: all regions seen",
-    "Object regions (overlap above 0.5) ablated",
-    "All regions ablated",
-    "Object regions (overlap above 0.5) replaced by those of another image",
-    "All regions replaced by those of another image",
+    "Object 0.5: regions with overlap above 0.5 ablated",
+    "All: all regions ablated",
+    "Object 0.5 (other image): regions with overlap above 0.5 "
+    "replaced by those of another image",
+    "All (other image): all regions replaced by those of another image",
 ]
 NAMES = ["none", "object@0.5", "all", "object@0.5/other_image", "all/other_image"]
+TITLES = ["Object 0.5 (other image)", "All (other image)"]
 MASKS = ["None", "0.5", "All", "0.5 (other image)", "All (other image)"]
-POSITIONS = ["None", "Object", "All", "Object", "(other image)", "All", "(other image)"]
+POSITIONS = [
+    "None",
+    "Object 0.5",
+    "All",
+    "Object 0.5",
+    "(other image)",
+    "All",
+    "(other image)",
+]
 
 
 @pytest.fixture
@@ -112,7 +122,8 @@ def test_the_report_says_it_in_words(study):
         "Replacing the regions that overlap the phrase by more than 0.5 by those of "
         "another image" in text
     )
-    places = [text.index(f" {mask} ", text.index("MLM in bits")) for mask in MASKS[3:]]
+    start = text.index("MLM in bits")
+    places = [text.index(f" {title} ", start) for title in TITLES]
     assert places == sorted(places)
     assert OTHER_IMAGE.meaning in text
     conditions = page.index["conditions"]["vis4lang"]

@@ -74,7 +74,7 @@ def loss_table(
                 & (differences["condition"] == condition)
             ]
             row += [
-                Cell(text=Condition.parse(loss.direction, condition).published_name),
+                Cell(text=Condition.parse(loss.direction, condition).title),
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
                 Cell(text=f"{own.loc[condition, 'n']:,}", numeric=True),
@@ -84,7 +84,14 @@ def loss_table(
             rows.append(tuple(row))
     if not rows:
         return None
-    columns = ["Model", "Mask", loss.title, "Change from None", "Relative", "Examples"]
+    columns = [
+        "Model",
+        "Condition",
+        loss.title,
+        "Change from None",
+        "Relative",
+        "Examples",
+    ]
     if beside:
         columns += ["Published", "Difference"]
     return Table(
@@ -130,7 +137,7 @@ def seeds_table(study: Study) -> Table | None:
         Condition.parse(LOSSES[metric].direction, name)
         for metric, name in zip(table["metric"], table["condition"], strict=True)
     ]
-    table = table.assign(mask=[condition.published_name for condition in known])
+    table = table.assign(mask=[condition.title for condition in known])
     table = table[[condition.is_main for condition in known]]
     rows = [
         (
@@ -150,7 +157,16 @@ def seeds_table(study: Study) -> Table | None:
         caption="Pretraining seeds, in bits: mean with its 95% t interval, standard "
         "deviation (n \N{MINUS SIGN} 1), smallest and largest.",
         columns=(
-            *("Model", "Loss", "Mask", "Seeds", "Mean", "SD", "Smallest", "Largest"),
+            *(
+                "Model",
+                "Loss",
+                "Condition",
+                "Seeds",
+                "Mean",
+                "SD",
+                "Smallest",
+                "Largest",
+            ),
             "Missing seeds",
         ),
         rows=tuple(rows),
@@ -211,7 +227,7 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
     order = in_order(Direction.VIS4LANG, table["condition"])
     shares = table.drop_duplicates("condition").set_index("condition")["ablated_share"]
     names = {
-        c: Condition.parse(Direction.VIS4LANG, c).published_name
+        c: Condition.parse(Direction.VIS4LANG, c).title
         + ("" if math.isnan(shares[c]) else f" ({shares[c]:.0%} of regions)")
         for c in order
     }
