@@ -21,8 +21,9 @@ class Cell:
     """One cell of a table.
 
     interval: in smaller print beside the number.
-    rows: how many rows it spans; header: names the row.
+    rows: how many rows it stands for; header: names the row.
     note: shown when pointed at.
+    value, low, high: what is sorted by and copied: the number and its interval.
     """
 
     text: str
@@ -31,16 +32,63 @@ class Cell:
     header: bool = False
     numeric: bool = False
     note: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def data(self) -> dict[str, float]:
+        """The numbers that are there, by name."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {
+            name: number
+            for name, number in numbers.items()
+            if number is not None and math.isfinite(number)
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row as it is written: `again` where its first cell is that of the row above."""
+
+    cells: tuple[Cell, ...]
+    again: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table under a caption; every row is as long as `columns`, spans left out."""
+    """A table under a caption.
+
+    rows: as long as `columns`, or without the first cell where the one above stands
+        for several rows.
+    paper: columns of a copy in LaTeX; none named: all.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    paper: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Every row whole: rows are sorted and copied one by one."""
+        lines, first, left = [], None, 0
+        for row in self.rows:
+            again = left > 0
+            if not again:
+                first, left = row[0], row[0].rows
+            left -= 1
+            lines.append(Line(cells=(first, *row) if again else row, again=again))
+        return tuple(lines)
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        return any(line.cells[column].numeric for line in self.lines)
+
+    def in_paper(self, column: int) -> bool:
+        """Whether a column is copied in LaTeX."""
+        return not self.paper or self.columns[column] in self.paper
 
 
 def loss_table(
@@ -50,7 +98,7 @@ def loss_table(
     differences: pd.DataFrame,
     published: pd.DataFrame,
 ) -> Table | None:
-    """A published table (Model, Mask, loss), with counts, intervals, differences.
+    """A published table (model, condition, loss), with counts, intervals, differences.
 
     Args:
         means, differences, published: of `effects` and `comparisons`.
@@ -77,21 +125,15 @@ def loss_table(
                 Cell(text=Condition.parse(loss.direction, condition).title),
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
-                Cell(text=f"{own.loc[condition, 'n']:,}", numeric=True),
+                count(own.loc[condition, "n"]),
             ]
             if beside:
                 row += beside.get((model.label, condition), [_empty(), _empty()])
             rows.append(tuple(row))
     if not rows:
         return None
-    columns = [
-        "Model",
-        "Condition",
-        loss.title,
-        "Change from None",
-        "Relative",
-        "Examples",
-    ]
+    main = ("Model", "Condition", loss.title, "Change from None", "p")
+    columns = [*main, "Relative", "Examples"]
     if beside:
         columns += ["Published", "Difference"]
     return Table(
@@ -99,6 +141,7 @@ def loss_table(
         columns=tuple(columns),
         rows=tuple(rows),
         notes=tuple(remarks),
+        paper=main,
     )
 
 
@@ -144,7 +187,7 @@ def seeds_table(study: Study) -> Table | None:
             Cell(text=row["model"], header=True),
             Cell(text=LOSSES[row["metric"]].title),
             Cell(text=row["mask"]),
-            Cell(text=str(row["seeds"]), numeric=True),
+            count(row["seeds"]),
             estimate(row, "mean"),
             number(row["sd"]),
             number(row["smallest"]),
@@ -184,10 +227,7 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
             Cell(text=row["second"]),
             Cell(text=LOSSES[row["metric"]].title),
             estimate(row, "difference", signed=True),
-            Cell(
-                text="< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
-                numeric=True,
-            ),
+            probability(row["p_holm"]),
             Cell(text=row["evidence"]),
         )
         for row in chosen.to_dict(orient="records")
@@ -201,14 +241,40 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
     )
 
 
+def runs_table(study: Study) -> Table:
+    """Where each run's numbers come from."""
+    rows = []
+    for run in study.runs:
+        known = run.manifest.get
+        rows.append(
+            (
+                Cell(text=run.title, header=True),
+                Cell(text=run.name),
+                Cell(text=run.directory.name),
+                Cell(text=str(known("device") or "")),
+                Cell(text=str(known("precision") or "")),
+                Cell(text=str(known("git_commit") or "")[:12]),
+                Cell(text=str(known("started") or "")),
+            )
+        )
+    return Table(
+        caption="Runs",
+        columns=(
+            *("Model", "Configuration", "Results", "Device", "Precision", "Code"),
+            "Started",
+        ),
+        rows=tuple(rows),
+    )
+
+
 def agreement_table(agreement: pd.DataFrame) -> Table:
     """How often the detector's top class is the one the phrase names."""
     rows = [
         (
             Cell(text=row["phrase_type"], header=True),
-            Cell(text=f"{row['examples']:,}", numeric=True),
-            Cell(text=f"{row['agree']:,}", numeric=True),
-            Cell(text=f"{row['share']:.1%}", numeric=True),
+            count(row["examples"]),
+            count(row["agree"]),
+            Cell(text=f"{row['share']:.1%}", numeric=True, value=row["share"]),
         )
         for row in agreement.to_dict(orient="records")
     ]
@@ -255,6 +321,9 @@ def estimate(row, value: str, signed: bool = False) -> Cell:
         text=typeset(bits(row[value], signed)),
         interval=interval(row["low"], row["high"], signed),
         numeric=True,
+        value=row[value],
+        low=row["low"],
+        high=row["high"],
     )
 
 
@@ -269,7 +338,20 @@ def number(value: float, signed: bool = False) -> Cell:
     """Bits without an interval."""
     if math.isnan(value):
         return _empty()
-    return Cell(text=typeset(bits(value, signed)), numeric=True)
+    return Cell(text=typeset(bits(value, signed)), numeric=True, value=value)
+
+
+def count(value: int) -> Cell:
+    """A whole number."""
+    return Cell(text=f"{value:,}", numeric=True, value=float(value))
+
+
+def probability(p: float) -> Cell:
+    """A p-value, never as 0: it is small, not nothing."""
+    if math.isnan(p):
+        return _empty()
+    text = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return Cell(text=text, numeric=True, value=p)
 
 
 def typeset(text: str) -> str:
@@ -278,9 +360,9 @@ def typeset(text: str) -> str:
 
 
 def _changes(change: pd.DataFrame) -> list[Cell]:
-    """Difference to None and relative change, each with its interval."""
+    """Difference to None, its p, and relative change with its interval."""
     if change.empty:
-        return [_empty(), _empty()]
+        return [_empty(), _empty(), _empty()]
     row = change.iloc[0]
     ends = [row["relative_low"], row["relative_high"]]
     if math.isnan(row["relative"]):
@@ -292,8 +374,12 @@ def _changes(change: pd.DataFrame) -> list[Cell]:
             if any(map(math.isnan, ends))
             else typeset(f"[{', '.join(map(percent, ends))}]"),
             numeric=True,
+            value=row["relative"],
+            low=row["relative_low"],
+            high=row["relative_high"],
         )
-    return [estimate(row, "difference", signed=True), relative]
+    difference = estimate(row, "difference", signed=True)
+    return [difference, probability(row["p"]), relative]
 
 
 def _published_by_condition(
