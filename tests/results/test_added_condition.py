@@ -150,7 +150,7 @@ def test_the_browser_shows_what_it_hides(study):
             )
             example = int(detail.get_attribute("data-example"))
             hidden = detail.find_elements(
-                By.CSS_SELECTOR, ".picture > svg .ablated-box"
+                By.CSS_SELECTOR, ".picture > div > svg .ablated-box"
             )
             assert len(hidden) == counts[name, example]
             text = f"{len(hidden)} of {NUM_REGIONS} regions ablated"

@@ -125,7 +125,7 @@ def loss_table(
                 Cell(text=Condition.parse(loss.direction, condition).title),
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
-                count(own.loc[condition, "n"]),
+                count(int(own.loc[condition, "n"])),
             ]
             if beside:
                 row += beside.get((model.label, condition), [_empty(), _empty()])
@@ -187,7 +187,7 @@ def seeds_table(study: Study) -> Table | None:
             Cell(text=row["model"], header=True),
             Cell(text=LOSSES[row["metric"]].title),
             Cell(text=row["mask"]),
-            count(row["seeds"]),
+            count(int(row["seeds"])),
             estimate(row, "mean"),
             number(row["sd"]),
             number(row["smallest"]),
@@ -272,8 +272,8 @@ def agreement_table(agreement: pd.DataFrame) -> Table:
     rows = [
         (
             Cell(text=row["phrase_type"], header=True),
-            count(row["examples"]),
-            count(row["agree"]),
+            count(int(row["examples"])),
+            count(int(row["agree"])),
             Cell(text=f"{row['share']:.1%}", numeric=True, value=row["share"]),
         )
         for row in agreement.to_dict(orient="records")

@@ -5,6 +5,7 @@ let regions = null;
 let placeOf = null; // of an example's number among the rows
 let view = null; // what is shown: see `viewOf`
 const control = (id) => document.getElementById(id);
+let choice = NOTHING; // the last one made; it may not be shown yet
 let latest = 0; // of several choices while a block is decoded, the last one counts
 
 // A choice that this page can show, as like the wanted one as may be.
@@ -63,20 +64,26 @@ function sameList(first, second) {
 // last one, null to leave the address alone.
 async function show(wanted, step) {
   const ticket = ++latest;
-  const choice = settle(wanted);
+  choice = settle(wanted);
   const same = view !== null && sameList(view.choice, choice);
   const next = same ? { ...view } : await viewOf(choice);
   if (ticket !== latest) return;
-  const asked = choice.example === null ? undefined : placeOf.get(choice.example);
+  const { example } = choice;
+  const asked = example === null ? undefined : placeOf.get(example);
   next.row = asked ?? next.rows[0] ?? -1;
-  next.choice = { ...choice, example: next.row < 0 ? null : examples.number[next.row] };
-  reportMissing(choice, asked);
+  choice = { ...choice, example: next.row < 0 ? null : examples.number[next.row] };
+  next.choice = choice;
+  reportMissing(example, asked);
   view = next;
-  if (step !== null) writeAddress(view.choice, step === "push");
+  if (step !== null) writeAddress(choice, step === "push");
   showControls();
-  showList(view, same || choice.example !== null);
-  if (!same) drawDistribution(view, view.choice, (bounds) => change({ ...bounds, example: null }));
+  showList(view, same || example !== null);
+  if (!same) showDistribution();
   showDetail(view);
+}
+
+function showDistribution() {
+  drawDistribution(view, choice, (bounds) => change({ ...bounds, example: null }));
 }
 
 // Decodes what is shown last: predictions and words.
@@ -103,11 +110,11 @@ async function go(wanted, step) {
 }
 
 function change(changes, step = "push") {
-  return go({ ...view.choice, ...changes }, step);
+  return go({ ...choice, ...changes }, step);
 }
 
 // An address may be of a page that holds more.
-function reportMissing({ example }, row) {
+function reportMissing(example, row) {
   const missing = example !== null && row === undefined;
   control("missing").hidden = !missing;
   control("missing").textContent = missing
@@ -122,7 +129,7 @@ function fillMenu(id, entries, value) {
 }
 
 function showControls() {
-  const { choice, sides, direction } = view;
+  const { sides, direction } = view;
   const { run } = sides[0];
   const titles = index.runs.map(({ title }) => [title, title]);
   fillMenu("model", titles, choice.model);
@@ -210,14 +217,14 @@ function listen() {
   list.addEventListener("scroll", () => drawRows(view), { passive: true });
   window.addEventListener("resize", () => {
     drawRows(view);
-    drawDistribution(view, view.choice, (bounds) => change({ ...bounds, example: null }));
+    showDistribution();
   });
   rowsBox.addEventListener("click", (event) => {
     const row = event.target.closest(".row");
     if (row) choosePlace(Number(row.dataset.place), "push");
   });
   document.addEventListener("keydown", pressKey);
-  followHistory(() => view.choice, (choice) => go(choice, null));
+  followHistory(() => choice, (choice) => go(choice, null));
 }
 
 function showProblem(error) {
@@ -235,7 +242,7 @@ async function start() {
     placeOf = new Map(Array.from(examples.number, (number, row) => [number, row]));
     const wanted = readAddress(location.hash);
     await show(wanted || NOTHING, null);
-    history.replaceState(view.choice, "");
+    history.replaceState(choice, "");
     listen();
     if (wanted) control("browser").scrollIntoView();
     await complete();
