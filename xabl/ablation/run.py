@@ -23,17 +23,28 @@ from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
-from xabl.ablation.tables import examples_table, predictions_table, scores_table
+from xabl.ablation.tables import (
+    examples_table,
+    predictions_table,
+    scores_table,
+    words_table,
+)
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
 from xabl.results.published import PublishedRow, published_row
 from xabl.results.summary import (
     SummaryRow,
     summarise,
     summary_text,
     summary_tsv,
+)
+from xabl.results.yardsticks import (
+    in_manifest,
+    warnings,
+    yardsticks,
+    yardsticks_text,
 )
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
@@ -86,8 +97,14 @@ class AblationResults:
 
     @property
     def text(self) -> str:
-        """The summary for people, beside what was published."""
-        return summary_text(self.summary, self.published)
+        """The summary for people, beside what was published and what guessing loses.
+
+        Its first lines say so where the model is no better than guessing.
+        """
+        table = summary_text(self.summary, self.published)
+        first = (*warnings(self.manifest), self.label)
+        parts = (*first, table, yardsticks_text(self.manifest))
+        return "\n".join(part for part in parts if part)
 
     def write(self, directory: ResultsDirectory) -> None:
         """Writes all files.
@@ -160,6 +177,8 @@ def _run(
             f"{error}; the scores are kept: run again with --resume"
         ) from error
     kept.discard()
+    if WORDS.name in found.tables and inputs.word_classes.notice:
+        _say(inputs.word_classes.notice)
     print(found.text)
     print(f"wrote {results.path}")
 
@@ -259,16 +278,25 @@ def _results(
 ) -> AblationResults:
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples),
+        EXAMPLES.name: examples_table(inputs.plan.examples, inputs.guesses.unigram),
     }
+    if inputs.plan.columns(Direction.VIS4LANG):
+        tables[WORDS.name] = words_table(
+            scores, inputs.word_pieces, inputs.word_classes
+        )
     if options.evaluation.top:
         predictions = predictions_table(scores, inputs.word_pieces)
         tables[PREDICTIONS.name] = predictions
+    label = options.label or inputs.config.name
+    judged = yardsticks(
+        tables[SCORES.name], tables[EXAMPLES.name], inputs.guesses.uniform
+    )
     clock.phase_ends("write")
     return AblationResults(
-        label=options.label or inputs.config.name,
+        label=label,
         tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, clock),
+        manifest=_manifest(options, inputs, devices, identity, clock)
+        | in_manifest(label, judged),
         published=published_row(
             inputs.config.name,
             split=options.files.split,
@@ -329,6 +357,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": _excluded_counts(plan),
             "skipped": inputs.skipped,
+            "word_classes": dict(inputs.word_classes.source),
             "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,

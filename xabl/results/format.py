@@ -115,6 +115,16 @@ _LOSSES = tuple(
     )
     for loss in LOSSES.values()
 )
+_GUESSES = tuple(
+    Column(
+        name=f"unigram_{loss.column}",
+        type=pa.float32(),
+        meaning=f"{loss.title} in nats of a guess by frequency in the split alone",
+        low=-1e-3,
+    )
+    for loss in LOSSES.values()
+    if loss.is_main
+)
 SCORES = File(
     name="scores.parquet",
     columns=(
@@ -143,6 +153,7 @@ EXAMPLES = File(
         _text("boxes", "boxes of the phrase, JSON [[x1, y1, x2, y2]]"),
         _int("img_w", 32, "width of the image in pixels", low=1),
         _int("img_h", 32, "height of the image in pixels", low=1),
+        *_GUESSES,
     ),
     absent="the example browser needs it; write the results again with their examples",
 )
