@@ -241,32 +241,6 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
     )
 
 
-def runs_table(study: Study) -> Table:
-    """Where each run's numbers come from."""
-    rows = []
-    for run in study.runs:
-        known = run.manifest.get
-        rows.append(
-            (
-                Cell(text=run.title, header=True),
-                Cell(text=run.name),
-                Cell(text=run.directory.name),
-                Cell(text=str(known("device") or "")),
-                Cell(text=str(known("precision") or "")),
-                Cell(text=str(known("git_commit") or "")[:12]),
-                Cell(text=str(known("started") or "")),
-            )
-        )
-    return Table(
-        caption="Runs",
-        columns=(
-            *("Model", "Configuration", "Results", "Device", "Precision", "Code"),
-            "Started",
-        ),
-        rows=tuple(rows),
-    )
-
-
 def agreement_table(agreement: pd.DataFrame) -> Table:
     """How often the detector's top class is the one the phrase names."""
     rows = [

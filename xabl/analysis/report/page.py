@@ -12,7 +12,6 @@ from xabl.analysis import effects
 from xabl.analysis.bootstrap import RESAMPLES
 from xabl.analysis.report import (
     effect_pairs,
-    html_tables,
     pictures,
     score_blocks,
     word_blocks,
@@ -24,6 +23,7 @@ from xabl.analysis.report.example_blocks import (
     read_examples,
     regions_block,
 )
+from xabl.analysis.report.runs_table import runs_table
 from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
@@ -259,7 +259,7 @@ def _render(
         "num_examples": study.num_examples,
         "num_images": len(np.unique(study.images.astype(str))),
         "models": [model.label for model in study.models],
-        "runs_table": html_tables.runs_table(study),
+        "runs_table": runs_table(study),
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
         "directions": [direction.wording for direction in Direction],
