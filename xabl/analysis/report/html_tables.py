@@ -145,11 +145,14 @@ def loss_table(
     )
 
 
-def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table | None:
+def pivot(
+    table: pd.DataFrame, *, rows: str, value: str, caption: str, title: str = "Group"
+) -> Table | None:
     """One row per group, one column per model; models without a number are left out.
 
     Args:
         table: tidy, with the columns model, `rows`, `value`, low and high.
+        title: of the column of groups.
     """
     measured = table.groupby("model", sort=False)[value].transform(
         lambda values: values.notna().any()
@@ -167,7 +170,7 @@ def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table 
             signed = value == "difference"
             cells.append(_empty() if row is None else estimate(row, value, signed))
         lines.append(tuple(cells))
-    return Table(caption=caption, columns=("", *models), rows=tuple(lines))
+    return Table(caption=caption, columns=(title, *models), rows=tuple(lines))
 
 
 def seeds_table(study: Study) -> Table | None:
@@ -278,6 +281,7 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
     return pivot(
         table,
         rows="mask",
+        title="Condition",
         value="mean",
         caption=f"{LOSSES[PUBLISHED_MAIN[0]].title} in bits by overlap threshold (mean "
         "share of an image's regions that is ablated). In brackets 95% intervals.",

@@ -28,6 +28,7 @@ def word_tables(study: Study, bootstrap: ImageBootstrap) -> tuple[Table, ...]:
                 pivot(
                     rows.assign(word_class=rows["word_class"].map(title)),
                     rows="word_class",
+                    title="Class of word",
                     value="difference",
                     caption=f"{condition.removing}: bits added to the loss of a word "
                     "(the sum over its pieces), by the class of the word. Last, the "
@@ -59,7 +60,7 @@ def yardsticks_table(study: Study) -> Table | None:
             )
         )
     width = max(map(len, rows))
-    columns = ("", "Loss", "Intact", "Unigram", "Intact - unigram", "Uniform")
+    columns = ("Model", "Loss", "Intact", "Unigram", "Intact - unigram", "Uniform")
     return Table(
         caption="With nothing removed, beside guessing by frequency in the split "
         "(unigram), guessing all answers alike (uniform)"
