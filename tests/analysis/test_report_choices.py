@@ -1,11 +1,7 @@
-"""The report in Chromium: addresses, words, two models, ranges, tables, contrast."""
+"""The report in Chromium: addresses, words, two models, ranges, regions."""
 
-import csv
-import io
-import math
 import re
 
-import pyarrow.parquet as pq
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
@@ -13,54 +9,14 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.helpers.chromium import chromium, open_report
-from tests.helpers.fake_results import FakeModel, text_only, write_study
-from tests.helpers.report_contrast import poor_contrasts
-from tests.helpers.report_worlds import (
-    add_images,
-    add_regions,
-    add_words,
-    write_class_names,
-)
-from xabl.analysis.report import ReportOptions, write_report
+from tests.helpers.full_report import LN2, write_full_report
 
 pytestmark = pytest.mark.slow
-
-MODELS = (
-    FakeModel(seed=None),
-    FakeModel(label="ViLBERT", name="ctrl_vilbert_base", seed=None, mlm_effect=-0.4),
-    text_only("BERT-CC", 5.4),
-)
-LN2 = math.log(2)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A report; losses of the words in bits and of the phrases, by model."""
-    folder = tmp_path_factory.mktemp("report")
-    directories = write_study(
-        folder / "results", list(MODELS), num_images=12, predictions=2
-    )
-    for number in range(2):
-        add_regions(directories[number], folder / f"regions{number}.h5")
-    add_images(directories[0], folder / "images")
-    words = {"UNITER": add_words(directories[0]), "ViLBERT": add_words(directories[1])}
-    write_report(
-        directories,
-        folder / "report.html",
-        ReportOptions(
-            images=folder / "images",
-            regions=folder / "regions0.h5",
-            class_names=write_class_names(folder / "objects_vocab.txt"),
-            resamples=100,
-        ),
-    )
-    scores = {}
-    for model, directory in zip(MODELS, directories, strict=True):
-        table = pq.read_table(directory / "scores.parquet").to_pandas()
-        table = table[table["direction"] == "vis4lang"]
-        bits = table.pivot(index="example", columns="condition", values="mlm") / LN2
-        scores[model.label] = bits
-    return folder / "report.html", words, scores
+    return write_full_report(tmp_path_factory.mktemp("report"))
 
 
 @pytest.fixture(scope="module")
@@ -200,10 +156,20 @@ def test_words_are_tinted_by_their_change(page, made):
     assert float(loss) == pytest.approx(word_bits(pieces)[last_word], abs=2e-3)
     assert ranks in reading and "intact" in reading
     assert last.get_attribute("aria-label") == reading
+
+
+def test_words_of_other_phrases_lead_to_them(page, made):
+    words = made[1]["UNITER"]
+    page.execute_script("location.hash = '#example=0'")
     others = find_all(page, "#detail .words tr[data-condition=all] a.word")
-    assert others  # the caption is another phrase's too
+    found = word_bits(words[1, "all"]), word_bits(words[1, "none"])
+    assert len(others) == len(found[0])
+    for other, place in zip(others, sorted(found[0]), strict=True):
+        change = found[0][place] - found[1][place]
+        shown = float(other.get_attribute("data-change"))
+        assert shown == pytest.approx(change, abs=2e-3)
     others[0].click()
-    assert chosen(page)[0] != example
+    assert chosen(page)[0] == 1
 
 
 def test_without_words_it_says_how_to_get_them(page):
@@ -311,73 +277,3 @@ def test_regions_say_what_they_are(page):
     assert len(veils) == len(
         find_all(page, "#detail .picture > div > svg .ablated-box")
     )
-
-
-def test_tables_are_sorted_and_copied(page):
-    table = find(page, "#tables table.data")
-
-    def column(place):
-        script = (
-            "return [...arguments[0].tBodies[0].rows].map(row =>"
-            " row.cells[arguments[1]].querySelector('span').textContent)"
-        )
-        return page.execute_script(script, table, place)
-
-    before = [column(place) for place in range(3)]
-    header = table.find_elements(By.CSS_SELECTOR, "thead th")[2]
-    button = header.find_element(By.TAG_NAME, "button")
-    for order in ("ascending", "descending"):
-        button.send_keys(Keys.ENTER)
-        assert header.get_attribute("aria-sort") == order
-        losses = list(map(number, column(2)))
-        assert losses == sorted(losses, reverse=order == "descending")
-        assert all(column(0))  # every row says its model
-    page.execute_script(
-        "navigator.clipboard.writeText = async text => { window.copied = text; }"
-    )
-    copies = find_all(page, "#tables .copies")[0]
-    copies.find_element(By.CSS_SELECTOR, "[data-copy=csv]").click()
-    rows = list(csv.reader(io.StringIO(page.execute_script("return window.copied"))))
-    assert rows[0][:5] == ["Model", "Condition", "MLM", "MLM low", "MLM high"]
-    values = [float(row[2]) for row in rows[1:]]
-    assert values == sorted(values, reverse=True) and len(rows[1:]) == len(losses)
-    assert [f"{value:.3f}" for value in values] == [f"{loss:.3f}" for loss in losses]
-    assert copies.find_element(By.CSS_SELECTOR, "[role=status]").text == "copied"
-    copies.find_element(By.CSS_SELECTOR, "[data-copy=latex]").click()
-    latex = page.execute_script("return window.copied")
-    head = r"Model & Condition & MLM & Change from None & p \\"
-    assert head in latex and r"\begin{tabular}{llrrr}" in latex
-    assert all(line in latex for line in (r"\toprule", r"\midrule", r"\bottomrule"))
-    assert "$<$ 0.001" in latex and "0.0000" not in latex
-    button.send_keys(Keys.SPACE)
-    assert header.get_attribute("aria-sort") is None
-    assert [column(place) for place in range(3)] == before
-
-
-@pytest.mark.parametrize("width", [1400, 390])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_all_can_be_read(made, width, scheme):
-    with chromium(width, 900) as page:
-        features = [{"name": "prefers-color-scheme", "value": scheme}]
-        page.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        open_report(page, made[0])
-        choose(page, "beside", "ViLBERT")
-        paper = page.execute_script(
-            "return getComputedStyle(document.body).backgroundColor"
-        )
-        assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
-        page.execute_script(
-            "document.querySelectorAll('details').forEach(folded => folded.open = true)"
-        )
-        assert poor_contrasts(page) == []
-        wide = page.execute_script("return document.documentElement.scrollWidth")
-        assert wide <= width
-        cut = page.execute_script(
-            "return [...document.querySelectorAll('.wide, #detail *')].filter(box =>"
-            " box.getBoundingClientRect().right > innerWidth + 1 ||"
-            " box.scrollWidth > box.clientWidth + 1 && getComputedStyle(box).display"
-            " !== 'inline' && !(box instanceof SVGElement)).map(box => box.outerHTML"
-            ".slice(0, 90) + box.scrollWidth + '>' + box.clientWidth)"
-        )
-        assert cut == []
-        assert page.get_log("browser") == []
