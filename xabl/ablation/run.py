@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
@@ -33,19 +33,8 @@ from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
-from xabl.results.published import PublishedRow, published_row
-from xabl.results.summary import (
-    SummaryRow,
-    summarise,
-    summary_text,
-    summary_tsv,
-)
-from xabl.results.yardsticks import (
-    in_manifest,
-    warnings,
-    yardsticks,
-    yardsticks_text,
-)
+from xabl.results.published import published_row
+from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import meet
@@ -75,45 +64,6 @@ class RunOptions:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
     on_progress: Callable[[int, int], None] = lambda done, total: None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AblationResults:
-    """What one ablation found: what a results directory holds, before it is written.
-
-    tables: by the name of their file.
-    published: the published means of the same model and examples, if there are any.
-    """
-
-    label: str
-    tables: Mapping[str, pa.Table]
-    manifest: Mapping[str, Any]
-    published: PublishedRow | None
-
-    @property
-    def summary(self) -> tuple[SummaryRow, ...]:
-        """Means of every condition, in bits."""
-        return summarise(self.tables[SCORES.name])
-
-    @property
-    def text(self) -> str:
-        """The summary for people, beside what was published and what guessing loses.
-
-        Its first lines say so where the model is no better than guessing.
-        """
-        table = summary_text(self.summary, self.published)
-        first = (*warnings(self.manifest), self.label)
-        parts = (*first, table, yardsticks_text(self.manifest))
-        return "\n".join(part for part in parts if part)
-
-    def write(self, directory: ResultsDirectory) -> None:
-        """Writes all files.
-
-        Raises:
-            UserError: the directory cannot be written.
-        """
-        text = summary_tsv(self.label, self.summary)
-        directory.write(self.tables, text, self.manifest)
 
 
 def explain_run(options: RunOptions) -> None:
@@ -318,6 +268,7 @@ def _identity(
         "split": files.split,
         "limit": files.limit,
         "conditions": [f"{c.direction} {c.name}" for c in inputs.plan.conditions],
+        "replace_seed": files.replace_seed,
         "vlbert_positions": files.vlbert_positions.value,
         "image_token": evaluation.image_token.value,
         "precision": evaluation.precision.value,
@@ -357,6 +308,8 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": _excluded_counts(plan),
             "skipped": inputs.skipped,
+            "refused": inputs.refused,
+            "replace_seed": files.replace_seed,
             "word_classes": dict(inputs.word_classes.source),
             "versions": provenance.versions(),
             "device": devices.description,

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.inputs import InputFiles
-from xabl.ablation.run import AblationResults, RunOptions, evaluate
+from xabl.ablation.run import RunOptions, evaluate
 from xabl.errors import UserError
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
@@ -90,6 +91,8 @@ def ablate(
     split: str = "val",
     directions: Sequence[str] | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
+    replace: Sequence[str] = (),
+    replace_seed: int = 0,
     limit: int | None = None,
     skip_bad_examples: bool = False,
     gold_labels: Path | str | None = None,
@@ -128,6 +131,8 @@ def ablate(
         vocabulary=model.vocabulary,
         directions=directions and tuple(_one_of(Direction, d) for d in directions),
         thresholds=tuple(thresholds),
+        replace=(replace,) if isinstance(replace, str) else tuple(replace),
+        replace_seed=replace_seed,
         vlbert_positions=_one_of(VlBertPositions, vlbert_positions),
         limit=limit,
         skip_bad_examples=skip_bad_examples,
