@@ -36,8 +36,8 @@ MENU = [
     "Object 0.5: regions with overlap above 0.5 ablated",
     "All: all regions ablated",
     "Object 0.5 (next image): regions with overlap above 0.5 "
-    "replaced by those of annext image",
-    "All (next image): all regions replaced by those of annext image",
+    "replaced by those of the next image",
+    "All (next image): all regions replaced by those of the next image",
 ]
 NAMES = ["none", "object@0.5", "all", "object@0.5/next_image", "all/next_image"]
 TITLES = ["Object 0.5 (next image)", "All (next image)"]

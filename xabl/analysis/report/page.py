@@ -16,6 +16,7 @@ from xabl.analysis.report import (
     score_blocks,
     word_blocks,
 )
+from xabl.analysis.report.about_tables import runs_table, ways_table
 from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
     Examples,
@@ -23,7 +24,6 @@ from xabl.analysis.report.example_blocks import (
     read_examples,
     regions_block,
 )
-from xabl.analysis.report.runs_table import runs_table
 from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
@@ -259,6 +259,7 @@ def _render(
         "num_examples": study.num_examples,
         "num_images": len(np.unique(study.images.astype(str))),
         "models": [model.label for model in study.models],
+        "ways_table": ways_table(study),
         "runs_table": runs_table(study),
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
