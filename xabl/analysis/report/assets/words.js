@@ -88,7 +88,7 @@ function captionTexts(row) {
 function scoredWord(text, { word, intact, of }, row, condition, reading, view) {
   const bits = wordBits(word);
   const change = condition === BASELINE ? NaN : bits - wordBits(intact);
-  const shown = condition === BASELINE ? bitsText(bits) : bitsText(change, true);
+  const shown = condition === BASELINE ? roundBits(bits) : (change < 0 ? "\u2212" : "+") + roundBits(Math.abs(change));
   const about = wordText(text, word, intact, condition, change);
   const show = () => (reading.textContent = about);
   const own = of === row;
@@ -103,6 +103,11 @@ function scoredWord(text, { word, intact, of }, row, condition, reading, view) {
     ...(own ? { tabindex: 0, role: "img" } : { tabindex: -1, href: linkTo(view, { example: examples.number[of] }) }),
   };
   return make(own ? "span" : "a", properties, make("span", null, text), make("small", { "aria-hidden": "true" }, shown));
+}
+
+// Two digits: what is small is of no interest at a glance.
+function roundBits(bits) {
+  return Number.isNaN(bits) ? "\u2013" : bits.toFixed(2);
 }
 
 // "shirt (noun) under All: 3.336 bits, +2.924; rank 2, before 1; probability 9.9%"
