@@ -19,6 +19,7 @@ from tests.helpers.report_worlds import (
 from xabl import analysis
 from xabl.ablation.overlap import coverage
 from xabl.analysis import effects, verdicts
+from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.analysis.report.html_tables import probability, typeset
 
@@ -77,10 +78,10 @@ def test_the_verdict_and_its_intervals_are_the_numbers(made):
     _, directories, page, _ = made
     study = analysis.load_study(directories)
     bootstrap = effects.bootstrap_of(study, resamples=100)
-    asymmetry = effects.asymmetry(study, bootstrap)
+    table = asymmetry(study, bootstrap)
     text = " ".join(page.text.split())
-    assert verdicts.verdict(asymmetry) in text
-    for row in asymmetry.to_dict("records")[:2]:
+    assert verdicts.verdict(table) in text
+    for row in table.to_dict("records")[:2]:
         sentence = typeset(verdicts.asymmetry_sentence(row))
         assert "95% interval" in sentence and sentence in text
     assert "BERT-CC: asymmetry not measured" not in text  # sees no regions at all

@@ -188,9 +188,9 @@ def test_a_figure_is_a_function_and_an_entry(study, monkeypatch):
         figure = draw([panel], ["all"], 3.0)
         return Drawn(figure=figure, table=table([panel]), caption="How many examples.")
 
-    monkeypatch.setitem(FIGURES, 10, ("size", number_of_examples))
+    monkeypatch.setitem(FIGURES, 12, ("size", number_of_examples))
     said = write_figures(study / "results", study / "figures", resamples=100)
-    assert "not drawn: Figure 10" not in said
+    assert "not drawn: Figure 12" not in said
     for suffix in ("pdf", "svg", "png", "tsv"):
-        assert (study / "figures" / f"figure_10_size.{suffix}").is_file()
-    assert "Figure 10. How many examples." in Page(report_of(study)).source
+        assert (study / "figures" / f"figure_12_size.{suffix}").is_file()
+    assert "Figure 12. How many examples." in Page(report_of(study)).source

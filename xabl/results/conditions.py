@@ -166,9 +166,19 @@ class Condition:
         return self._way.doing.format(self._selection.selected.format(threshold))
 
     @property
+    def way_name(self) -> str:
+        """A key of `WAYS`, that of the published way included."""
+        return self.way or next(iter(WAYS[self.direction]))
+
+    @property
     def way_meaning(self) -> str:
         """What becomes of what is ablated, as a clause."""
         return self._way.meaning
+
+    @property
+    def whole(self) -> "Condition":
+        """Everything removed in the same way."""
+        return dataclasses.replace(self, level=Level.ALL, threshold=None)
 
     @property
     def region_threshold(self) -> float | None:
@@ -204,7 +214,7 @@ class Condition:
             list(Direction).index(self.direction),
             -1
             if self.level is Level.NONE
-            else list(WAYS[self.direction]).index(self._way_name),
+            else list(WAYS[self.direction]).index(self.way_name),
             list(_LEVELS[self.direction]).index(self.level),
             -(self.threshold or 0.0),
         )
@@ -219,12 +229,8 @@ class Condition:
         return _LEVELS[self.direction][self.level]
 
     @property
-    def _way_name(self) -> str:
-        return self.way or next(iter(WAYS[self.direction]))
-
-    @property
     def _way(self) -> Way:
-        return WAYS[self.direction][self._way_name]
+        return WAYS[self.direction][self.way_name]
 
 
 def _names(direction: Direction) -> str:

@@ -1,21 +1,15 @@
-"""What an ablation's effect on a phrase is made of, as pairs of conditions."""
+"""Lost and misled of single phrases, as conditions that the browser compares."""
 
 import dataclasses
 
+from xabl.analysis import misled
 from xabl.analysis.study import Study
-from xabl.results.conditions import (
-    BASELINE,
-    MAIN_THRESHOLD,
-    Condition,
-    Direction,
-    Level,
-)
-from xabl.results.losses import always_scored
+from xabl.results.conditions import MAIN_THRESHOLD, Condition, Direction, Level
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Effect:
-    """One part, in words."""
+    """One part of an ablation's effect, in words."""
 
     title: str
     meaning: str
@@ -44,14 +38,15 @@ def of_condition(study: Study, condition: Condition) -> dict[str, list[str]]:
     """
     if condition.direction is not Direction.VIS4LANG:
         return {}
-    threshold = condition.threshold or MAIN_THRESHOLD
-    everything = dataclasses.replace(condition, level=Level.ALL, threshold=None).name
-    thing = dataclasses.replace(condition, level=Level.OBJECT, threshold=threshold).name
-    pairs = {"lost": (everything, BASELINE), "misled": (thing, everything)}
+    if condition.level is not Level.OBJECT:
+        condition = dataclasses.replace(
+            condition, level=Level.OBJECT, threshold=MAIN_THRESHOLD
+        )
+    none, everything, thing = misled.names(condition)
+    pairs = {"lost": (everything, none), "misled": (thing, everything)}
     run = study.conditions(condition.direction)
-    loss = always_scored(condition.direction)
     return {
-        name: [loss, *pair]
+        name: [misled.METRIC, *pair]
         for name, pair in pairs.items()
         if all(part in run for part in pair)
     }

@@ -9,7 +9,7 @@ import pandas as pd
 from xabl.analysis import comparisons
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import bits, percent
-from xabl.results.conditions import Condition, Direction, Level, in_order
+from xabl.results.conditions import Condition, Direction, in_order
 from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 
 DASH = "\N{EN DASH}"
@@ -137,7 +137,8 @@ def loss_table(
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals.",
+        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals over "
+        "images.",
         columns=tuple(columns),
         rows=tuple(rows),
         notes=tuple(remarks),
@@ -200,8 +201,9 @@ def seeds_table(study: Study) -> Table | None:
         for row in table.to_dict(orient="records")
     ]
     return Table(
-        caption="Pretraining seeds, in bits: mean with its 95% t interval, standard "
-        "deviation (n \N{MINUS SIGN} 1), smallest and largest.",
+        caption="Pretraining seeds, in bits: mean with its 95% t interval over seeds "
+        "(on these images), standard deviation (n \N{MINUS SIGN} 1), smallest and "
+        "largest.",
         columns=(
             *(
                 "Model",
@@ -219,31 +221,6 @@ def seeds_table(study: Study) -> Table | None:
     )
 
 
-def pairs_table(pairs: pd.DataFrame) -> Table | None:
-    """Pairs of models: how much more ablating everything costs the first."""
-    chosen = pairs[(pairs["quantity"] == "effect") & (pairs["condition"] == Level.ALL)]
-    if chosen.empty:
-        return None
-    rows = [
-        (
-            Cell(text=row["first"], header=True),
-            Cell(text=row["second"]),
-            Cell(text=LOSSES[row["metric"]].title),
-            estimate(row, "difference", signed=True),
-            probability(row["p_holm"]),
-            Cell(text=row["evidence"]),
-        )
-        for row in chosen.to_dict(orient="records")
-    ]
-    return Table(
-        caption="Pairs of models, in bits: what ablating everything adds to the first "
-        "model's loss, minus what it adds to the second's. p is corrected for all "
-        f"{pairs['p'].notna().sum()} comparisons made (Holm 1979).",
-        columns=("First", "Second", "Loss", "Difference", "p", "First is"),
-        rows=tuple(rows),
-    )
-
-
 def agreement_table(agreement: pd.DataFrame) -> Table:
     """How often the detector's top class is the one the phrase names."""
     rows = [
@@ -256,8 +233,8 @@ def agreement_table(agreement: pd.DataFrame) -> Table:
         for row in agreement.to_dict(orient="records")
     ]
     return Table(
-        caption="LabelMatch examples (the phrase names a detector class) and how "
-        "often the detector agrees.",
+        caption="LabelMatch examples: the phrase's noun names a detector class, the "
+        "gold label. How often the detector's class, the silver label, is the same.",
         columns=("Phrase type", "Examples", "Detector agrees", "Share"),
         rows=tuple(rows),
     )

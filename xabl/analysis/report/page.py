@@ -28,6 +28,7 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.verified import VERIFIED
 from xabl.data.class_names import read_class_names
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
@@ -267,6 +268,7 @@ def _render(
         "ways": study.ways(),
         "warnings": study.warnings(),
         "sections": sections,
+        "verified": VERIFIED,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
         "has_regions": options.regions is not None,

@@ -37,7 +37,9 @@ function sortBy(table, rows, column) {
 // A number where the column holds numbers, null where this one is missing.
 function sortValue(cell) {
   if (!cell.classList.contains("number")) return cell.textContent.trim().toLowerCase();
-  return "value" in cell.dataset ? Number(cell.dataset.value) : null;
+  if ("value" in cell.dataset) return Number(cell.dataset.value);
+  const number = cell.textContent.replaceAll("\u2212", "-").match(/-?\d[\d.]*/);
+  return number && Number(number[0]);
 }
 
 // Name and rows as they stand, sorted; each cell {text, value, low, high}.
