@@ -74,6 +74,8 @@ def test_an_address_opens_what_was_chosen(page, made):
     here = chosen(page)
     assert here[1:] == ("UNITER", "ViLBERT", "Object 0.5")
     assert page.current_url == href
+    focused = page.switch_to.active_element
+    assert focused.get_attribute("href") == href  # keys go on from there
     shown = find(page, "#count").text
     page.get("about:blank")
     page.get(href)

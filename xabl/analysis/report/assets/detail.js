@@ -10,12 +10,16 @@ function showDetail(view) {
     return;
   }
   detail.dataset.example = examples.number[row];
+  const focused = detail.contains(document.activeElement) && document.activeElement.getAttribute("href");
   detail.replaceChildren(
     sentence(row, view),
     make("p", { class: "facts" }, ...facts(row, view)),
     drawPicture(row, view, view.sides[0].scores.target[row]),
     make("div", { class: "sides count-" + view.sides.length }, ...view.sides.map((side) => sideDetail(row, view, side))),
   );
+  // Whoever follows a link by keys goes on from there.
+  const links = [...detail.querySelectorAll("a")];
+  if (focused) links.find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }
 
 // What one model makes of it.
