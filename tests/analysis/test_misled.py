@@ -11,9 +11,9 @@ from tests.helpers.report_pages import Page
 from xabl import analysis
 from xabl.analysis import effects, verdicts
 from xabl.analysis.figures import write_figures
-from xabl.analysis.misled import lost_and_misled
+from xabl.analysis.misled import by_phrase, lost_and_misled
 from xabl.analysis.report import ReportOptions, write_report
-from xabl.results.conditions import WAYS, Direction, Way
+from xabl.results.conditions import WAYS, Condition, Direction, Way
 from xabl.results.losses import NATS_PER_BIT
 
 ELSEWHERE = Way(done="moved", doing="Moving {}", meaning="moved", short="elsewhere")
@@ -129,20 +129,19 @@ def test_seeds_and_gaps(tmp_path):
     assert not np.isnan(table.loc["half", "object@0.5"]["misled"])
 
 
-def test_the_reports_columns_are_those_of_the_phrases(tmp_path):
-    """In `scores-<run>` of the page: lost and misled, [examples, comparisons]."""
+def test_the_report_compares_the_same_conditions(tmp_path):
+    """By phrase the page takes one loss from another; both differences are these."""
     directories = write(tmp_path / "in")
     write_report(directories, tmp_path / "r.html", ReportOptions(resamples=100))
     page = Page(tmp_path / "r.html")
-    about = page.index["runs"][0]
-    assert about["misled"] == [["object@0.5", "all"]]
-    arrays, _ = page.block(about["scores"])
-    mlm = losses_of(directories[0]) / NATS_PER_BIT
-    for name, expected in (
-        ("lost", mlm["all"] - mlm["none"]),
-        ("misled", mlm["object@0.5"] - mlm["all"]),
-    ):
-        found = arrays[name] / page.index["loss_steps"]
-        np.testing.assert_allclose(found, expected, atol=5.2e-5)
+    cells = [tuple(cell) for cell in page.index["runs"][0]["cells"]]
+    losses = page.losses(0) / page.index["loss_steps"]
+    condition = Condition.parse(Direction.VIS4LANG, "object@0.2")
+    lost, misled = by_phrase(analysis.load_study(directories).runs[0], condition)
+    pairs = page.index["conditions"]["vis4lang"]["object@0.2"]["effects"]
+    for name, expected in (("lost", lost), ("misled", misled)):
+        metric, *pair = pairs[name]
+        first, second = (losses[:, cells.index((metric, of))] for of in pair)
+        np.testing.assert_allclose(first - second, expected, atol=1.1e-4)
     text = " ".join(page.text.split())
     assert "Lost or misled, in bits of MLM." in text

@@ -53,7 +53,7 @@ def by_phrase(
     Args:
         condition: one that ablates the object.
     """
-    cells = [run.cell(METRIC, name) for name in _names(condition)]
+    cells = [run.cell(METRIC, name) for name in names(condition)]
     if any(cell.bits is None for cell in cells):
         return None
     none, whole, part = (cell.bits for cell in cells)
@@ -62,14 +62,15 @@ def by_phrase(
     return np.where(missing, np.nan, lost), np.where(missing, np.nan, misled)
 
 
-def _names(condition: Condition) -> tuple[str, str, str]:
+def names(condition: Condition) -> tuple[str, str, str]:
+    """The three conditions compared: nothing removed, everything, the object alone."""
     return BASELINE, condition.whole.name, condition.name
 
 
 def _row(
     study: Study, model: Model, condition: Condition, bootstrap: ImageBootstrap
 ) -> dict[str, object]:
-    gaps = [model.cell(METRIC, name).gap for name in _names(condition)]
+    gaps = [model.cell(METRIC, name).gap for name in names(condition)]
     found = [by_phrase(run, condition) for run in model.runs]
     runs = [pair for pair in found if pair is not None]
     row: dict[str, object] = {

@@ -208,7 +208,7 @@ def _panel(
         xlabel=f"Ablated {direction.wording.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
-        positions=tuple(condition.axis_name for condition in known),
+        positions=tuple(condition.axis_title for condition in known),
         starts=tuple(
             place
             for place in range(1, len(known))

@@ -9,6 +9,7 @@ from xabl.analysis.report.html_tables import (
     DASH,
     Cell,
     Table,
+    count,
     estimate,
     interval,
     typeset,
@@ -32,7 +33,7 @@ def misled_table(rows: pd.DataFrame) -> Table | None:
     lines = [
         (
             Cell(text=row["model"], header=True),
-            Cell(text=str(row["seeds"]), numeric=True),
+            count(int(row["seeds"])),
             Cell(text=row["way"]),
             _spread(row, "lost"),
             _spread(row, "misled"),
@@ -43,8 +44,11 @@ def misled_table(rows: pd.DataFrame) -> Table | None:
                 if row["share_low"] == row["share_low"]
                 else "",
                 numeric=True,
+                value=row["share"],
+                low=row["share_low"],
+                high=row["share_high"],
             ),
-            Cell(text=f"{row['n']:,}", numeric=True),
+            count(int(row["n"])),
         )
         for row in chosen.to_dict(orient="records")
     ]
@@ -74,7 +78,7 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
         lines.append(
             (
                 Cell(text=row["model"], header=True),
-                Cell(text=str(row["seeds"]), numeric=True),
+                count(int(row["seeds"])),
                 Cell(text=row["regions"]),
                 Cell(text=row["words"]),
                 _bits(row["mlm_bits"]),

@@ -1,20 +1,19 @@
 """Scores and predictions of one run, as the browser reads them."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from xabl.analysis.misled import by_phrase
 from xabl.analysis.report.blocks import Block, index_type, pack
-from xabl.analysis.report.example_blocks import known_integers, starts
-from xabl.errors import UserError
+from xabl.analysis.report.example_blocks import known_integers, places, starts
+from xabl.analysis.report.word_blocks import words_block
 from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.results.columns import rows_by_condition
-from xabl.results.conditions import BASELINE, Condition, Direction, Level, in_order
+from xabl.results.conditions import BASELINE, Direction, in_order
 from xabl.results.format import PREDICTIONS
 from xabl.results.losses import LOSSES, main_loss
 from xabl.results.reading import Run, read_file
@@ -32,15 +31,14 @@ class RunBlocks:
     """What the page knows of a run at once (`about`), and what it decodes later."""
 
     about: dict[str, Any]
-    scores: Block
-    predictions: Block | None
+    blocks: tuple[Block, ...]
 
 
 def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBlocks:
     """Everything of one run for the rows.
 
     Raises:
-        UserError: its predictions cannot be read or are not of its examples.
+        UserError: its predictions or words cannot be read or are not of its examples.
     """
     conditions = {d.value: in_order(d, run.conditions(d)) for d in Direction}
     cells = [
@@ -50,24 +48,24 @@ def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBl
         if (loss.direction, condition, metric) in run.arrays
     ]
     metrics = list(dict.fromkeys(metric for metric, _ in cells))
-    misled = _misled(run, conditions[Direction.VIS4LANG])
-    scores = _scores_block(run, f"scores-{number}", rows, cells, conditions, misled)
+    scores = _scores_block(run, f"scores-{number}", rows, cells, conditions)
     predictions = _predictions_block(run, f"predictions-{number}", rows, conditions)
+    words = words_block(run, f"words-{number}", rows, conditions)
     about = {
         "title": run.title,
         "scores": scores.name,
-        "predictions": None if predictions is None else predictions.name,
+        "predictions": predictions and predictions.name,
+        "words": words and words.name,
         "metrics": metrics,
         "main_losses": {d.value: main_loss(d, metrics) for d in Direction},
         "cells": [list(cell) for cell in cells],
-        # Of the columns lost and misled: the object's condition, and everything's.
-        "misled": [[one.name, one.whole.name] for one in misled],
         "conditions": {
             direction: list(conditions[direction]) for direction in conditions
         },
         "class_shift": _class_shift(run),
     }
-    return RunBlocks(about=about, scores=scores, predictions=predictions)
+    blocks = (scores, predictions, words)
+    return RunBlocks(about=about, blocks=tuple(block for block in blocks if block))
 
 
 def _scores_block(
@@ -76,15 +74,13 @@ def _scores_block(
     rows: Int64[np.ndarray, " rows"],
     cells: Sequence[tuple[str, str]],
     conditions: dict[str, tuple[str, ...]],
-    misled: Mapping[Condition, tuple[np.ndarray, np.ndarray]],
 ) -> Block:
-    """losses [rows cells] in steps; reasons, ablated regions [rows conditions];
-    lost and misled [rows comparisons], in steps.
-    """
+    """losses [rows cells] in steps; reasons, ablated regions [rows conditions]."""
     losses = np.full((len(rows), len(cells)), NO_SCORE, "<i4")
     for column, (metric, condition) in enumerate(cells):
         values = run.arrays[LOSSES[metric].direction, condition, metric][rows]
-        losses[:, column] = _steps(values)
+        steps = np.clip(np.nan_to_num(values) * LOSS_STEPS, -(2**30), 2**30)
+        losses[:, column] = np.where(np.isnan(values), NO_SCORE, np.rint(steps))
         unusable = run.not_finite.get((LOSSES[metric].direction, condition, metric), [])
         losses[np.isin(rows, unusable), column] = NOT_FINITE
     order = [(d, c) for d in conditions for c in conditions[d]]
@@ -100,49 +96,9 @@ def _scores_block(
         "losses": losses,
         "reasons": np.stack(reasons, axis=1).astype(index_type(len(run.reasons))),
         "ablated": np.stack(ablated, axis=1),
-        **{
-            name: np.stack([_steps(v[number][rows]) for v in misled.values()], axis=1)
-            for number, name in enumerate(("lost", "misled"))
-            if misled
-        },
         **facts,
     }
     return pack(name, arrays, {"why": run.reasons})
-
-
-def _misled(
-    run: Run, conditions: Sequence[str]
-) -> dict[Condition, tuple[np.ndarray, np.ndarray]]:
-    """Lost and misled of every example, by the main conditions of the object."""
-    known = (Condition.parse(Direction.VIS4LANG, name) for name in conditions)
-    objects = (c for c in known if c.level is Level.OBJECT and c.is_main)
-    found = {condition: by_phrase(run, condition) for condition in objects}
-    return {condition: pair for condition, pair in found.items() if pair is not None}
-
-
-def _steps(bits: np.ndarray) -> np.ndarray:
-    """Whole steps, `NO_SCORE` where there is none."""
-    steps = np.clip(np.nan_to_num(bits) * LOSS_STEPS, -(2**30), 2**30)
-    return np.where(np.isnan(bits), NO_SCORE, np.rint(steps)).astype("<i4")
-
-
-def _places(run: Run, rows: Int64[np.ndarray, " rows"], table: pa.Table) -> np.ndarray:
-    """Which of `rows` each row of a table is about; -1 for none of them.
-
-    Raises:
-        UserError: it is about an example that the run has not scored.
-    """
-    examples = table["example"].to_numpy()
-    position = np.searchsorted(run.example_ids, examples)
-    position = np.minimum(position, len(run.example_ids) - 1)
-    if (run.example_ids[position] != examples).any():
-        raise UserError(
-            f"{run.directory / PREDICTIONS.name}: holds predictions of examples that "
-            "have no scores; write the results again"
-        )
-    place = np.full(len(run.example_ids), -1)
-    place[rows] = np.arange(len(rows))
-    return place[position]
 
 
 def _predictions_block(
@@ -159,7 +115,7 @@ def _predictions_block(
     if not (run.directory / PREDICTIONS.name).is_file():
         return None
     table = read_file(run.directory, PREDICTIONS).drop_null()
-    place = _places(run, rows, table)
+    place = places(run, PREDICTIONS, table, rows)
     table, place = table.filter(pa.array(place >= 0)), place[place >= 0]
     # Targets: the distinct pairs of row and position, in order.
     target = place * 2**16 + table["position"].to_numpy()

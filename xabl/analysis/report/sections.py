@@ -71,6 +71,7 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
     others = tuple(
         t for m, t in loss_tables.items() if t is not None and m not in _MAIN_METRICS
     )
+    by_word, by_word_otherwise = word_tables(study, bootstrap)
     figures, not_drawn = _figures(study, bootstrap)
     rows = asymmetries.to_dict(orient="records")
     return Sections(
@@ -87,13 +88,14 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
         comparisons=_comparisons(pairs, groups),
         tables=(
             *main,
-            *word_tables(study, bootstrap),
+            *by_word,
             *filter(None, [evidence_tables.misled_table(misled)]),
         ),
         more_tables={
             title: tables
             for title, group in {
                 **_more_tables(study, bootstrap, others),
+                "By class of word, in other ways of removing": by_word_otherwise,
                 "Asymmetry, by way of removing": (
                     evidence_tables.asymmetry_table(asymmetries),
                 ),
