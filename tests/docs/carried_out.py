@@ -44,6 +44,7 @@ def test_a_condition(tmp_path):
         regions=regions,
         directions=(results.Direction.VIS4LANG,),
         thresholds=(0.5,),
+        replace=("next_image",),
     )
     output = tmp_path / "results"
     options = run.RunOptions(

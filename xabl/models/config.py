@@ -183,6 +183,16 @@ class ModelConfig:
         """Whether the regions include the [IMG] row."""
         return self.add_global_imgfeat is not GlobalImage.ABSENT
 
+    @property
+    def needs_regions(self) -> bool:
+        """Whether one has to be attended to: some words attend to regions alone.
+
+        Where all keys of a softmax are masked they count as if none were. An [IMG] row
+        always stays.
+        """
+        alone = set(self.tv_attn_sublayers) - set(self.tt_attn_sublayers)
+        return bool(alone) and not self.has_image_row
+
     def attention_sizes(self, sublayer: int, *, regions: bool) -> tuple[int, int]:
         """(width of the projections, heads) of one stream in an attention sublayer.
 
