@@ -253,6 +253,11 @@ class Condition:
         return self._way.doing.format(self._selection.selected.format(threshold))
 
     @property
+    def way_name(self) -> str:
+        """A key of `WAYS`; also of the published way, which `way` leaves out."""
+        return self.way or next(iter(WAYS[self.direction]))
+
+    @property
     def way_meaning(self) -> str:
         """What becomes of what is ablated, as a clause."""
         return self._way.meaning
@@ -291,7 +296,7 @@ class Condition:
             list(Direction).index(self.direction),
             -1
             if self.level is Level.NONE
-            else list(WAYS[self.direction]).index(self._way_name),
+            else list(WAYS[self.direction]).index(self.way_name),
             list(_LEVELS[self.direction]).index(self.level),
             -(self.threshold or 0.0),
         )
@@ -301,12 +306,8 @@ class Condition:
         return _LEVELS[self.direction][self.level]
 
     @property
-    def _way_name(self) -> str:
-        return self.way or next(iter(WAYS[self.direction]))
-
-    @property
     def _way(self) -> Way:
-        return WAYS[self.direction][self._way_name]
+        return WAYS[self.direction][self.way_name]
 
 
 def _names(direction: Direction) -> str:

@@ -7,6 +7,7 @@ them: that is affine, so the product of [IMG], a mean, is the mean of products.
 """
 
 import enum
+
 import jax
 import jax.numpy as jnp
 import numpy as np
