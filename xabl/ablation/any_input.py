@@ -168,6 +168,7 @@ def class_log_probs(
     total = float(np.exp(found.astype(np.float64)).sum())
     if not abs(total - 1) <= _ROUNDING:
         raise UserError(
-            f"{name}: the probabilities the model said add up to {total:.4g}; {expected}"
+            f"{name}: the probabilities the model said add up to {total:.4g}; "
+            + expected
         )
     return found

@@ -4,6 +4,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float32
+
+from xabl.ablation.any_input import WholeWords
 from xabl.ablation.average import average_features
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
@@ -65,19 +69,29 @@ class InputFiles:
 class Inputs:
     """What was found there.
 
-    store: the regions on the host; None for a text-only model.
+    config: None for a model that is a function of one's own.
+    regions: of all images of the split; None for a model that sees none.
+    average: their average features, over the whole split.
     examples_total: in the whole split.
     skipped: bad images, and why.
     hashes: of the files, by what they hold.
     """
 
-    config: ModelConfig
-    word_pieces: WordPieces
+    config: ModelConfig | None
+    word_pieces: WordPieces | WholeWords
     plan: Plan
-    store: HostStore | None
+    regions: StackedRegions | None
+    average: Float32[np.ndarray, " features"] | None
     examples_total: int
     skipped: dict[str, str]
     hashes: dict[str, str | None]
+
+    @property
+    def store(self) -> HostStore | None:
+        """The regions as the engine takes them."""
+        if self.regions is None:
+            return None
+        return host_store(self.config, self.regions, self.average)
 
 
 def read_inputs(
@@ -103,6 +117,39 @@ def read_inputs(
             f"{vocabulary}: no piece has a capital, but the model does not lower-case "
             "text (do_lower_case): every word with a capital becomes [UNK]"
         )
+    return _read(files, say, conditions, word_pieces, vocabulary, config)
+
+
+def read_own_inputs(
+    files: InputFiles, word_pieces: WordPieces | WholeWords, say: Say = print
+) -> Inputs:
+    """As `read_inputs`, for a model that is a function of one's own.
+
+    It may be asked everything; without regions there is one condition, as for a
+    text-only model.
+
+    Raises:
+        UserError: as `read_inputs`.
+    """
+    directions = tuple(Direction) if files.directions is None else files.directions
+    sees_regions = files.regions is not None
+    conditions = _conditions(directions, files, sees_regions=sees_regions)
+    return _read(files, say, conditions, word_pieces, files.vocabulary, None)
+
+
+def _read(
+    files: InputFiles,
+    say: Say,
+    conditions: Sequence[Condition],
+    word_pieces: WordPieces | WholeWords,
+    vocabulary: Path | None,
+    config: ModelConfig | None,
+) -> Inputs:
+    """Reads what is left, and plans.
+
+    Args:
+        config: None for a function of one's own.
+    """
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -113,11 +160,14 @@ def read_inputs(
     images = read_split(files.entities, files.split, on_error)
     check_linked(images, files.entities)
     examples = prepare_examples(images, word_pieces)
-    regions = None
-    if not config.text_only:
+    regions = average = None
+    sees_regions = files.regions is not None if config is None else not config.text_only
+    if sees_regions:
         regions = _regions(config, files, images, say, on_error)
         asked_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
-        could_have_kl = asked_classes and config.scored_target().has_kl
+        could_have_kl = asked_classes and (
+            config is None or config.scored_target().has_kl
+        )
         if regions.cls_prob is None and could_have_kl:
             say(
                 f"{files.regions}: has no class distributions (cls_prob), so there is "
@@ -125,7 +175,7 @@ def read_inputs(
             )
     if files.limit is not None and files.limit < 1:
         raise UserError(f"--limit={files.limit}: give the number of examples to score")
-    shifted = config.image_embeddings.positions_follow_words
+    shifted = config is not None and config.image_embeddings.positions_follow_words
     plan = build_plan(
         examples[: files.limit],
         regions,
@@ -135,16 +185,18 @@ def read_inputs(
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
     )
     check_scorable(plan)
-    store = None
     if regions is not None:
         # Over the whole split, whatever part of it is scored.
         average = average_features(regions, mentions_by_image(examples))
-        store = host_store(config, regions, average)
     return Inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
-        store=store,
+        # Of classes a plan has what it needs; a function's losses are found one by one.
+        regions=regions
+        if regions is None or config is None
+        else dataclasses.replace(regions, cls_prob=None),
+        average=average,
         examples_total=len(examples),
         skipped=skipped,
         hashes={
@@ -152,7 +204,7 @@ def read_inputs(
                 files.entities, files.split, [image.image_id for image in images]
             ),
             "regions": None if regions is None else regions.sha256(),
-            "vocab": file_sha256(vocabulary),
+            "vocab": vocabulary and file_sha256(vocabulary),
             "gold_labels": files.gold_labels and file_sha256(files.gold_labels),
         },
     )
@@ -169,8 +221,6 @@ def model_conditions(
         UserError: a direction was asked for that the model does not have.
     """
     directions = files.directions
-    if directions == ():
-        raise UserError("--directions: give vis4lang, lang4vis or both")
     if directions is None:
         directions = (Direction.VIS4LANG,)
         try:
@@ -180,7 +230,15 @@ def model_conditions(
             say(f"vis4lang only: {error}")
     elif Direction.LANG4VIS in directions:
         config.scored_target()
-    if config.text_only:
+    return _conditions(directions, files, sees_regions=not config.text_only)
+
+
+def _conditions(
+    directions: Sequence[Direction], files: InputFiles, *, sees_regions: bool
+) -> tuple[Condition, ...]:
+    if directions == ():
+        raise UserError("--directions: give vis4lang, lang4vis or both")
+    if not sees_regions:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
     return all_conditions(directions, files.thresholds)
 
@@ -197,7 +255,7 @@ def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:
 
 
 def _regions(
-    config: ModelConfig,
+    config: ModelConfig | None,
     files: InputFiles,
     images: Sequence[AnnotatedImage],
     say: Say,
@@ -210,7 +268,8 @@ def _regions(
             "HDF5 file that holds them, or a store of xabl import"
         )
     with open_regions(files.regions) as source:
-        check_feature_size(config, source.feature_size, str(files.regions))
+        if config is not None:
+            check_feature_size(config, source.feature_size, str(files.regions))
         sizes = {image.image_id: (image.width, image.height) for image in images}
         regions = source.read_all(list(sizes), on_error, sizes)
         if source.notice:

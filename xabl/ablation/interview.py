@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Shaped
 
 from xabl.ablation import definition
 from xabl.ablation.any_input import (
@@ -50,8 +50,9 @@ class Interview:
             examples: their pieces are `WholeWords`.
 
         Returns:
-            Beside the losses, by word asked for: `word_nats`, minus the sum over the
-            word's tokens, and `word_tokens`, how many tokens those are.
+            Beside the losses, by token of the words asked for: `piece_loss`, and
+            `piece_word`, the number of its word in the caption; NaN and -1 after the
+            last one.
 
         Raises:
             UserError: an answer that is none.
@@ -63,9 +64,13 @@ class Interview:
                 f"the model gave {len(answers)} answers to {len(asked)} ablations; "
                 "expected one for each, None where it cannot be asked"
             )
+        names = [
+            f"{example.name}, {condition.direction} {condition.name}"
+            for example in examples
+        ]
         if condition.direction is Direction.VIS4LANG:
-            return _word_losses(examples, asked, answers)
-        return self._class_losses(examples, condition, answers)
+            return _word_losses(asked, answers, names)
+        return self._class_losses(examples, condition, answers, names)
 
     def ablation(self, example: PhraseExample, condition: Condition) -> Ablation:
         """One example under one condition, as a model is told it."""
@@ -103,12 +108,14 @@ class Interview:
         examples: Sequence[PhraseExample],
         condition: Condition,
         answers: Sequence[object],
-    ) -> dict[str, Float[np.ndarray, " examples"]]:
-        size, empty = self.target.size, np.full(self.target.size, np.nan, np.float32)
-        found = []
-        for example, answer in zip(examples, answers, strict=True):
-            said = class_log_probs(answer, size, _name(example, condition))
-            found.append(empty if said is None else said)
+        names: Sequence[str],
+    ) -> dict[str, Shaped[np.ndarray, " examples"]]:
+        said = [
+            class_log_probs(answer, self.target.size, name)
+            for answer, name in zip(answers, names, strict=True)
+        ]
+        nothing = np.full(self.target.size, np.nan, np.float32)
+        found = np.stack([nothing if one is None else one for one in said])
         asked = [
             dataclasses.replace(
                 self._question(example, condition), region=np.array(0, np.int32)
@@ -116,8 +123,11 @@ class Interview:
             for example in examples
         ]
         asked = jax.tree.map(lambda *each: np.stack(each), *asked)
-        losses = definition.mrc_losses(self.target, np.stack(found)[:, None], asked)
-        return {name: np.asarray(loss) for name, loss in losses.items()}
+        losses = definition.mrc_losses(self.target, found[:, None], asked)
+        return {
+            **{name: np.asarray(loss) for name, loss in losses.items()},
+            "predicted": found.argmax(axis=1).astype(np.int32),
+        }
 
     def _question(
         self, example: PhraseExample, condition: Condition
@@ -136,26 +146,22 @@ class Interview:
 
 
 def _word_losses(
-    examples: Sequence[PhraseExample],
-    asked: Sequence[Ablation],
-    answers: Sequence[object],
+    asked: Sequence[Ablation], answers: Sequence[object], names: Sequence[str]
 ) -> dict[str, Shaped[np.ndarray, "examples ..."]]:
-    widest = max(int(each.asked_words.sum()) for each in asked)
-    mlm = np.full(len(asked), np.nan, np.float32)
-    nats = np.full((len(asked), widest), np.nan, np.float32)
-    tokens = np.zeros((len(asked), widest), np.int32)
-    for row, (example, each, answer) in enumerate(
-        zip(examples, asked, answers, strict=True)
-    ):
-        words = word_log_probs(answer, each, example.name)
+    said = [
+        word_log_probs(answer, each, name)
+        for each, answer, name in zip(asked, answers, names, strict=True)
+    ]
+    widest = max(sum(map(len, words)) for words in (*said, ()) if words is not None)
+    mlm = np.full(len(said), np.nan, np.float32)
+    losses = np.full((len(said), max(widest, 1)), np.nan, np.float32)
+    words_of = np.full(losses.shape, -1, np.int32)
+    for row, (each, words) in enumerate(zip(asked, said, strict=True)):
         if words is None:
             continue
-        mlm[row] = -np.concatenate(words).mean()
-        for place, word in enumerate(words):
-            tokens[row, place] = len(word)
-            nats[row, place] = -word.sum() if len(word) else np.nan
-    return {"mlm": mlm, "word_nats": nats, "word_tokens": tokens}
-
-
-def _name(example: PhraseExample, condition: Condition) -> str:
-    return f"{example.name}, {condition.direction} {condition.name}"
+        tokens = -np.concatenate(words)
+        mlm[row], losses[row, : len(tokens)] = tokens.mean(), tokens
+        words_of[row, : len(tokens)] = np.repeat(
+            np.flatnonzero(each.asked_words), [len(word) for word in words]
+        )
+    return {"mlm": mlm, "piece_loss": losses, "piece_word": words_of}

@@ -43,6 +43,8 @@ from xabl.results.conditions import Condition, Direction, Level
 NO_REGIONS = "image without regions"
 NO_TARGET = "no target region"
 CUT_OFF = "phrase cut off"
+# Of a function of one's own: found out when it is asked.
+NOT_ANSWERED = "not answered by the model"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +69,7 @@ class Plan:
     excluded: Int16[np.ndarray, "examples conditions"]
     ablated_regions: Int16[np.ndarray, "examples conditions"]
     target: Int32[np.ndarray, " examples"]
-    reasons: tuple[str, ...] = (NO_REGIONS, NO_TARGET, CUT_OFF)
+    reasons: tuple[str, ...] = (NO_REGIONS, NO_TARGET, CUT_OFF, NOT_ANSWERED)
 
     @property
     def num_scored(self) -> int:

@@ -113,7 +113,7 @@ def _condition_columns(
     if condition.direction is Direction.VIS4LANG:
         ablated = plan.ablated_regions[:, column]
         values["ablated_regions"] = pa.array(ablated, mask=ablated < 0)
-        values["target_pieces"] = [len(example.pieces) for example in plan.examples]
+        values["target_pieces"] = _target_pieces(scores, column)
         return values
     none = plan.target < 0
     targets = plan.targets
@@ -133,6 +133,17 @@ def _condition_columns(
             np.append(found["gold_probability"], np.nan)[pair]
         )
     return values
+
+
+def _target_pieces(scores: AblationScores, column: int) -> pa.Array:
+    """How many pieces a mean is taken over; a model's own tokens if it has others."""
+    plan = scores.plan
+    own = scores.pairs[Direction.VIS4LANG].get("piece_word")
+    if own is None:
+        return pa.array([len(example.pieces) for example in plan.examples])
+    pair = plan.pair[:, column]
+    counts = np.append((own >= 0).sum(axis=1), 0)[pair]
+    return pa.array(counts, mask=pair == NOT_SCORED)
 
 
 def _predicted(
