@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int
 
-from xabl.data.word_pieces import EncodedCaption
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
 
@@ -69,32 +68,6 @@ class Ablation:
 # log-probabilities of the detector's classes. None: the model cannot be asked this.
 Answer = Sequence[float | Sequence[float]] | np.ndarray | None
 AnyInput = Callable[[Sequence[Ablation]], Sequence[Answer]]
-
-
-class WholeWords:
-    """Words as they stand, in the place of word pieces, for models with other tokens.
-
-    Nothing is cut off. The first number of a caption is of the caption as a whole: two
-    captions of which all words are hidden remain two, because a model may have other
-    numbers of tokens for them.
-    """
-
-    mask_id = 0  # no word has it
-
-    def __init__(self):
-        self._numbers: dict[str, int] = {}
-
-    def encode(self, words: Sequence[str]) -> EncodedCaption:
-        """The numbers of a caption's words, one each, between two of the caption."""
-        whole = self._number(" ".join(["", *words]))  # no word begins with a space
-        ids = [whole, *map(self._number, words), whole]
-        return EncodedCaption(
-            token_ids=np.array(ids, np.int32),
-            word_index=np.array([-1, *range(len(words)), -1], np.int32),
-        )
-
-    def _number(self, text: str) -> int:
-        return self._numbers.setdefault(text, len(self._numbers) + 1)
 
 
 def word_log_probs(answer: Any, asked: Ablation, name: str) -> list[np.ndarray] | None:

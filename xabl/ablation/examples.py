@@ -13,7 +13,8 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from xabl.data.flickr30k_entities import AnnotatedImage, Mention, Phrase, mentions
-from xabl.data.word_pieces import EncodedCaption, WordPieces
+from xabl.data.whole_words import Tokens
+from xabl.data.word_pieces import EncodedCaption
 
 # Consecutive examples the published evaluation scored together.
 REFERENCE_BATCH_SIZE = 16
@@ -65,7 +66,7 @@ class PhraseExample:
 
 
 def prepare_examples(
-    images: Sequence[AnnotatedImage], word_pieces: WordPieces
+    images: Sequence[AnnotatedImage], word_pieces: Tokens
 ) -> tuple[PhraseExample, ...]:
     """Every example of `images`, a whole split, in the published order.
 

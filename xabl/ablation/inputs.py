@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from xabl.ablation.any_input import WholeWords
 from xabl.ablation.average import average_features
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
@@ -24,6 +23,7 @@ from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
+from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
@@ -78,7 +78,7 @@ class Inputs:
     """
 
     config: ModelConfig | None
-    word_pieces: WordPieces | WholeWords
+    word_pieces: Tokens
     plan: Plan
     regions: StackedRegions | None
     average: Float32[np.ndarray, " features"] | None
@@ -120,9 +120,7 @@ def read_inputs(
     return _read(files, say, conditions, word_pieces, vocabulary, config)
 
 
-def read_own_inputs(
-    files: InputFiles, word_pieces: WordPieces | WholeWords, say: Say = print
-) -> Inputs:
+def read_own_inputs(files: InputFiles, word_pieces: Tokens, say: Say = print) -> Inputs:
     """As `read_inputs`, for a model that is a function of one's own.
 
     It may be asked everything; without regions there is one condition, as for a
@@ -141,7 +139,7 @@ def _read(
     files: InputFiles,
     say: Say,
     conditions: Sequence[Condition],
-    word_pieces: WordPieces | WholeWords,
+    word_pieces: Tokens,
     vocabulary: Path | None,
     config: ModelConfig | None,
 ) -> Inputs:

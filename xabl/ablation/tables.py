@@ -7,15 +7,15 @@ import pyarrow as pa
 from jaxtyping import Int, Shaped
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.pair_scores import AblationScores, num_pairs
 from xabl.ablation.examples import PhraseExample
-from xabl.data.word_pieces import WordPieces
+from xabl.data.whole_words import Tokens
 from xabl.results.conditions import Condition, Direction
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
 from xabl.results.losses import LOSSES
 
 
-def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
+def scores_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
     """scores.parquet: all examples under the first condition, then the next.
 
     Losses are null where they do not apply or the example is excluded.
@@ -50,7 +50,7 @@ def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
     return EXAMPLES.table(values, len(examples))
 
 
-def predictions_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
+def predictions_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
     """predictions.parquet: the most probable predictions of every target.
 
     position: of the piece in the input, or the number of the region.
@@ -147,12 +147,12 @@ def _target_pieces(scores: AblationScores, column: int) -> pa.Array:
 
 
 def _predicted(
-    scores: AblationScores, direction: Direction, word_pieces: WordPieces
+    scores: AblationScores, direction: Direction, word_pieces: Tokens
 ) -> Shaped[np.ndarray, " _"]:
     """The best prediction of each pair as text; the last entry, None, is of none."""
     found = scores.pairs[direction].get("predicted")
     if found is None:
-        return np.array([None], object)
+        return np.full(1 + num_pairs(scores.plan, direction), None, object)
     if direction is Direction.LANG4VIS:
         texts = found.astype(str).tolist()
     else:

@@ -78,7 +78,7 @@ def own_results(
             conditions=plan.conditions,
             rest={
                 "scored": plan.num_scored,
-                "distinct": len(plan.mlm) + len(plan.mrc),
+                "distinct": scores.num_scored,
                 "excluded": excluded_counts(plan),
                 "skipped": inputs.skipped,
                 "versions": provenance.versions(),

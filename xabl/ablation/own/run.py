@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 
-from xabl.ablation.any_input import AnyInput, WholeWords
+from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
 from xabl.ablation.definition import Definition
 from xabl.ablation.distinct_inputs import NOT_SCORED
@@ -39,6 +39,7 @@ from xabl.ablation.run import AblationResults, Clock
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import SUFFIXES, image_file
 from xabl.data.regions.image_regions import canonical_id
+from xabl.data.whole_words import Tokens, WholeWords
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
@@ -106,7 +107,7 @@ def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
 def _ablate(
     model: Callable[..., Any],
     run: OwnRun,
-    word_pieces: WordPieces | WholeWords,
+    word_pieces: Tokens,
     asker: Callable[[Inputs], Ask],
     *,
     reads: str,
@@ -124,7 +125,7 @@ def _ablate(
 def _run(
     model: Callable[..., Any],
     run: OwnRun,
-    word_pieces: WordPieces | WholeWords,
+    word_pieces: Tokens,
     asker: Callable[[Inputs], Ask],
     reads: str,
     results: ResultsDirectory | None,
