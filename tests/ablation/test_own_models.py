@@ -14,6 +14,7 @@ from xabl.ablation.any_model import flax_model
 from xabl.results.conditions import Condition, Direction
 
 TOLERANCE = 5e-6  # nats
+FEW = 34  # examples, with the two of which nothing is left after 38 pieces
 LOSSES = ["mlm", "mrc_kl", "mrc_xe", "mrc_xe_corrected"]
 
 
@@ -33,11 +34,17 @@ def data(tmp_path_factory):
 def uniter():
     """One of our models as a function from words and regions, and the engine's scores.
 
-    A caption of 38 pieces is the longest it sees.
+    Of examples some of which are cut off after 38 pieces.
     """
     config = ablation.shallow("uniter")
     params = ablation.ruled_params(config)
-    scores = ablation.scored(config, params, conditions=ablation.FEW_CONDITIONS)
+    scores = ablation.scored(
+        config,
+        params,
+        conditions=ablation.FEW_CONDITIONS,
+        of=ablation.examples()[:FEW],
+    )
+    assert np.isnan(scores.loss("mlm")[:, 0]).any()
     return flax_model(config, params), scores
 
 
@@ -73,6 +80,7 @@ def test_our_model_as_a_function_of_words_and_regions(data, uniter):
         label="UNITER",
         vocabulary=golden_world.VOCABULARY,
         save_predictions=2,
+        limit=FEW,
         **data,
     )
     assert_scores(found.frame(), scores)
@@ -85,7 +93,7 @@ def test_our_model_told_what_an_ablation_is(data, uniter):
     """Its answers are made by turning that back into word pieces and regions."""
     model, scores = uniter
     reader = RegionsOfAnything(model)
-    found = xabl.ablate_anything(reader, label="UNITER", **data)
+    found = xabl.ablate_anything(reader, label="UNITER", limit=FEW, **data)
     assert_scores(found.frame(), scores)
     # Its own tokens are word pieces: a word may have several.
     vis4lang = found.frame().query("direction == 'vis4lang' and excluded.isna()")
@@ -229,7 +237,7 @@ def test_arguments_that_are_wrong(data, tmp_path, monkeypatch, change, message):
 @pytest.mark.parametrize(
     "words, regions, message",
     [
-        ((16, 38), (16, 36, 1601), r"logits of words of shape \(16, 38\)"),
+        ((16, 37, 300), (16, 36, 1601), r"logits of words of shape \(16, 37, 300\)"),
         ((16, 38, 9), (16, 36, 1601), "logits of 9 word pieces"),
         (None, (16, 36, 1601), "no logits of words"),
         ((16, 38, 300), (16, 36, 1600), "logits of 1600 classes"),

@@ -33,11 +33,19 @@ class RegionsOfAnything:
         words = np.asarray(jax.nn.log_softmax(logits.words))
         regions = np.asarray(jax.nn.log_softmax(logits.regions))
         return [
-            regions[row, one.asked_region]
-            if one.direction is Direction.LANG4VIS
-            else self._of_words(one, words[row])
+            self._of_words(one, words[row])
+            if one.direction is Direction.VIS4LANG
+            else regions[row, one.asked_region]
+            if self._sees_hidden(one)
+            else None
             for row, one in enumerate(asked)
         ]
+
+    def _sees_hidden(self, one):
+        """Whether any word to be hidden is among those the model reads."""
+        encoded = ablation.word_pieces().encode(one.words)
+        hidden = np.flatnonzero(one.hidden_words)
+        return not len(hidden) or np.isin(hidden, encoded.word_index).any()
 
     def _words(self, one):
         encoded = ablation.word_pieces().encode(one.words)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
+from xabl.analysis import own_models
 from xabl.errors import UserError
 from xabl.results.conditions import (
     BASELINE,
@@ -374,4 +375,4 @@ def _gaps_of(run: Run) -> list[str]:
         f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
         for reason, found in counts.items()
     ]
-    return [*notes, *run.problems, *excluded]
+    return [*notes, *run.problems, *excluded, *own_models.notes(run)]
