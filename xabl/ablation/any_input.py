@@ -6,6 +6,7 @@ it answers with log-probabilities, whatever its own tokens are.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,59 @@ class Ablation:
         """vis4lang where words are asked for, lang4vis where a region is."""
         is_region = self.asked_region is not None
         return Direction.LANG4VIS if is_region else Direction.VIS4LANG
+
+    def hidden_pixels(
+        self, height: int, width: int, patch: int = 1
+    ) -> Bool[np.ndarray, "height width"]:
+        """What is hidden of the image at another size; whole patches a box touches.
+
+        Raises:
+            UserError: the size is not of whole patches.
+        """
+        if height % patch or width % patch:
+            raise UserError(f"{height} x {width} pixels are not of patches of {patch}")
+        down, across = height // patch, width // patch
+        whole = bool(len(self.boxes)) and bool(self.hidden_boxes.all())
+        hidden = np.full((down, across), whole)
+        scale = np.array([across / self.width, down / self.height] * 2)
+        # A box holds its last pixel, and may reach beyond the image by a fraction.
+        boxes = (self.boxes[self.hidden_boxes] + [0, 0, 1, 1]) * scale
+        for x1, y1, x2, y2 in np.maximum(boxes, 0):
+            hidden[int(y1) : math.ceil(y2), int(x1) : math.ceil(x2)] = True
+        return hidden.repeat(patch, axis=0).repeat(patch, axis=1)
+
+    def hidden_tokens(
+        self, ends: Sequence[int] | np.ndarray
+    ) -> Bool[np.ndarray, " tokens"]:
+        """Which tokens of the caption are of hidden words.
+
+        Args:
+            ends: of each token, the character after its last one in the caption; 0 for
+                tokens that are not of the caption.
+        """
+        words = self._words_of(ends)
+        return (words >= 0) & self.hidden_words[words]
+
+    def by_word(
+        self, log_probs: Sequence[float] | np.ndarray, ends: Sequence[int] | np.ndarray
+    ) -> list[list[float]]:
+        """The answer: log-probabilities of a caption's tokens, of each word asked for.
+
+        Args:
+            log_probs: of every token of the caption, in nats.
+            ends: as for `hidden_tokens`.
+        """
+        words, values = self._words_of(ends), np.asarray(log_probs)
+        asked = np.flatnonzero(self.asked_words)
+        return [values[words == word].tolist() for word in asked]
+
+    def _words_of(self, ends: Sequence[int] | np.ndarray) -> Int[np.ndarray, " tokens"]:
+        """The word each token is of, by where the token ends; -1: of none."""
+        ends = np.asarray(ends)
+        words = np.searchsorted(self.spans[:, 1], ends)
+        words = np.minimum(words, len(self.spans) - 1)
+        starts, stops = self.spans[words].T
+        return np.where((starts < ends) & (ends <= stops), words, -1)
 
 
 # For each word asked for, the log-probability (nats) of each of its tokens: a number
