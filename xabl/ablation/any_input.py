@@ -83,21 +83,17 @@ class Ablation:
             hidden[int(y1) : math.ceil(y2), int(x1) : math.ceil(x2)] = True
         return hidden.repeat(patch, axis=0).repeat(patch, axis=1)
 
-    def hidden_tokens(
-        self, ends: Sequence[int] | np.ndarray
-    ) -> Bool[np.ndarray, " tokens"]:
+    def hidden_tokens(self, ends: Any) -> Bool[np.ndarray, " tokens"]:
         """Which tokens of the caption are of hidden words.
 
         Args:
             ends: of each token, the character after its last one in the caption; 0 for
-                tokens that are not of the caption.
+                tokens that are not of the caption. Whatever numpy takes for an array.
         """
         words = self._words_of(ends)
         return (words >= 0) & self.hidden_words[words]
 
-    def by_word(
-        self, log_probs: Sequence[float] | np.ndarray, ends: Sequence[int] | np.ndarray
-    ) -> list[list[float]]:
+    def by_word(self, log_probs: Any, ends: Any) -> list[list[float]]:
         """The answer: log-probabilities of a caption's tokens, of each word asked for.
 
         Args:
