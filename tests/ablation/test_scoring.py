@@ -21,6 +21,8 @@ from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.tables import words_table
+from xabl.ablation.word_classes import by_lists
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import parameter_shapes
@@ -65,16 +67,19 @@ def assert_same(scores, reference, rows=slice(None)):
             )
 
 
-def defined_losses(config, params, conditions):
-    """By loss, [examples, conditions]: every input on its own, written out."""
-    definition = Definition(
+def definition_of(config, params):
+    return Definition(
         model=flax_model(config, params),
         regions=None if config.text_only else ablation.regions(),
         average=ablation.average(),
         mask_id=ablation.word_pieces().mask_id,
         target=next(iter(config.visual_targets), None),
     )
-    found = {}
+
+
+def defined_losses(config, params, conditions):
+    """By loss, [examples, conditions]: every input on its own, written out."""
+    definition, found = definition_of(config, params), {}
     for column, condition in enumerate(conditions):
         for name, losses in definition.losses(ablation.examples(), condition).items():
             shape = (len(losses), len(conditions))
@@ -92,6 +97,30 @@ def assert_as_defined(config, conditions):
         np.testing.assert_allclose(
             scores.loss(name), expected[name], atol=TOLERANCE, rtol=0
         )
+    assert_words(scores, definition_of(config, params))
+
+
+def assert_words(scores, definition):
+    """words.parquet: its means are mlm, and its pieces those of the definition."""
+    plan = scores.plan
+    classes = by_lists(plan.examples)
+    words = words_table(scores, ablation.word_pieces(), classes).to_pandas()
+    mlm = scores.loss("mlm")
+    for column in plan.columns(Direction.VIS4LANG):
+        condition = plan.conditions[column]
+        found = words[words["condition"] == condition.name]
+        means = found.groupby("example")["loss"].mean()
+        scored = ~np.isnan(mlm[:, column])
+        numbers = np.array([example.number for example in plan.examples])[scored]
+        np.testing.assert_array_equal(means.index, numbers)
+        np.testing.assert_allclose(means, mlm[scored, column], atol=1e-6, rtol=0)
+    defined = definition.scores(plan.examples, condition)  # under the last of them
+    np.testing.assert_allclose(
+        found["loss"], defined["piece_loss"], atol=TOLERANCE, rtol=0
+    )
+    # A rank may change where two pieces are all but equally probable.
+    assert (found["rank"] == defined["piece_rank"]).mean() > 0.99
+    np.testing.assert_allclose(np.log(found["probability"]), -found["loss"], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", QUICK_FIRST)

@@ -6,6 +6,7 @@ One example is one mention of something that has a box in the image (Frank et al
 
 import dataclasses
 import enum
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -39,6 +40,7 @@ class PhraseExample:
     caption: number of the caption among those of the image.
     boxes: of the phrase, x1, y1, x2, y2 in pixels.
     token_ids: [CLS], the caption's pieces, [SEP]; nothing masked.
+    word_index: the word of the caption each of them is part of; -1: of none.
     pieces: positions of the phrase's pieces; empty when all were cut off.
     reference_shift_start: shortest `token_ids` of its reference batch.
     """
@@ -53,8 +55,16 @@ class PhraseExample:
     sentence: str
     boxes: Float32[np.ndarray, "_ 4"]
     token_ids: Int32[np.ndarray, " words"]
+    word_index: Int32[np.ndarray, " words"]
     pieces: Int64[np.ndarray, " targets"]
     reference_shift_start: int
+
+    @functools.cached_property
+    def spans(self) -> Int64[np.ndarray, "words 2"]:
+        """Where each word stands: its first character, and the one after its last."""
+        lengths = np.array([len(word) for word in self.sentence.split(" ")])
+        ends = np.cumsum(lengths + 1) - 1
+        return np.stack([ends - lengths, ends], axis=1)
 
     @property
     def name(self) -> str:
@@ -119,6 +129,7 @@ def _example(
         sentence=" ".join(mention.caption.words),
         boxes=mention.boxes,
         token_ids=caption.token_ids,
+        word_index=caption.word_index,
         pieces=caption.positions_of(phrase.first_word, phrase.num_words),
         reference_shift_start=shift,
     )

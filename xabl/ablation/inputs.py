@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from xabl.ablation import yardsticks
 from xabl.ablation.average import average_features
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
@@ -15,11 +16,15 @@ from xabl.ablation.engine.device_regions import (
     host_store,
 )
 from xabl.ablation.examples import (
+    PhraseExample,
     VlBertPositions,
     mentions_by_image,
     prepare_examples,
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
+from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
+from xabl.ablation.yardsticks import Guesses
+from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
@@ -28,6 +33,7 @@ from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import (
     THRESHOLDS,
     Condition,
@@ -50,6 +56,9 @@ class InputFiles:
     vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
+    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
+        takes what lies beside the regions.
+    tagger: "stanza" tells the classes of words instead.
     """
 
     entities: Path
@@ -63,6 +72,9 @@ class InputFiles:
     limit: int | None = None
     skip_bad_examples: bool = False
     gold_labels: Path | None = None
+    class_names: Path | None = None
+    attribute_names: Path | None = None
+    tagger: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +92,8 @@ class Inputs:
     config: ModelConfig | None
     word_pieces: Tokens
     plan: Plan
+    word_classes: WordClasses
+    guesses: Guesses
     regions: StackedRegions | None
     average: Float32[np.ndarray, " features"] | None
     examples_total: int
@@ -117,14 +131,28 @@ def read_inputs(
             f"{vocabulary}: no piece has a capital, but the model does not lower-case "
             "text (do_lower_case): every word with a capital becomes [UNK]"
         )
-    return _read(files, say, conditions, word_pieces, vocabulary, config)
+    asks_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
+    return _read(
+        files,
+        say,
+        conditions,
+        word_pieces,
+        vocabulary=vocabulary,
+        target=config.scored_target() if asks_classes else None,
+        config=config,
+    )
 
 
-def read_own_inputs(files: InputFiles, word_pieces: Tokens, say: Say = print) -> Inputs:
+def read_own_inputs(
+    files: InputFiles, word_pieces: Tokens, target: VisualTarget, say: Say = print
+) -> Inputs:
     """As `read_inputs`, for a model that is a function of one's own.
 
     It may be asked everything; without regions there is one condition, as for a
     text-only model.
+
+    Args:
+        target: what it predicts of regions.
 
     Raises:
         UserError: as `read_inputs`.
@@ -132,7 +160,15 @@ def read_own_inputs(files: InputFiles, word_pieces: Tokens, say: Say = print) ->
     directions = tuple(Direction) if files.directions is None else files.directions
     sees_regions = files.regions is not None
     conditions = _conditions(directions, files, sees_regions=sees_regions)
-    return _read(files, say, conditions, word_pieces, files.vocabulary, None)
+    return _read(
+        files,
+        say,
+        conditions,
+        word_pieces,
+        vocabulary=files.vocabulary,
+        target=target,
+        config=None,
+    )
 
 
 def _read(
@@ -140,12 +176,15 @@ def _read(
     say: Say,
     conditions: Sequence[Condition],
     word_pieces: Tokens,
+    *,
     vocabulary: Path | None,
+    target: VisualTarget | None,
     config: ModelConfig | None,
 ) -> Inputs:
     """Reads what is left, and plans.
 
     Args:
+        target: what is predicted of regions; None: they are not asked for.
         config: None for a function of one's own.
     """
     skipped: dict[str, str] = {}
@@ -162,11 +201,7 @@ def _read(
     sees_regions = files.regions is not None if config is None else not config.text_only
     if sees_regions:
         regions = _regions(config, files, images, say, on_error)
-        asked_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
-        could_have_kl = asked_classes and (
-            config is None or config.scored_target().has_kl
-        )
-        if regions.cls_prob is None and could_have_kl:
+        if regions.cls_prob is None and target is not None and target.has_kl:
             say(
                 f"{files.regions}: has no class distributions (cls_prob), so there is "
                 "no MRC-KL; MRC-XE is given"
@@ -183,13 +218,21 @@ def _read(
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
     )
     check_scorable(plan)
+    word_classes = _word_classes(files, plan.examples)
+    guesses = Guesses(unigram={}, uniform={})
+    if isinstance(word_pieces, WordPieces):  # of a model's own tokens nothing is known
+        guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     if regions is not None:
+        if plan.columns(Direction.LANG4VIS):
+            guesses |= yardsticks.of_classes(plan, regions, target)
         # Over the whole split, whatever part of it is scored.
         average = average_features(regions, mentions_by_image(examples))
     return Inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
+        word_classes=word_classes,
+        guesses=guesses,
         # Of classes a plan has what it needs; a function's losses are found one by one.
         regions=regions
         if regions is None or config is None
@@ -273,6 +316,22 @@ def _regions(
         if source.notice:
             say(source.notice)
         return regions
+
+
+def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordClasses:
+    """By a tagger if one is wished, else by the detector's names and other lists."""
+    if files.tagger is not None:
+        return by_tagger(examples)
+
+    def beside(name: str) -> Path | None:
+        found = files.regions and files.regions.parent / name
+        return found if found and found.is_file() else None
+
+    return by_lists(
+        examples,
+        class_names=files.class_names or beside(OBJECTS),
+        attribute_names=files.attribute_names or beside(ATTRIBUTES),
+    )
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

@@ -74,10 +74,7 @@ class Interview:
 
     def ablation(self, example: PhraseExample, condition: Condition) -> Ablation:
         """One example under one condition, as a model is told it."""
-        words = example.sentence.split(" ")
-        ends = np.cumsum([len(word) + 1 for word in words]) - 1
-        spans = np.stack([ends - [len(word) for word in words], ends], axis=1)
-        hidden_words, asked_words = np.zeros((2, len(words)), bool)
+        hidden_words, asked_words = np.zeros((2, len(example.spans)), bool)
         hidden_words[definition.hidden_words(example, condition) - 1] = True
         boxes, hidden, region = np.zeros((0, 4), np.float32), np.zeros(0, bool), None
         if self.regions is not None:
@@ -96,7 +93,7 @@ class Interview:
             boxes=boxes,
             hidden_boxes=hidden,
             caption=example.sentence,
-            spans=spans,
+            spans=example.spans,
             hidden_words=hidden_words,
             asked_words=asked_words,
             asked_region=region,

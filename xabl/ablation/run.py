@@ -10,8 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Options, score
 from xabl.ablation.engine.explain import explain
@@ -23,18 +22,17 @@ from xabl.ablation.keeping import keep_scores, say
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
-from xabl.ablation.tables import examples_table, predictions_table, scores_table
-from xabl.errors import UserError
-from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
-from xabl.results.published import PublishedRow, published_row
-from xabl.results.reading import read_file, read_manifest
-from xabl.results.summary import (
-    SummaryRow,
-    summarise,
-    summary_text,
-    summary_tsv,
+from xabl.ablation.tables import (
+    examples_table,
+    predictions_table,
+    scores_table,
+    words_table,
 )
+from xabl.results.conditions import Direction
+from xabl.results.directory import ResultsDirectory
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
+from xabl.results.published import published_row
+from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import meet
@@ -64,73 +62,6 @@ class RunOptions:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
     on_progress: Callable[[int, int], None] = lambda done, total: None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AblationResults:
-    """What one ablation found: what a results directory holds, before it is written.
-
-    tables: by the name of their file.
-    published: the published means of the same model and examples, if there are any.
-    """
-
-    label: str
-    tables: Mapping[str, pa.Table]
-    manifest: Mapping[str, Any]
-    published: PublishedRow | None
-
-    @property
-    def summary(self) -> tuple[SummaryRow, ...]:
-        """Means of every condition, in bits."""
-        return summarise(self.tables[SCORES.name])
-
-    @property
-    def text(self) -> str:
-        """The summary for people, beside what was published."""
-        return summary_text(self.summary, self.published)
-
-    def write(self, directory: ResultsDirectory) -> None:
-        """Writes all files.
-
-        Raises:
-            UserError: the directory cannot be written.
-        """
-        text = summary_tsv(self.label, self.summary)
-        directory.write(self.tables, text, self.manifest)
-
-    def put_in_place(self, directory: ResultsDirectory, kept: KeptScores) -> None:
-        """Writes all files, which take the place of the scores kept until then.
-
-        Raises:
-            UserError: as `write`; the scores are still there.
-        """
-        try:
-            self.write(directory)
-        except UserError as error:
-            raise UserError(
-                f"{error}; the scores are kept: run again with --resume"
-            ) from error
-        kept.discard()
-
-    @classmethod
-    def read(cls, directory: ResultsDirectory) -> "AblationResults":
-        """Results that were written before.
-
-        Raises:
-            UserError: a file cannot be read.
-        """
-        files = (SCORES, EXAMPLES, PREDICTIONS)
-        about = read_manifest(directory.path)
-        return cls(
-            label=about["model"]["label"],
-            tables={
-                file.name: read_file(directory.path, file)
-                for file in files
-                if (directory.path / file.name).is_file()
-            },
-            manifest=about,
-            published=None,
-        )
 
 
 def explain_run(options: RunOptions) -> None:
@@ -197,6 +128,8 @@ def _run(
     clock.phase_ends("score")
     found = _results(options, inputs, series.devices, identity, scores, clock)
     found.put_in_place(results, kept)
+    if WORDS.name in found.tables and inputs.word_classes.notice:
+        say(inputs.word_classes.notice)
     print(found.text)
     print(f"wrote {results.path}")
 
@@ -238,16 +171,25 @@ def _results(
 ) -> AblationResults:
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples),
+        EXAMPLES.name: examples_table(inputs.plan.examples, inputs.guesses.unigram),
     }
+    if inputs.plan.columns(Direction.VIS4LANG):
+        tables[WORDS.name] = words_table(
+            scores, inputs.word_pieces, inputs.word_classes
+        )
     if options.evaluation.top:
         predictions = predictions_table(scores, inputs.word_pieces)
         tables[PREDICTIONS.name] = predictions
+    label = options.label or inputs.config.name
+    judged = yardsticks(
+        tables[SCORES.name], tables[EXAMPLES.name], inputs.guesses.uniform
+    )
     clock.phase_ends("write")
     return AblationResults(
-        label=options.label or inputs.config.name,
+        label=label,
         tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, clock),
+        manifest=_manifest(options, inputs, devices, identity, clock)
+        | in_manifest(label, judged),
         published=published_row(
             inputs.config.name,
             split=options.files.split,
@@ -308,6 +250,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": excluded_counts(plan),
             "skipped": inputs.skipped,
+            "word_classes": dict(inputs.word_classes.source),
             "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,

@@ -1,18 +1,32 @@
 """What an ablation found, as the tables of a results directory."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int, Shaped
+from jaxtyping import Float32, Int, Shaped
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.pair_scores import AblationScores, num_pairs
 from xabl.ablation.examples import PhraseExample
+from xabl.ablation.word_classes import WordClasses
 from xabl.data.whole_words import Tokens
+from xabl.data.word_pieces import WordPieces
 from xabl.results.conditions import Condition, Direction
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.losses import LOSSES
+from xabl.results.yardsticks import unigram_column
+
+_PIECE_COLUMNS = (
+    "example",
+    "position",
+    "piece",
+    "word",
+    "start",
+    "end",
+    "word_class",
+)
 
 
 def scores_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
@@ -37,8 +51,15 @@ def scores_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
-    """examples.parquet: what an example is, one row each; boxes as JSON."""
+def examples_table(
+    examples: tuple[PhraseExample, ...],
+    unigram: Mapping[str, Shaped[np.ndarray, " examples"]] | None = None,
+) -> pa.Table:
+    """examples.parquet: what an example is, one row each; boxes as JSON.
+
+    Args:
+        unigram: by loss, what a guess by frequency loses (`yardsticks.Guesses`).
+    """
     values = _example_columns(examples) | {
         "sentence": [example.sentence for example in examples],
         "first_word": [example.phrase.first_word for example in examples],
@@ -46,8 +67,95 @@ def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
         "boxes": [json.dumps(example.boxes.tolist()) for example in examples],
         "img_w": [example.img_w for example in examples],
         "img_h": [example.img_h for example in examples],
+        **{unigram_column(n): _not_nan(v) for n, v in (unigram or {}).items()},
     }
     return EXAMPLES.table(values, len(examples))
+
+
+def words_table(
+    scores: AblationScores, word_pieces: WordPieces, classes: WordClasses
+) -> pa.Table:
+    """words.parquet: the pieces of all examples under the first condition, and so on.
+
+    Excluded examples have no rows.
+    """
+    plan, found = scores.plan, scores.pairs[Direction.VIS4LANG]
+    pieces = pieces_table(plan.examples, word_pieces, classes)
+    which, target = _targets(np.array([len(e.pieces) for e in plan.examples]))
+    parts = [WORDS.schema.empty_table()]
+    for column in plan.columns(Direction.VIS4LANG):
+        pair = plan.pair[which, column]
+        loss = np.where(
+            pair == NOT_SCORED, np.nan, found["piece_loss"][pair, target]
+        ).astype(np.float32)
+        rank = found["piece_rank"][pair, target]
+        parts.append(words_of(pieces, plan.conditions[column], loss, rank))
+    return pa.concat_tables(parts)
+
+
+def pieces_table(
+    examples: Sequence[PhraseExample], word_pieces: WordPieces, classes: WordClasses
+) -> pa.Table:
+    """The pieces that are predicted, example by example: what `words_of` starts from.
+
+    Columns: those of words.parquet that are the same under every condition.
+    """
+    which = [example for example in examples for _ in example.pieces]
+    places = [place for example in examples for place in example.pieces]
+    words = [
+        example.word_index[place] for example, place in zip(which, places, strict=True)
+    ]
+    pieces = [
+        example.token_ids[place] for example, place in zip(which, places, strict=True)
+    ]
+    rows = word_columns(which, words, classes) | {
+        "position": places,
+        "piece": word_pieces.tokens(pieces),
+    }
+    schema = pa.schema([WORDS.schema.field(name) for name in _PIECE_COLUMNS])
+    return pa.table({name: rows[name] for name in _PIECE_COLUMNS}, schema=schema)
+
+
+def word_columns(
+    examples: Sequence[PhraseExample], words: Sequence[int], classes: WordClasses
+) -> dict[str, list]:
+    """What words.parquet says of words, by the number of each in its caption."""
+    rows: dict[str, list] = {
+        name: [] for name in ("example", "word", "start", "end", "word_class")
+    }
+    for example, word in zip(examples, words, strict=True):
+        start, end = example.spans[word].tolist()
+        rows["example"].append(example.number)
+        rows["word"].append(int(word))
+        rows["start"].append(start)
+        rows["end"].append(end)
+        rows["word_class"].append(classes.by_sentence[example.sentence][word].value)
+    return rows
+
+
+def words_of(
+    pieces: pa.Table,
+    condition: Condition,
+    loss: Float32[np.ndarray, " pieces"],
+    rank: Int[np.ndarray, " pieces"],
+) -> pa.Table:
+    """The rows of words.parquet under one condition.
+
+    Args:
+        pieces: all that may be predicted.
+        loss: of the right piece, in nats; NaN where the example is not scored.
+        rank: of the right piece, 1 the best.
+    """
+    scored = np.flatnonzero(~np.isnan(loss))
+    kept = pieces.take(scored)
+    values = {name: kept[name] for name in kept.column_names} | {
+        "direction": pa.repeat(condition.direction.value, len(scored)),
+        "condition": pa.repeat(condition.name, len(scored)),
+        "loss": loss[scored],
+        "rank": rank[scored],
+        "probability": np.exp(-loss[scored]),
+    }
+    return WORDS.table(values, len(scored))
 
 
 def predictions_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:

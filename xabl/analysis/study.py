@@ -23,6 +23,7 @@ from xabl.results.format import MANIFEST, SCORES, UNFINISHED
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.published import PUBLISHED
 from xabl.results.reading import Cell, Run, read, read_file
+from xabl.results.yardsticks import warnings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +128,10 @@ class Study:
             if name != BASELINE
         ]
         return tuple(dict.fromkeys(found))
+
+    def warnings(self) -> tuple[str, ...]:
+        """The first lines of every output: models no better than guessing."""
+        return tuple(line for run in self.runs for line in warnings(run.manifest))
 
     def metrics(self) -> tuple[str, ...]:
         """Losses that any run has scores of, as columns of scores.parquet."""

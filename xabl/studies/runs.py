@@ -226,6 +226,9 @@ def _run(
             limit=data.limit,
             skip_bad_examples=data.skip_bad_examples,
             gold_labels=data.gold_labels,
+            class_names=data.class_names,
+            attribute_names=data.attribute_names,
+            tagger=data.tagger,
         ),
         evaluation=Options(
             precision=ablation.precision,

@@ -5,18 +5,29 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.pair_scores import AblationScores, scored_pairs
 from xabl.ablation.inputs import Inputs
 from xabl.ablation.keeping import say
 from xabl.ablation.own.options import OwnRun
 from xabl.ablation.plan import NOT_ANSWERED
-from xabl.ablation.run import AblationResults, Clock, excluded_counts
-from xabl.ablation.tables import examples_table, predictions_table, scores_table
+from xabl.ablation.run import Clock, excluded_counts
+from xabl.ablation.tables import (
+    examples_table,
+    predictions_table,
+    scores_table,
+    word_columns,
+    words_table,
+)
+from xabl.ablation.word_classes import WordClasses
+from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
+from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 
 
@@ -49,10 +60,19 @@ def own_results(
         say(f"{run.label}: left out, the model cannot be asked: {', '.join(cannot)}")
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(plan.examples),
+        EXAMPLES.name: examples_table(plan.examples, inputs.guesses.unigram),
     }
+    if plan.columns(Direction.VIS4LANG):
+        tables[WORDS.name] = (
+            own_words_table(scores, inputs.word_classes)
+            if isinstance(inputs.word_pieces, WholeWords)
+            else words_table(scores, inputs.word_pieces, inputs.word_classes)
+        )
     if run.top and "top_classes" in scores.pairs[Direction.VIS4LANG]:
         tables[PREDICTIONS.name] = predictions_table(scores, inputs.word_pieces)
+    judged = yardsticks(
+        tables[SCORES.name], tables[EXAMPLES.name], inputs.guesses.uniform
+    )
     clock.phase_ends("write")
     known = {f"{name}_sha256": v for name, v in inputs.hashes.items() if v is not None}
     return AblationResults(
@@ -86,11 +106,45 @@ def own_results(
                 "started": clock.started,
                 "seconds": clock.total,
                 "seconds_by_phase": clock.phases,
+                "word_classes": dict(inputs.word_classes.source),
                 "identity": dict(identity),
             },
-        ),
+        )
+        | in_manifest(run.label, judged),
         published=None,
     )
+
+
+def own_words_table(scores: AblationScores, classes: WordClasses) -> pa.Table:
+    """words.parquet of a model with tokens of its own: a row for each of them.
+
+    What the tokens are is not known: each has the word it is of. Nor is their rank.
+    """
+    plan, found = scores.plan, scores.pairs[Direction.VIS4LANG]
+    parts = [WORDS.schema.empty_table()]
+    for column in plan.columns(Direction.VIS4LANG):
+        condition, pair = plan.conditions[column], plan.pair[:, column]
+        (scored,) = np.nonzero(pair != NOT_SCORED)
+        row, token = np.nonzero(found["piece_word"][pair[scored]] >= 0)
+        row, pair = scored[row], pair[scored[row]]
+        words = found["piece_word"][pair, token]
+        loss = found["piece_loss"][pair, token]
+        told = [plan.examples[number] for number in row]
+        values = word_columns(told, words, classes) | {
+            "direction": [condition.direction.value] * len(row),
+            "condition": [condition.name] * len(row),
+            "position": token,
+            "loss": loss,
+            "probability": np.exp(-loss),
+        }
+        values["piece"] = [
+            example.sentence[start:end]
+            for example, start, end in zip(
+                told, values["start"], values["end"], strict=True
+            )
+        ]
+        parts.append(WORDS.table(values, len(row)))
+    return pa.concat_tables(parts)
 
 
 def _answered(scores: AblationScores) -> AblationScores:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int, Shaped
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
 from xabl.ablation.definition import Definition
@@ -35,7 +36,7 @@ from xabl.ablation.own.options import OwnRun
 from xabl.ablation.own.region_reader import RegionReader
 from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
-from xabl.ablation.run import AblationResults, Clock
+from xabl.ablation.run import Clock
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import SUFFIXES, image_file
 from xabl.data.regions.image_regions import canonical_id
@@ -133,7 +134,7 @@ def _run(
     if run.batch_size < 1:
         raise UserError(f"batch_size={run.batch_size}: give a number of inputs")
     clock = Clock()
-    inputs = read_own_inputs(run.files, word_pieces, say)
+    inputs = read_own_inputs(run.files, word_pieces, _target(run), say)
     plan = inputs.plan
     score = functools.partial(_score, plan, asker(inputs), run.batch_size)
     identity = _identity(model, run, inputs, reads)

@@ -10,7 +10,6 @@ import numpy as np
 
 from xabl.analysis import effects
 from xabl.analysis.bootstrap import RESAMPLES
-from xabl.analysis.labelmatch.gold_labels import read_class_names
 from xabl.analysis.report import pictures, score_blocks
 from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
@@ -23,6 +22,7 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.data.class_names import read_class_names
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
 from xabl.results.losses import LOSSES
@@ -221,6 +221,7 @@ def _render(
         "metrics": [LOSSES[name] for name in study.metrics()],
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
+        "warnings": study.warnings(),
         "sections": sections,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
@@ -257,6 +258,7 @@ def _run_row(run) -> dict[str, str]:
 
 def _message(output: Path, size: int, browser: _Browser, study: Study) -> str:
     lines = [
+        *study.warnings(),
         f"{output}: {size / 1e6:.1f} MB, {len(study.models)} models, "
         f"{len(browser.sample.rows):,} of {study.num_examples:,} examples to browse",
         *(f"note: {note}" for note in (*study.notes, *browser.notes)),

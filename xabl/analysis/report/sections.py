@@ -12,6 +12,7 @@ from xabl.analysis.figures.style import render
 from xabl.analysis.labelmatch.tables import agreement
 from xabl.analysis.report import html_tables
 from xabl.analysis.report.html_tables import Table
+from xabl.analysis.report.word_tables import word_tables, yardsticks_table
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
@@ -71,7 +72,7 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
             if row["evidence"] != verdicts.NOT_MEASURED or _is_gap(study, row["model"])
         ),
         effects=_effects(study, differences),
-        tables=main,
+        tables=(*main, *word_tables(study, bootstrap)),
         more_tables=_more_tables(study, bootstrap, others),
         figures=figures,
         not_drawn=not_drawn,
@@ -106,6 +107,7 @@ def _more_tables(
     ):
         if groups:
             tables[title] = _by_group(study, bootstrap, groups)
+    tables["Beside guessing"] = (yardsticks_table(study),)
     tables["By overlap threshold"] = (
         html_tables.thresholds_table(effects.thresholds(study, bootstrap)),
     )
