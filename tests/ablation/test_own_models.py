@@ -11,9 +11,11 @@ from tests.helpers import ablation, golden_world
 from tests.helpers.own_models import RegionsOfAnything
 from xabl import results
 from xabl.ablation.any_model import flax_model
-from xabl.results.conditions import Condition, Direction
+from xabl.results.conditions import Condition, Direction, all_conditions
 
 TOLERANCE = 5e-6  # nats
+# By pieces of word pieces other captions differ from those by words.
+WAYS_OF_BOTH = ["zero", "other_image", "drop"]
 FEW = 34  # examples, with the two of which nothing is left after 38 pieces
 LOSSES = ["mlm", "mrc_kl", "mrc_xe", "mrc_xe_corrected"]
 
@@ -41,7 +43,7 @@ def uniter():
     scores = ablation.scored(
         config,
         params,
-        conditions=ablation.FEW_CONDITIONS,
+        conditions=all_conditions(list(Direction), [0.5], WAYS_OF_BOTH),
         of=ablation.examples()[:FEW],
     )
     assert np.isnan(scores.loss("mlm")[:, 0]).any()
@@ -81,6 +83,7 @@ def test_our_model_as_a_function_of_words_and_regions(data, uniter):
         vocabulary=golden_world.VOCABULARY,
         save_predictions=2,
         limit=FEW,
+        replace=WAYS_OF_BOTH,
         **data,
     )
     assert_scores(found.frame(), scores)
@@ -93,7 +96,9 @@ def test_our_model_told_what_an_ablation_is(data, uniter):
     """Its answers are made by turning that back into word pieces and regions."""
     model, scores = uniter
     reader = RegionsOfAnything(model)
-    found = xabl.ablate_anything(reader, label="UNITER", limit=FEW, **data)
+    found = xabl.ablate_anything(
+        reader, label="UNITER", limit=FEW, replace=WAYS_OF_BOTH, **data
+    )
     assert_scores(found.frame(), scores)
     # Its own tokens are word pieces: a word may have several.
     vis4lang = found.frame().query("direction == 'vis4lang' and excluded.isna()")

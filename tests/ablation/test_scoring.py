@@ -74,6 +74,8 @@ def definition_of(config, params):
         average=ablation.average(),
         mask_id=ablation.word_pieces().mask_id,
         target=next(iter(config.visual_targets), None),
+        donors=ablation.donors(),
+        needs_regions=config.needs_regions,
     )
 
 

@@ -50,26 +50,35 @@ class RegionsOfAnything:
     def _words(self, one):
         encoded = ablation.word_pieces().encode(one.words)
         hidden = np.append(one.hidden_words, False)[encoded.word_index]
-        ids = np.where(hidden, ablation.word_pieces().mask_id, encoded.token_ids)
-        padding = MAX_LENGTH - len(ids)
+        never_read = one.direction is Direction.LANG4VIS and one.way == "drop"
+        instead = 0 if never_read else ablation.word_pieces().mask_id
+        ids = np.where(hidden, instead, encoded.token_ids)
+        padding = (0, MAX_LENGTH - len(ids))
         return Words(
-            token_ids=np.pad(ids, (0, padding)).astype(np.int32),
-            mask=np.arange(MAX_LENGTH) < len(ids),
+            token_ids=np.pad(ids, padding).astype(np.int32),
+            mask=np.pad(~(hidden & never_read), padding),
             shift_starts=np.array(len(ids), np.int32),
         )
 
     def _regions(self, one):
         image, hidden = self._images[one.image_id], one.hidden_boxes[:, None]
-        instead = {"average": ablation.average(), "mask": np.float32(0)}[one.way]
-        features = np.where(hidden, instead, image.features)
         words_asked = one.direction is Direction.VIS4LANG
-        known = features if words_asked else image.features
+        stays = ~one.hidden_boxes | (one.way != "drop" or not words_asked)
+        instead = {"average": ablation.average(), "drop": ablation.average()}
+        if one.donor is not None:
+            instead["other_image"] = self._images[one.donor].features
+        features = np.where(
+            hidden,
+            instead.get(one.way, 0) if words_asked else np.float32(0),
+            image.features,
+        ).astype(np.float32)
+        known = features[stays] if words_asked else image.features
         size = np.array(one.width), np.array(one.height)
         return Regions(
             features=features,
             locations=relative_locations(one.boxes, *size, num_locs=5),
-            mask=np.ones(len(one.boxes), bool),
-            image=known.mean(axis=0),
+            mask=stays,
+            image=known.mean(axis=0) if stays.any() else ablation.average(),
         )
 
     def _of_words(self, one, log_probs):

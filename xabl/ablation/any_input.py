@@ -37,6 +37,10 @@ class Ablation:
     asked_words: those it is to predict, all hidden; none where a region is asked for.
     asked_region: number of the box whose class it is to predict; None: words.
     way: how what is ablated is replaced; see `results.conditions.WAYS`.
+    donor, donor_image: the image that stands in where another one's regions take the
+        place of hidden ones, and its file; None: none does.
+    words_instead: another caption's, one for each hidden word, where these take their
+        place; else empty.
     """
 
     image_id: str
@@ -51,6 +55,9 @@ class Ablation:
     asked_words: Bool[np.ndarray, " words"]
     asked_region: int | None
     way: str
+    donor: str | None = None
+    donor_image: Path | None = None
+    words_instead: tuple[str, ...] = ()
 
     @property
     def words(self) -> list[str]:

@@ -22,6 +22,7 @@ from xabl.ablation.examples import (
     prepare_examples,
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
+from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
 from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
 from xabl.ablation.yardsticks import Guesses
 from xabl.data.class_names import ATTRIBUTES, OBJECTS
@@ -55,6 +56,8 @@ class InputFiles:
     regions: None for a text-only model.
     vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
+    replace: ways of removing beside the published ones, see `all_conditions`.
+    replace_seed: of the images and captions that stand in for others.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     class_names, attribute_names: the detector's, which tell nouns and adjectives; None
         takes what lies beside the regions.
@@ -68,6 +71,8 @@ class InputFiles:
     vocabulary: Path | None = None
     directions: tuple[Direction, ...] | None = None
     thresholds: tuple[float, ...] = THRESHOLDS
+    replace: tuple[str, ...] = ()
+    replace_seed: int = 0
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
     limit: int | None = None
     skip_bad_examples: bool = False
@@ -82,22 +87,26 @@ class Inputs:
     """What was found there.
 
     config: None for a model that is a function of one's own.
+    donors: images and captions that stand in for others.
     regions: of all images of the split; None for a model that sees none.
     average: their average features, over the whole split.
     examples_total: in the whole split.
     skipped: bad images, and why.
+    refused: conditions that make no sense for the model, and why.
     hashes: of the files, by what they hold.
     """
 
     config: ModelConfig | None
     word_pieces: Tokens
     plan: Plan
+    donors: Donors
     word_classes: WordClasses
     guesses: Guesses
     regions: StackedRegions | None
     average: Float32[np.ndarray, " features"] | None
     examples_total: int
     skipped: dict[str, str]
+    refused: dict[str, str]
     hashes: dict[str, str | None]
 
     @property
@@ -187,6 +196,12 @@ def _read(
         target: what is predicted of regions; None: they are not asked for.
         config: None for a function of one's own.
     """
+    needs_regions = config is not None and config.needs_regions
+    refused = [c for c in conditions if needs_regions and drops_all_regions(c)]
+    for condition in refused:
+        say(f"{condition.direction} {condition.name} is not scored: {NEEDS_REGIONS}")
+    if files.replace_seed < 0:
+        raise UserError(f"--replace_seed={files.replace_seed}: give 0 or more")
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -209,13 +224,21 @@ def _read(
     if files.limit is not None and files.limit < 1:
         raise UserError(f"--limit={files.limit}: give the number of examples to score")
     shifted = config is not None and config.image_embeddings.positions_follow_words
+    # Of the whole split, whatever part of it is scored.
+    donors = Donors(
+        image_ids=() if regions is None else regions.image_ids,
+        examples=examples,
+        seed=files.replace_seed,
+    )
     plan = build_plan(
         examples[: files.limit],
         regions,
-        conditions,
+        [condition for condition in conditions if condition not in refused],
         mask_id=word_pieces.mask_id,
         vlbert_positions=files.vlbert_positions if shifted else None,
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
+        donors=donors,
+        needs_regions=needs_regions,
     )
     check_scorable(plan)
     word_classes = _word_classes(files, plan.examples)
@@ -225,12 +248,13 @@ def _read(
     if regions is not None:
         if plan.columns(Direction.LANG4VIS):
             guesses |= yardsticks.of_classes(plan, regions, target)
-        # Over the whole split, whatever part of it is scored.
+        # Likewise of the whole split.
         average = average_features(regions, mentions_by_image(examples))
     return Inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
+        donors=donors,
         word_classes=word_classes,
         guesses=guesses,
         # Of classes a plan has what it needs; a function's losses are found one by one.
@@ -240,6 +264,7 @@ def _read(
         average=average,
         examples_total=len(examples),
         skipped=skipped,
+        refused={f"{c.direction} {c.name}": NEEDS_REGIONS for c in refused},
         hashes={
             "entities": entities_sha256(
                 files.entities, files.split, [image.image_id for image in images]
@@ -281,7 +306,7 @@ def _conditions(
         raise UserError("--directions: give vis4lang, lang4vis or both")
     if not sees_regions:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
-    return all_conditions(directions, files.thresholds)
+    return all_conditions(directions, files.thresholds, files.replace)
 
 
 def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Bool, Shaped
 
 from xabl.ablation import definition
 from xabl.ablation.any_input import (
@@ -21,7 +21,19 @@ from xabl.ablation.any_input import (
     word_log_probs,
 )
 from xabl.ablation.examples import PhraseExample
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.ablation.overlap import coverage
+from xabl.ablation.replacement import (
+    NO_DONOR,
+    Donors,
+    regions_instead,
+    words_instead,
+)
+from xabl.data.regions.image_regions import (
+    ImageRegions,
+    StackedRegions,
+    canonical_id,
+)
+from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction
@@ -31,14 +43,18 @@ from xabl.results.conditions import Condition, Direction
 class Interview:
     """A model and what it is asked about.
 
+    words: the words of `examples`, by number.
     regions: of all images; None for a model that sees no image.
     images: the file of each image, by `canonical_id`; empty if no folder was given.
+    donors: of the whole split.
     target: the classes of the detector's regions.
     """
 
     model: AnyInput
+    words: WholeWords
     regions: StackedRegions | None
     images: Mapping[str, Path]
+    donors: Donors
     target: VisualTarget
 
     def losses(
@@ -76,15 +92,20 @@ class Interview:
         """One example under one condition, as a model is told it."""
         hidden_words, asked_words = np.zeros((2, len(example.spans)), bool)
         hidden_words[definition.hidden_words(example, condition) - 1] = True
-        boxes, hidden, region = np.zeros((0, 4), np.float32), np.zeros(0, bool), None
+        boxes, hidden = np.zeros((0, 4), np.float32), np.zeros(0, bool)
+        region = donor = None
         if self.regions is not None:
-            image = self._image(example)
+            image, hidden = self._hidden(example, condition)
             boxes = image.boxes
-            hidden = definition.hidden_regions(example, image, condition)
+            row = self._rows[canonical_id(example.image_id)]
+            found = regions_instead(condition, self.donors, row).donor
+            donor = None if found == NO_DONOR else self.regions.image_ids[found]
         if condition.direction is Direction.VIS4LANG:
             asked_words[example.pieces - 1] = True
         else:
             region = int(self._question(example, condition).region)
+        instead = words_instead(condition, self.donors, example, self.words.mask_id)
+        stand_in = instead.attended and (instead.pieces != self.words.mask_id).all()
         return Ablation(
             image_id=example.image_id,
             image=self.images.get(canonical_id(example.image_id)),
@@ -98,6 +119,9 @@ class Interview:
             asked_words=asked_words,
             asked_region=region,
             way=condition.way_name,
+            donor=donor,
+            donor_image=donor and self.images.get(canonical_id(donor)),
+            words_instead=self.words.words(instead.pieces) if stand_in else (),
         )
 
     def _class_losses(
@@ -129,12 +153,15 @@ class Interview:
     def _question(
         self, example: PhraseExample, condition: Condition
     ) -> definition.Question:
-        image = self._image(example)
-        hidden = definition.hidden_regions(example, image, condition)
+        image, hidden = self._hidden(example, condition)
         return definition.question(example, image, hidden, condition)
 
-    def _image(self, example: PhraseExample):
-        return self.regions.image(self._rows[canonical_id(example.image_id)])
+    def _hidden(
+        self, example: PhraseExample, condition: Condition
+    ) -> tuple[ImageRegions, Bool[np.ndarray, " boxes"]]:
+        image = self.regions.image(self._rows[canonical_id(example.image_id)])
+        covered = coverage(image.boxes.astype(np.float64), example.boxes)
+        return image, definition.hidden_regions(covered, condition)
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:

@@ -1,7 +1,8 @@
 """What an ablation found, as the tables of a results directory."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 import pyarrow as pa
@@ -117,7 +118,9 @@ def pieces_table(
 
 
 def word_columns(
-    examples: Sequence[PhraseExample], words: Sequence[int], classes: WordClasses
+    examples: Sequence[PhraseExample],
+    words: Iterable[SupportsIndex],
+    classes: WordClasses,
 ) -> dict[str, list]:
     """What words.parquet says of words, by the number of each in its caption."""
     rows: dict[str, list] = {

@@ -1,6 +1,7 @@
 """Words as they stand, for models whose tokens are not word pieces."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 
@@ -28,6 +29,11 @@ class WholeWords:
             token_ids=np.array(ids, np.int32),
             word_index=np.array([-1, *range(len(words)), -1], np.int32),
         )
+
+    def words(self, numbers: Iterable[SupportsIndex]) -> tuple[str, ...]:
+        """The words of some numbers."""
+        every = list(self._numbers)
+        return tuple(every[number - 1] for number in numbers)
 
     def _number(self, text: str) -> int:
         return self._numbers.setdefault(text, len(self._numbers) + 1)

@@ -59,8 +59,8 @@ def ablate_anything(
         batch_size: how many inputs the model is given at once, at most.
         target: the visual target of its classes, as in configuration files: "0", the
             detector's 1601 with the background first, unless said otherwise.
-        directions, thresholds, limit, skip_bad_examples, save_predictions, model_seed:
-            as for `ablate`.
+        directions, thresholds, replace, replace_seed, limit, skip_bad_examples,
+            save_predictions, model_seed: as for `ablate`.
 
     Raises:
         UserError: a file is missing or damaged, or an answer is none.
@@ -84,6 +84,8 @@ def _own_run(
     target: str = "0",
     directions: Sequence[str] | None = None,
     thresholds: Sequence[float] = THRESHOLDS,
+    replace: Sequence[str] = (),
+    replace_seed: int = 0,
     limit: int | None = None,
     skip_bad_examples: bool = False,
     save_predictions: int = 0,
@@ -100,6 +102,8 @@ def _own_run(
             vocabulary=vocabulary,
             directions=directions and tuple(_direction(name) for name in directions),
             thresholds=tuple(thresholds),
+            replace=(replace,) if isinstance(replace, str) else tuple(replace),
+            replace_seed=replace_seed,
             limit=limit,
             skip_bad_examples=skip_bad_examples,
         ),

@@ -13,7 +13,6 @@ from xabl.ablation.engine.pair_scores import AblationScores, scored_pairs
 from xabl.ablation.inputs import Inputs
 from xabl.ablation.keeping import say
 from xabl.ablation.own.options import OwnRun
-from xabl.ablation.plan import NOT_ANSWERED
 from xabl.ablation.run import Clock, excluded_counts
 from xabl.ablation.tables import (
     examples_table,
@@ -29,6 +28,8 @@ from xabl.results.conditions import Direction
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
+
+NOT_ANSWERED = "not answered by the model"
 
 
 def own_results(
@@ -101,6 +102,7 @@ def own_results(
                 "distinct": scores.num_scored,
                 "excluded": excluded_counts(plan),
                 "skipped": inputs.skipped,
+                "replace_seed": run.files.replace_seed,
                 "versions": provenance.versions(),
                 "git_commit": provenance.git_commit(),
                 "started": clock.started,
@@ -161,7 +163,7 @@ def _answered(scores: AblationScores) -> AblationScores:
         was_asked = pair[:, column] != NOT_SCORED
         silent = was_asked & ~np.append(answered, False)[pair[:, column]]
         pair[silent, column] = NOT_SCORED
-        excluded[silent, column] = plan.reasons.index(NOT_ANSWERED)
+        excluded[silent, column] = len(plan.reasons)
         if not was_asked.any() or not np.array_equal(silent, was_asked):
             kept.append(column)
     conditions = tuple(plan.conditions[column] for column in kept)
@@ -170,6 +172,7 @@ def _answered(scores: AblationScores) -> AblationScores:
     plan = dataclasses.replace(
         plan,
         conditions=conditions,
+        reasons=(*plan.reasons, NOT_ANSWERED),
         pair=pair[:, kept],
         excluded=excluded[:, kept],
         ablated_regions=plan.ablated_regions[:, kept],

@@ -74,6 +74,7 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
             mask_id=inputs.word_pieces.mask_id,
             target=target,
             per_example_positions=True,
+            donors=inputs.donors,
             batch_size=run.batch_size,
         )
         return RegionReader(
@@ -96,13 +97,19 @@ def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
         UserError: bad input; an answer that is none.
     """
 
+    words = WholeWords()
+
     def asker(inputs: Inputs) -> Ask:
-        images = _image_files(run.images, inputs.plan.examples)
         return Interview(
-            model=model, regions=inputs.regions, images=images, target=_target(run)
+            model=model,
+            words=words,
+            regions=inputs.regions,
+            images=_image_files(run.images, inputs.donors.examples),
+            donors=inputs.donors,
+            target=_target(run),
         ).losses
 
-    return _ablate(model, run, WholeWords(), asker, reads="anything")
+    return _ablate(model, run, words, asker, reads="anything")
 
 
 def _ablate(
@@ -223,6 +230,7 @@ def _identity(
         "about": run.about,
         "hides": run.hides,
         "target": run.target,
+        "replace_seed": run.files.replace_seed,
         **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
         "split": run.files.split,
         "limit": run.files.limit,
