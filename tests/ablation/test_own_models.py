@@ -75,10 +75,10 @@ def assert_scores(found, scores):
             )
 
 
-def test_our_model_as_a_function_of_words_and_regions(data, uniter):
-    model, scores = uniter
-    found = xabl.ablate_function(
-        model,
+@pytest.fixture(scope="module")
+def as_function(data, uniter):
+    return xabl.ablate_function(
+        uniter[0],
         label="UNITER",
         vocabulary=golden_world.VOCABULARY,
         save_predictions=2,
@@ -86,13 +86,18 @@ def test_our_model_as_a_function_of_words_and_regions(data, uniter):
         replace=WAYS_OF_BOTH,
         **data,
     )
-    assert_scores(found.frame(), scores)
-    assert found.frame()["predicted"].notna().sum() == scores.plan.num_scored
-    top = found.predictions()
+
+
+def test_our_model_as_a_function_of_words_and_regions(uniter, as_function):
+    _, scores = uniter
+    frame = as_function.frame()
+    assert_scores(frame, scores)
+    assert frame["predicted"].notna().sum() == scores.plan.num_scored
+    top = as_function.predictions()
     assert set(top["rank"]) == {1, 2} and top["probability"].between(0, 1).all()
 
 
-def test_our_model_told_what_an_ablation_is(data, uniter):
+def test_our_model_told_what_an_ablation_is(data, uniter, as_function):
     """Its answers are made by turning that back into word pieces and regions."""
     model, scores = uniter
     reader = RegionsOfAnything(model)
@@ -100,15 +105,22 @@ def test_our_model_told_what_an_ablation_is(data, uniter):
         reader, label="UNITER", limit=FEW, replace=WAYS_OF_BOTH, **data
     )
     assert_scores(found.frame(), scores)
-    # Its own tokens are word pieces: a word may have several.
-    vis4lang = found.frame().query("direction == 'vis4lang' and excluded.isna()")
-    pieces = [len(example.pieces) for example in ablation.examples()]
-    assert vis4lang["target_pieces"].tolist() == [
-        pieces[example] for example in vis4lang["example"]
-    ]
-    assert max(pieces) > 1
+    # Its own tokens are word pieces: a word may have several, and costs their sum.
+    expected = by_word(as_function)
+    assert expected["loss"]["count"].max() > 1
+    np.testing.assert_allclose(by_word(found), expected, atol=2 * TOLERANCE, rtol=0)
+    pieces = {e.number: len(e.pieces) for e in ablation.examples()}
+    scored = found.frame().query("direction == 'vis4lang' and excluded.isna()")
+    assert (scored["target_pieces"] == scored["example"].map(pieces)).all()
     # What engine and plan compute once this model is asked once.
     assert len(reader.asked) == len(set(reader.asked)) < scores.plan.num_scored
+
+
+def by_word(found):
+    """Number of tokens and sum of their losses, of every word under every condition."""
+    words = found.words()
+    key = ["condition", "example", "word", "start", "end", "word_class"]
+    return words.groupby(key)[["loss"]].agg(["count", "sum"])
 
 
 def test_the_manifest_says_what_a_model_is(data, tmp_path):

@@ -12,6 +12,7 @@ plan             all phrases under all conditions: the distinct inputs among the
 distinct_inputs  and what they hold
 overlap          which regions show a phrase, for the plan
 inputs, run      one ablation from files to a results directory
+asked            what people ask of it, as options
 keeping          its scores, kept while they are made
 own              the ablation of a function of one's own
 series, shares   several of them in one process; one of them by several processes

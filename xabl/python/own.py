@@ -6,12 +6,11 @@ from typing import Any
 
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.asked import made_of
 from xabl.ablation.own import run
 from xabl.ablation.own.options import OwnRun
-from xabl.errors import UserError
 from xabl.python.scores import Scores
-from xabl.results.conditions import THRESHOLDS, Direction
+from xabl.results.conditions import THRESHOLDS
 
 
 def ablate_function(
@@ -33,7 +32,7 @@ def ablate_function(
     return Scores(
         run.ablate_function(
             model,
-            _own_run(vocabulary=Path(vocabulary), lower_case=lower_case, **options),
+            _own_run(vocabulary=vocabulary, lower_case=lower_case, **options),
         )
     )
 
@@ -65,8 +64,7 @@ def ablate_anything(
     Raises:
         UserError: a file is missing or damaged, or an answer is none.
     """
-    folder = None if images is None else Path(images)
-    return Scores(run.ablate_anything(model, _own_run(images=folder, **options)))
+    return Scores(run.ablate_anything(model, _own_run(images=images, **options)))
 
 
 def _own_run(
@@ -90,40 +88,32 @@ def _own_run(
     skip_bad_examples: bool = False,
     save_predictions: int = 0,
     model_seed: int | None = None,
-    vocabulary: Path | None = None,
+    vocabulary: Path | str | None = None,
     lower_case: bool = True,
-    images: Path | None = None,
+    images: Path | str | None = None,
 ) -> OwnRun:
-    return OwnRun(
-        files=InputFiles(
-            entities=Path(entities),
-            split=split,
-            regions=None if regions is None else Path(regions),
-            vocabulary=vocabulary,
-            directions=directions and tuple(_direction(name) for name in directions),
-            thresholds=tuple(thresholds),
-            replace=(replace,) if isinstance(replace, str) else tuple(replace),
-            replace_seed=replace_seed,
-            limit=limit,
-            skip_bad_examples=skip_bad_examples,
-        ),
-        label=label,
-        hides=hides,
-        about=dict(about or {}),
-        images=images,
-        target=target,
-        lower_case=lower_case,
-        batch_size=batch_size,
-        top=save_predictions,
-        output=None if output is None else Path(output),
-        overwrite=overwrite,
-        resume=resume,
-        seed=model_seed,
-    )
-
-
-def _direction(name: str) -> Direction:
-    try:
-        return Direction(name)
-    except ValueError as error:
-        raise UserError(f"{name!r} is not {' or '.join(Direction)}") from error
+    asked = {
+        "label": label,
+        "hides": hides,
+        "entities": entities,
+        "regions": regions,
+        "split": split,
+        "output": output,
+        "overwrite": overwrite,
+        "resume": resume,
+        "batch_size": batch_size,
+        "target": target,
+        "directions": directions,
+        "thresholds": thresholds,
+        "replace": replace,
+        "replace_seed": replace_seed,
+        "limit": limit,
+        "skip_bad_examples": skip_bad_examples,
+        "save_predictions": save_predictions,
+        "model_seed": model_seed,
+        "images": images,
+        "lower_case": lower_case,
+        "vocab": vocabulary,
+        "about": dict(about or {}),
+    }
+    return made_of(OwnRun, asked)
