@@ -11,6 +11,9 @@ from tests.helpers import ablation, golden_world
 from tests.helpers.own_models import RegionsOfAnything
 from xabl import results
 from xabl.ablation.any_model import flax_model
+from xabl.analysis import effects
+from xabl.analysis.study import load_study
+from xabl.analysis.verdicts import verdict
 from xabl.results.conditions import Condition, Direction, all_conditions
 
 TOLERANCE = 5e-6  # nats
@@ -145,6 +148,27 @@ def test_the_manifest_says_what_a_model_is(data, tmp_path):
     assert set(frame["direction"]) == {"vis4lang"}
     np.testing.assert_allclose(frame["mlm"], 1.0)
     assert frame["target_pieces"].min() >= 2
+
+
+def test_it_stands_beside_ours(data, as_function, tmp_path):
+    """What it cannot be asked is missing, and nothing else of the study is."""
+    as_function.save(tmp_path / "ours")
+    xabl.ablate_anything(
+        of_words, label="Mine", limit=FEW, output=tmp_path / "theirs", **data
+    )
+    study = load_study(tmp_path)
+    gap = study.model("Mine").cell("mrc_kl", "all")
+    assert gap.bits is None and gap.gap == "no lang4vis in this run"
+    assert study.model("UNITER").cell("mrc_kl", "all").bits is not None
+    notes = "\n".join(study.notes)
+    assert "Mine: the model cannot be asked: lang4vis none, lang4vis phrase" in notes
+    assert "Mine: it hides what is removed in its own way: as ours" in notes
+    assert "(1.00 for each word)" in notes and "not comparable between" in notes
+    bootstrap = effects.bootstrap_of(study, 50, 0)
+    asymmetry = effects.asymmetry(study, bootstrap)
+    measured = asymmetry.set_index("model")["asymmetry"].notna()
+    assert measured.to_dict() == {"UNITER": True, "Mine": False}
+    assert "in the one model with both directions (UNITER)" in verdict(asymmetry)
 
 
 def test_what_a_model_cannot_be_asked_is_missing(data):

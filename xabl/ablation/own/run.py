@@ -7,8 +7,8 @@ the plan's distinct inputs, in batches; scores are kept as those of our models a
 
 import functools
 import hashlib
-import inspect
 import json
+import types
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -220,13 +220,9 @@ def _identity(
     model: Callable[..., Any], run: OwnRun, inputs: Inputs, reads: str
 ) -> dict[str, Any]:
     """All that scores depend on, as far as it can be known of a function."""
-    try:
-        code = hashlib.sha256(inspect.getsource(model).encode()).hexdigest()
-    except (OSError, TypeError):
-        code = None  # typed at a prompt, or an object that is called
     identity = {
         "reads": reads,
-        "code_sha256": code,
+        "code_sha256": _code_sha256(model),
         "about": run.about,
         "hides": run.hides,
         "target": run.target,
@@ -242,6 +238,22 @@ def _identity(
         return json.loads(json.dumps(identity))
     except (TypeError, ValueError) as error:
         raise UserError(f"about=: not what JSON can hold ({error})") from error
+
+
+def _code_sha256(model: Callable[..., Any]) -> str | None:
+    """Of what a function does, not of where it stands; None: it cannot be known."""
+    function = model if hasattr(model, "__code__") else type(model).__call__
+    if not hasattr(function, "__code__"):
+        return None  # not written in Python
+
+    def text(code: types.CodeType) -> str:
+        constants = (
+            text(each) if isinstance(each, types.CodeType) else repr(each)
+            for each in code.co_consts
+        )
+        return f"{code.co_code.hex()} {code.co_names} {[*constants]}"
+
+    return hashlib.sha256(text(function.__code__).encode()).hexdigest()
 
 
 def _target(run: OwnRun) -> VisualTarget:
