@@ -309,6 +309,12 @@ def test_logits_that_are_not_finite(data):
         )
 
 
+def test_arguments_that_there_are_not(data):
+    for name in ("epochs", "gold_labels"):
+        with pytest.raises(TypeError, match=name):
+            xabl.ablate_anything(of_words, label="Mine", **data | {name: "a"})
+
+
 def test_what_a_model_is_told(data):
     """Spans are those of the words; hidden boxes those of the definition."""
     told = []

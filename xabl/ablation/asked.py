@@ -73,6 +73,13 @@ def made_of(kind: type[_Struct], asked: Mapping[str, Any], **rest: Any) -> _Stru
     return kind(**values)
 
 
+def names_of(kind: type) -> set[str]:
+    """What can be asked of a struct, `files` among its fields included."""
+    fields = {field.name for field in dataclasses.fields(kind)}
+    names = {_ASKED.get(name, name) for name in fields - {"files"}}
+    return names | (names_of(InputFiles) if "files" in fields else set())
+
+
 def _value(name: str, given: Any) -> Any:
     if given is None:
         return None

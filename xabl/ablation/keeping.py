@@ -22,8 +22,8 @@ def keep_scores(
     identity: Mapping[str, Any],
     *,
     resume: bool,
-    on_progress: Callable[[int, int], None],
     shares: Shares,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
     agree: Callable[[], None] = lambda: None,
 ) -> AblationScores | None:
     """Scores what was not scored before; None if another process puts all together.

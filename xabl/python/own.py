@@ -1,16 +1,16 @@
 """The ablation of a model that is a function of one's own."""
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.asked import made_of
+from xabl.ablation.asked import made_of, names_of
 from xabl.ablation.own import run
 from xabl.ablation.own.options import OwnRun
 from xabl.python.scores import Scores
-from xabl.results.conditions import THRESHOLDS
+
+_OF_OURS = {"model", "gold_labels", "vlbert_positions"}  # of no other model
 
 
 def ablate_function(
@@ -32,7 +32,7 @@ def ablate_function(
     return Scores(
         run.ablate_function(
             model,
-            _own_run(vocabulary=vocabulary, lower_case=lower_case, **options),
+            _own_run(vocab=vocabulary, lower_case=lower_case, **options),
         )
     )
 
@@ -59,7 +59,8 @@ def ablate_anything(
         target: the visual target of its classes, as in configuration files: "0", the
             detector's 1601 with the background first, unless said otherwise.
         directions, thresholds, replace, replace_seed, limit, skip_bad_examples,
-            save_predictions, model_seed: as for `ablate`.
+            save_predictions, class_names, attribute_names, tagger, model_seed: as for
+            `ablate`.
 
     Raises:
         UserError: a file is missing or damaged, or an answer is none.
@@ -67,53 +68,7 @@ def ablate_anything(
     return Scores(run.ablate_anything(model, _own_run(images=images, **options)))
 
 
-def _own_run(
-    *,
-    label: str,
-    hides: str,
-    entities: Path | str,
-    regions: Path | str | None = None,
-    split: str = "val",
-    about: Mapping[str, Any] | None = None,
-    output: Path | str | None = None,
-    overwrite: bool = False,
-    resume: bool = False,
-    batch_size: int = 16,
-    target: str = "0",
-    directions: Sequence[str] | None = None,
-    thresholds: Sequence[float] = THRESHOLDS,
-    replace: Sequence[str] = (),
-    replace_seed: int = 0,
-    limit: int | None = None,
-    skip_bad_examples: bool = False,
-    save_predictions: int = 0,
-    model_seed: int | None = None,
-    vocabulary: Path | str | None = None,
-    lower_case: bool = True,
-    images: Path | str | None = None,
-) -> OwnRun:
-    asked = {
-        "label": label,
-        "hides": hides,
-        "entities": entities,
-        "regions": regions,
-        "split": split,
-        "output": output,
-        "overwrite": overwrite,
-        "resume": resume,
-        "batch_size": batch_size,
-        "target": target,
-        "directions": directions,
-        "thresholds": thresholds,
-        "replace": replace,
-        "replace_seed": replace_seed,
-        "limit": limit,
-        "skip_bad_examples": skip_bad_examples,
-        "save_predictions": save_predictions,
-        "model_seed": model_seed,
-        "images": images,
-        "lower_case": lower_case,
-        "vocab": vocabulary,
-        "about": dict(about or {}),
-    }
+def _own_run(**asked: Any) -> OwnRun:
+    for name in asked.keys() - names_of(OwnRun) | asked.keys() & _OF_OURS:
+        raise TypeError(f"unexpected argument {name!r}")
     return made_of(OwnRun, asked)

@@ -96,7 +96,6 @@ def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
     Raises:
         UserError: bad input; an answer that is none.
     """
-
     words = WholeWords()
 
     def asker(inputs: Inputs) -> Ask:
@@ -164,7 +163,6 @@ def _run(
         kept,
         identity,
         resume=run.resume,
-        on_progress=lambda done, total: None,
         shares=shares,
     )
     found = own_results(run, inputs, identity, scores, clock)
@@ -246,12 +244,13 @@ def _code_sha256(model: Callable[..., Any]) -> str | None:
     if not hasattr(function, "__code__"):
         return None  # not written in Python
 
-    def text(code: types.CodeType) -> str:
-        constants = (
-            text(each) if isinstance(each, types.CodeType) else repr(each)
-            for each in code.co_consts
-        )
-        return f"{code.co_code.hex()} {code.co_names} {[*constants]}"
+    def text(constant: Any) -> str:
+        if isinstance(constant, frozenset):  # in another order in every process
+            return f"frozenset({sorted(map(repr, constant))})"
+        if not isinstance(constant, types.CodeType):
+            return repr(constant)
+        constants = [text(each) for each in constant.co_consts]
+        return f"{constant.co_code.hex()} {constant.co_names} {constants}"
 
     return hashlib.sha256(text(function.__code__).encode()).hexdigest()
 
