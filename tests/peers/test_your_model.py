@@ -229,4 +229,6 @@ def test_the_report_shows_them_beside_uniter(world):
         assert f"{label}: Removing all image regions" in text
         assert f"{label}: asymmetry not measured (no lang4vis in this run)" in text
     assert "the model cannot be asked: lang4vis none" in text
-    assert "not comparable between models" in text
+    # Beside the table of losses, and among the notes on each.
+    assert "With tokens of their own: Decoder, ViLT; losses" in text
+    assert text.count("not comparable between models") == 3
