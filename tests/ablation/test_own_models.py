@@ -14,7 +14,7 @@ from xabl.ablation.any_model import flax_model
 from xabl.analysis import effects
 from xabl.analysis.study import load_study
 from xabl.analysis.verdicts import verdict
-from xabl.results.conditions import Condition, Direction, all_conditions
+from xabl.results.conditions import Direction, all_conditions
 
 TOLERANCE = 5e-6  # nats
 # By pieces of word pieces other captions differ from those by words.
@@ -315,30 +315,41 @@ def test_arguments_that_there_are_not(data):
             xabl.ablate_anything(of_words, label="Mine", **data | {name: "a"})
 
 
-def test_what_a_model_is_told(data):
-    """Spans are those of the words; hidden boxes those of the definition."""
-    told = []
+def test_what_a_model_is_told(data, tmp_path):
+    """Where words stand, what is hidden, what is asked for, and what stands in."""
+    seen = []
 
     def model(asked):
-        told.extend(asked)
+        seen.extend(asked)
         return of_words(asked)
 
-    xabl.ablate_anything(model, label="Mine", **data)
-    by_id = {e.image_id: e for e in ablation.examples()}
-    for one in told:
-        example = by_id[one.image_id]
-        assert (one.width, one.height) == (example.img_w, example.img_h)
+    sizes = {e.image_id: (e.img_w, e.img_h) for e in ablation.examples()}
+    for image_id in sizes:
+        (tmp_path / f"{image_id}.jpg").touch()
+    ways = ["other_image", "other_caption"]
+    xabl.ablate_anything(model, label="Mine", images=tmp_path, replace=ways, **data)
+    written = {word for one in seen for word in one.words}
+    for one in seen:
+        assert (one.width, one.height) == sizes[one.image_id]
+        assert one.image == tmp_path / f"{one.image_id}.jpg"
         words = [one.caption[start:end] for start, end in one.spans]
-        assert words == one.words and one.image is None
+        assert words == one.words
         if one.direction is Direction.VIS4LANG:
-            assert one.way == "average" and one.asked_words.any()
-            assert (one.hidden_words == one.asked_words).all()
+            assert (one.hidden_words == one.asked_words).all() and one.asked_words.any()
         else:
-            assert one.way == "mask" and not one.asked_words.any()
-            assert one.hidden_boxes[one.asked_region]
-    conditions = {len(np.unique(one.hidden_boxes)) for one in told}
-    assert conditions == {1, 2}
-    assert Condition.parse("vis4lang", "all").way_name == "average"
+            assert one.hidden_boxes[one.asked_region] and not one.asked_words.any()
+        if one.way == "other_image":
+            assert one.donor in sizes.keys() - {one.image_id}
+            assert one.donor_image == tmp_path / f"{one.donor}.jpg"
+        else:
+            assert one.donor is one.donor_image is None
+        if one.way == "other_caption":
+            assert len(one.words_instead) == one.hidden_words.sum() > 0
+            assert written.issuperset(one.words_instead)
+        else:
+            assert one.words_instead == ()
+    assert {one.way for one in seen} == {"average", "mask", *ways}
+    assert {len(np.unique(one.hidden_boxes)) for one in seen} == {1, 2}
 
 
 def told(**changed):
