@@ -17,6 +17,7 @@ from xabl.ablation.engine.device_regions import ImageToken, host_store
 from xabl.ablation.engine.explain import explain, score_cost, table_cost
 from xabl.ablation.engine.memory import pair_bytes
 from xabl.ablation.engine.padding import ProgramLimits
+from xabl.ablation.engine.pair_scores import scored_pairs
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.engine.scorer import Precision
@@ -100,6 +101,15 @@ def assert_as_defined(config, conditions):
             scores.loss(name), expected[name], atol=TOLERANCE, rtol=0
         )
     assert_words(scores, definition_of(config, params))
+
+
+def test_pairs_kept_without_the_losses_of_their_pieces_are_scored_again():
+    """As versions before kept them."""
+    scores, direction = scored("bert"), Direction.VIS4LANG
+    pairs = dict(scores.pairs[direction])
+    assert scored_pairs(scores.plan, pairs, direction).all()
+    del pairs["piece_loss"]
+    assert not scored_pairs(scores.plan, pairs, direction).any()
 
 
 def assert_words(scores, definition):

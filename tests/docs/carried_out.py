@@ -146,13 +146,13 @@ def test_a_form_of_region_files(tmp_path):
 def test_a_figure(tmp_path):
     folder = write_results(tmp_path / "results", FakeModel(), num_images=6)
     said = write_figures(folder, tmp_path / "figures", resamples=100)
-    assert "not drawn: Figure 10" not in said
+    assert "not drawn: Figure 12" not in said
     for suffix in ("pdf", "svg", "png", "tsv"):
-        assert (tmp_path / "figures" / f"figure_10_spread.{suffix}").is_file()
+        assert (tmp_path / "figures" / f"figure_12_spread.{suffix}").is_file()
     values = pd.read_csv(
-        tmp_path / "figures" / "figure_10_spread.tsv", sep="\t", keep_default_na=False
+        tmp_path / "figures" / "figure_12_spread.tsv", sep="\t", keep_default_na=False
     )
     assert values["condition"].tolist() == NAMES[:3]
     report = tmp_path / "report.html"
     write_report(folder, report, ReportOptions(resamples=100))
-    assert "Figure 10. MLM loss of single examples" in Page(report).source
+    assert "Figure 12. MLM loss of single examples" in Page(report).source

@@ -56,7 +56,9 @@ def read_examples(study: Study) -> Examples:
             f"{path}: holds other examples than the scores beside it; write the "
             "results again"
         )
-    boxes = [_boxes(path, row, text) for row, text in enumerate(columns["boxes"])]
+    boxes = [
+        _boxes(path, row, text or "[]") for row, text in enumerate(columns["boxes"])
+    ]
     return Examples(columns=columns, boxes=boxes)
 
 
