@@ -63,6 +63,7 @@ def test_a_condition(tmp_path):
         average=ablation.average(),
         mask_id=ablation.word_pieces().mask_id,
         target=config.scored_target(),
+        donors=ablation.donors(),
     )
     found = {}
     for name in NAMES:
