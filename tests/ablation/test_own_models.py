@@ -2,6 +2,7 @@
 
 import json
 
+import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +22,13 @@ TOLERANCE = 5e-6  # nats
 WAYS_OF_BOTH = ["zero", "other_image", "drop"]
 FEW = 34  # examples, with the two of which nothing is left after 38 pieces
 LOSSES = ["mlm", "mrc_kl", "mrc_xe", "mrc_xe_corrected"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_compilation():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

@@ -91,10 +91,11 @@ def test_a_condition(tmp_path):
     conditions = page.index["conditions"]["vis4lang"]
     assert [conditions[name]["menu"] for name in NAMES] == [
         "None: all regions seen",
-        "Object regions (overlap above 0.5) ablated",
-        "All regions ablated",
-        "Object regions (overlap above 0.5) replaced by the next image's",
-        "All regions replaced by the next image's",
+        "Object 0.5: regions with overlap above 0.5 ablated",
+        "All: all regions ablated",
+        "Object 0.5 (next image): regions with overlap above 0.5 "
+        "replaced by the next image's",
+        "All (next image): all regions replaced by the next image's",
     ]
     _, shown = page.block("regions")
     hides, levels = shown["hides"]["vis4lang"], len(shown["thresholds"])

@@ -12,7 +12,13 @@ from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.published import PublishedRow
 from xabl.results.reading import read_file, read_manifest
-from xabl.results.summary import SummaryRow, summarise, summary_text, summary_tsv
+from xabl.results.summary import (
+    SummaryRow,
+    changes,
+    summarise,
+    summary_text,
+    summary_tsv,
+)
 from xabl.results.yardsticks import warnings, yardsticks_text
 
 
@@ -36,11 +42,12 @@ class AblationResults:
 
     @property
     def text(self) -> str:
-        """The summary for people, beside what was published and what guessing loses.
+        """Means and changes for people, what was published, and what guessing loses.
 
         Its first lines say so where the model is no better than guessing.
         """
-        table = summary_text(self.summary, self.published)
+        changed = changes(self.tables[SCORES.name])
+        table = summary_text(self.summary, self.published, changed)
         first = (*warnings(self.manifest), self.label)
         parts = (*first, table, yardsticks_text(self.manifest))
         return "\n".join(part for part in parts if part)

@@ -45,6 +45,7 @@ class RunOptions:
 
     output: the results directory; None only to explain.
     label: what the model is called in tables; its configuration's name by default.
+    group: of a study's models that this one belongs to.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
@@ -58,6 +59,7 @@ class RunOptions:
     resume: bool = False
     label: str | None = None
     model_seed: int | None = None
+    group: str | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
@@ -132,6 +134,7 @@ def _run(
         say(inputs.word_classes.notice)
     print(found.text)
     print(f"wrote {results.path}")
+    print(f"next: xabl report --results={results.path} --output=report.html")
 
 
 def evaluate(options: RunOptions, params: Params) -> AblationResults:
@@ -233,6 +236,7 @@ def _manifest(
         label=options.label or config.name,
         name=config.name,
         seed=options.model_seed,
+        group=options.group,
         model={
             "directory_name": Path(files.model).absolute().name,
             "config": config.to_dict(),

@@ -209,6 +209,7 @@ def manifest(
     data: Mapping[str, Any],
     conditions: Sequence[Any],
     rest: Mapping[str, Any],
+    group: str | None = None,
 ) -> dict[str, Any]:
     """manifest.json: what every reader needs, then what else is known of the run.
 
@@ -218,13 +219,21 @@ def manifest(
         model: more on the model.
         data: `split`, digests of files, `examples_total`, `limit`.
         conditions: those scored (`conditions.Condition`).
+        group: of models that a study compares with other groups; a run without one
+            belongs with the runs of its label.
     """
     directions = list(dict.fromkeys(c.direction.value for c in conditions))
     thresholds = [c.threshold for c in conditions if c.threshold is not None]
     thresholds = list(dict.fromkeys(thresholds))  # each in several ways
     return {
         "format": VERSION,
-        "model": {"label": label, "name": name, "seed": seed, **model},
+        "model": {
+            "label": label,
+            "name": name,
+            "seed": seed,
+            **({} if group is None else {"group": group}),
+            **model,
+        },
         "data": dict(data),
         "flags": {},
         "directions": directions,

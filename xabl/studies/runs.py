@@ -101,6 +101,7 @@ class Run(Job):
                 resume=not is_other,
                 label=self.label,
                 model_seed=self.seed,
+                group=self.group,
                 study_key=self.key,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),

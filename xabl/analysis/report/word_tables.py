@@ -17,17 +17,23 @@ from xabl.results.conditions import Condition, Direction
 from xabl.results.losses import LOSSES
 
 
-def word_tables(study: Study, bootstrap: ImageBootstrap) -> tuple[Table, ...]:
-    """What every main ablation of regions adds, class by class."""
+def word_tables(
+    study: Study, bootstrap: ImageBootstrap
+) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
+    """What every main ablation of regions adds, class by class.
+
+    First those of the published way of removing, then those of the others.
+    """
     table = by_word_class(study, bootstrap)
-    found = []
+    published, others = [], []
     for name, rows in table.groupby("condition", sort=False) if len(table) else ():
         condition = Condition.parse(Direction.VIS4LANG, name)
         if condition.is_main:
-            found.append(
+            (others if condition.way else published).append(
                 pivot(
                     rows.assign(word_class=rows["word_class"].map(title)),
                     rows="word_class",
+                    title="Class of word",
                     value="difference",
                     caption=f"{condition.removing}: bits added to the loss of a word "
                     "(the sum over its pieces), by the class of the word. Last, the "
@@ -35,7 +41,7 @@ def word_tables(study: Study, bootstrap: ImageBootstrap) -> tuple[Table, ...]:
                     "intervals.",
                 )
             )
-    return tuple(one for one in found if one is not None)
+    return tuple(filter(None, published)), tuple(filter(None, others))
 
 
 def yardsticks_table(study: Study) -> Table | None:
@@ -59,7 +65,7 @@ def yardsticks_table(study: Study) -> Table | None:
             )
         )
     width = max(map(len, rows))
-    columns = ("", "Loss", "Intact", "Unigram", "Intact - unigram", "Uniform")
+    columns = ("Model", "Loss", "Intact", "Unigram", "Intact - unigram", "Uniform")
     return Table(
         caption="With nothing removed, beside guessing by frequency in the split "
         "(unigram), guessing all answers alike (uniform)"
