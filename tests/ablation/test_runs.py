@@ -153,6 +153,8 @@ def test_explain_computes_and_writes_nothing(workshop, two_stream, tmp_path):
         assert done.status == 0, done.err
         assert "scored inputs (example, condition)" in done.out
         assert "less than the naive way" in done.out
+        (here,) = re.findall(r"^this machine +([\d.]+) +([\d.]+)$", done.out, re.M)
+        assert "timed just now" in done.out and float(here[1]) > 0
         assert "inputs [" not in done.err  # no progress
         assert not (tmp_path / "results").exists()
         # Nor was anything compiled that is worth keeping.

@@ -12,6 +12,7 @@ from tests.helpers import golden, golden_world
 from tests.helpers.binaries import ROOT
 from tests.helpers.torch_writer import write_torch_file
 from tests.helpers.transformers_checkpoints import lxmert_state, write_settings
+from xabl.analysis.terms import TERMS
 from xabl.analysis.verified import VERIFIED
 
 README = (ROOT / "README.md").read_text()
@@ -95,6 +96,11 @@ def test_from_checkpoint_to_report_and_python(folder):
     assert done.returncode == 0, done.stderr
     assert "vis4lang" in done.stdout  # the summary
     assert (folder / "results" / "from_python" / "scores.parquet").is_file()
+
+
+def test_terms_are_those_of_the_demo():
+    lines = README.splitlines()
+    assert all(f"| {term.name} | {term.meaning} |" in lines for term in TERMS)
 
 
 def test_what_was_verified_is_what_the_report_says():

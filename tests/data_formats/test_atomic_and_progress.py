@@ -2,7 +2,9 @@
 
 import os
 import platform
+import re
 import subprocess
+import time
 
 import pytest
 
@@ -97,7 +99,7 @@ def test_unwritable_place_is_named():
 def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
     now = [0.0]
     monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
-    with progress.Progress(10, "images") as shown:
+    with progress.Progress(10, "images", first="reading") as shown:
         for _ in range(10):
             now[0] += 10.0
             shown.update()
@@ -111,8 +113,30 @@ def test_progress_is_lines_where_there_is_no_terminal(capsys, monkeypatch):
 
 def test_progress_is_a_bar_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: True)
-    with progress.Progress(4, "images") as shown:
+    with progress.Progress(4, "images", first="reading") as shown:
         shown.update(4)
     err = capsys.readouterr().err
     assert "4/4" in err
     assert "\r" in err
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_what_is_waited_for_is_said_while_nothing_is_done(
+    capsys, monkeypatch, on_terminal
+):
+    monkeypatch.setattr(progress.sys.stderr, "isatty", lambda: on_terminal)
+    monkeypatch.setattr(progress, "SECONDS_OF_SILENCE", 0.02)
+    with progress.Progress(4, "images", first="compiling") as shown:
+        shown.update(0)
+        time.sleep(0.3)
+        shown.update(4)
+    said = re.findall(r"0 s, none of 4 images yet: compiling", capsys.readouterr().err)
+    assert len(said) == 1  # and then only every half minute
+
+
+def test_what_moves_at_once_needs_no_word(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_OF_SILENCE", 0.02)
+    with progress.Progress(4, "images", first="compiling") as shown:
+        shown.update(1)
+        time.sleep(0.1)
+    assert "yet" not in capsys.readouterr().err

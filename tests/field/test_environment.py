@@ -222,7 +222,7 @@ def test_a_clock_that_jumps_changes_nothing(monkeypatch, capsys):
 
     for moment in (0.0, 1e12, -1e9):
         monkeypatch.setattr("time.time", lambda moment=moment: moment)
-        with Progress(2, "images") as progress:
+        with Progress(2, "images", first="reading") as progress:
             progress.update()
             progress.update()
     assert capsys.readouterr().err.count("100% 2/2 images") == 3

@@ -237,7 +237,7 @@ def run_foils(
             say(f"note: {note}")
         _, params = model_directory.load(model)
         total = len(prepared.pairs) * len(FOIL_CONDITIONS)
-        with Progress(total, "pairs") as progress:
+        with Progress(total, "pairs", first="compiling") as progress:
             scores = prepared.scores(flax_matching(config, params), progress.update)
         wrong = ~np.isfinite(scores).all(axis=(1, 2))
         if wrong.any():

@@ -23,6 +23,7 @@ def keep_scores(
     *,
     resume: bool,
     shares: Shares,
+    first: str,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     agree: Callable[[], None] = lambda: None,
 ) -> AblationScores | None:
@@ -35,6 +36,7 @@ def keep_scores(
             `device_loop.score` does.
         identity: all that scores depend on.
         resume: whether to go on from what was kept.
+        first: what goes on until the first is scored.
         on_progress: called with the number of inputs scored, and of all.
         agree: makes all processes divide the plan alike.
 
@@ -50,7 +52,7 @@ def keep_scores(
     found = kept.load(identity, plan)
     total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
     own = -(-(total - done) // shares.count)
-    with shares.at_work(kept), Progress(own, "inputs") as progress:
+    with shares.at_work(kept), Progress(own, "inputs", first=first) as progress:
 
         def on_scores(
             direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]

@@ -28,6 +28,7 @@ from xabl.ablation.tables import (
     scores_table,
     words_table,
 )
+from xabl.data.image_files import check_folder
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
@@ -38,12 +39,15 @@ from xabl.support.devices import LocalDevices
 from xabl.support.hosts import meet
 from xabl.support.progress import Progress
 
+_COMPILING = "compiling the first program"  # until the first input is scored
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What to evaluate, how, and where the results go.
 
     output: the results directory; None only to explain.
+    images: folder of pictures, kept by name for the report.
     label: what the model is called in tables; its configuration's name by default.
     group: of a study's models that this one belongs to.
     devices: how many local devices to use; all by default.
@@ -55,6 +59,7 @@ class RunOptions:
     files: InputFiles
     evaluation: Options
     output: Path | None
+    images: Path | None = None
     overwrite: bool = False
     resume: bool = False
     label: str | None = None
@@ -89,6 +94,8 @@ def run(options: RunOptions, series: Series | None = None) -> None:
         UserError: bad input, or results that cannot be written; another run is
             writing there.
     """
+    if options.images is not None:
+        check_folder(options.images)
     results = ResultsDirectory(
         options.output, overwrite=options.overwrite, resume=options.resume
     )
@@ -122,6 +129,7 @@ def _run(
         resume=options.resume,
         on_progress=options.on_progress,
         shares=shares,
+        first=_COMPILING,
         agree=lambda: shares.agree(evaluation),
     )
     if scores is None:
@@ -155,7 +163,8 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
     inputs = dataclasses.replace(inputs, regions=None)
-    with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
+    total = len(inputs.plan.mlm) + len(inputs.plan.mrc)
+    with Progress(total, "inputs", first=_COMPILING) as progress:
         scores = score(
             evaluation,
             on_scores=lambda direction, pairs, values: progress.update(len(pairs)),

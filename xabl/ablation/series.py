@@ -52,12 +52,15 @@ class Series:
         """
         ahead, self._ahead = self._ahead, None
         is_there = ahead is not None and ahead[0] == files.model
+        say(f"reading the model {files.model}")
         params = ahead[1] if is_there else self._load(files.model)
         return_freed()
         same = self._same(files)
         if self._inputs is not None and self._inputs[0] == same:
             return self._inputs[1], params
         self._inputs = self._evaluation = None
+        data = files.entities, files.regions
+        say(f"reading {' and '.join(map(str, filter(None, data)))}, and planning")
         inputs = read_inputs(files, say)
         return_freed()  # what planning took
         if not self._is_single:

@@ -6,13 +6,14 @@ anything said of models trained like it.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from xabl.results.conditions import Condition, Direction
 from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.results.word_classes import WordClass
 
 Row = Mapping[str, Any] | pd.Series
 
@@ -23,6 +24,12 @@ NOT_MEASURED = "not measured"
 _VISION, _LANGUAGE = (direction.wording.title.lower() for direction in Direction)
 # The two measures of an asymmetry (`asymmetry.MEASURES`), the clearer one first.
 _MEASURES = {"bits": "in bits", "relative": "in percent of the intact loss"}
+_WORD_CLASSES = frozenset(WordClass)
+_OF_WORDS = {
+    HIGHER: "raises the loss of",
+    LOWER: "lowers the loss of",
+    NO_EVIDENCE: "shows no evidence of changing that of",
+}
 _INFLUENCES = {
     HIGHER: "vision influences language more than language influences vision",
     LOWER: "language influences vision more than vision influences language",
@@ -89,6 +96,25 @@ def misled_sentence(row: Row) -> str:
     )
 
 
+def word_classes_sentence(rows: Sequence[Row]) -> str:
+    """Rows of `word_classes.by_word_class`, of one model and condition, in words."""
+    first = rows[0]
+    condition = Condition.parse(Direction.VIS4LANG, first["condition"])
+    said = []
+    for call, words in _OF_WORDS.items():
+        found = [
+            f"{WordClass(row['word_class']).title} ({_signed(row['difference'])} bits "
+            f"a word, {_interval(row['low'], row['high'])}; {row['n']:,} words)"
+            for row in rows
+            if row["word_class"] in _WORD_CLASSES and row["evidence"] == call
+        ]
+        if found:
+            said.append(f"{words} {join_words(found)}")
+    if not said:
+        return f"{_named(first)}: {condition.removing}: not measured."
+    return f"{_named(first)}: {condition.removing} {'; it '.join(said)}."
+
+
 def asymmetry_sentence(row: Row) -> str:
     """One row of `asymmetry.asymmetry` in words."""
     calls = _calls(row)
@@ -140,9 +166,9 @@ def verdict(asymmetries: pd.DataFrame) -> str:
         models = [model for model, value in measured.items() if value == calls]
         if len(models) == len(measured):
             which = "the one model" if len(models) == 1 else f"all {len(models)} models"
-            parts.append(f"in {which} with both directions ({_join(models)}) ")
+            parts.append(f"in {which} with both directions ({join_words(models)}) ")
         else:
-            parts.append(f"in {_join(models)} ")
+            parts.append(f"in {join_words(models)} ")
         parts[-1] += _both_measures(calls)
     return f"{_sentence('; '.join(parts))} {_seeds_of(published, measured)}" + (
         _every_way([row for row in rows if row["model"] in measured], measured)
@@ -212,6 +238,12 @@ def points(share: float) -> str:
 def seeds_in_words(count: int) -> str:
     """1 seed, 3 seeds."""
     return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def join_words(names: Iterable[str]) -> str:
+    """One, two and three."""
+    *most, last = names
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _named(row: Row) -> str:
@@ -284,11 +316,10 @@ def _seeds_of(published: Mapping[str, Row], measured: Mapping[str, object]) -> s
     if not known:
         return f"{text}, too few seeds to speak of others."
     if same == known:
-        return (
-            f"{text}; with seeds counted as well as images it holds for {_join(known)}."
-        )
-    lost = _join(model for model in known if model not in same)
-    kept = f" holds for {_join(same)} but" if same else ""
+        held = join_words(known)
+        return f"{text}; with seeds counted as well as images it holds for {held}."
+    lost = join_words(model for model in known if model not in same)
+    kept = f" holds for {join_words(same)} but" if same else ""
     return f"{text}; with seeds counted as well as images it{kept} does not for {lost}."
 
 
@@ -318,8 +349,3 @@ def _gap(row: Row) -> str:
 
 def _sentence(text: str) -> str:
     return f"{text[0].upper()}{text[1:]}."
-
-
-def _join(names: Iterable[str]) -> str:
-    *most, last = names
-    return f"{', '.join(most)} and {last}" if most else last

@@ -45,7 +45,7 @@ def main() -> None:
     image_ids = read_image_ids(Path(FLAGS.image_ids))
     with (
         open_regions(FLAGS.source) as source,
-        Progress(len(image_ids), "images") as progress,
+        Progress(len(image_ids), "images", first="looking for the first") as progress,
     ):
         import_regions(
             source,

@@ -6,7 +6,8 @@
 The file needs no network and no other file: send it, or open it from disk. The browser
 shows every example under every condition: the caption with its words tinted by their
 change in bits, the image, what was ablated, the losses, and the most probable
-predictions (of runs with --save_predictions); of two models side by side if you choose.
+predictions (unless a run had --save_predictions=0); of two models side by side if you
+choose.
 Its address holds what is chosen, so that an example under a condition is a link.
 
     xabl report --results=results --output=report.html \\
@@ -14,7 +15,8 @@ Its address holds what is chosen, so that an example under a condition is a link
         --class_names=objects_vocab.txt
 
 --images draws the images themselves, --regions the regions that were ablated (give the
-file the results were made with), --class_names names the predicted classes.
+file the results were made with), --class_names names the predicted classes. All three
+are by default what xabl ablate was given under these names (--noas_ablated: nothing).
 """
 
 from pathlib import Path
@@ -33,13 +35,25 @@ def define_flags() -> None:
     )
     flags.DEFINE_string("output", None, "HTML file to write.", required=True)
     flags.DEFINE_string(
-        "images", None, "Folder of images, <image id>.jpg or .png; default: outlines."
+        "images",
+        None,
+        "Folder of <image id>.jpg or .png (default: as ablated, else outlines).",
     )
     flags.DEFINE_string(
-        "regions", None, "Image regions the results were made with, in any format."
+        "regions",
+        None,
+        "Image regions the results were made with (default: as ablated).",
     )
     flags.DEFINE_string(
-        "class_names", None, "The detector's classes, one a line, the background first."
+        "class_names",
+        None,
+        "The detector's classes, one a line, the background first (default: as "
+        "ablated, else objects_vocab.txt beside the regions).",
+    )
+    flags.DEFINE_bool(
+        "as_ablated",
+        True,
+        "Take images, regions and class names from what xabl ablate was given.",
     )
     flags.DEFINE_integer(
         "max_examples",
@@ -65,6 +79,7 @@ def main() -> None:
             images=_path(FLAGS.images),
             regions=_path(FLAGS.regions),
             class_names=_path(FLAGS.class_names),
+            as_ablated=FLAGS.as_ablated,
             max_examples=FLAGS.max_examples,
             resamples=FLAGS.resamples,
             seed=FLAGS.seed,

@@ -2,7 +2,19 @@
 
 from pathlib import Path
 
+from xabl.errors import UserError
+
 SUFFIXES = (".jpg", ".jpeg", ".png")
+
+
+def check_folder(folder: Path) -> None:
+    """Whether it is a folder.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not folder.is_dir():
+        raise UserError(f"--images: {folder}: no such folder")
 
 
 def image_file(folder: Path, image_id: str) -> Path | None:

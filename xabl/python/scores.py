@@ -52,7 +52,7 @@ class Scores:
             UserError: they were not kept.
         """
         if PREDICTIONS.name not in self._results.tables:
-            raise UserError("no predictions were kept; ablate with save_predictions=5")
+            raise UserError("no predictions were kept: save_predictions was 0")
         return frame(self._results.tables[PREDICTIONS.name])
 
     def summary(self) -> Frame:
@@ -102,7 +102,7 @@ def ablate(
     image_token: str = ImageToken.PUBLISHED.value,
     precision: str = Precision.HIGHEST.value,
     batch_size: int | None = None,
-    save_predictions: int = 0,
+    save_predictions: int = 5,
     devices: int | None = None,
     label: str | None = None,
     model_seed: int | None = None,

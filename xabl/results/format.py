@@ -3,7 +3,7 @@
 scores.parquet       a row per example and condition, losses in nats
 examples.parquet     a row per example
 words.parquet        a row per word piece that is predicted, example and condition
-predictions.parquet  most probable predictions, only on request
+predictions.parquet  most probable predictions, if kept
 summary.tsv          means in bits, a row per condition
 manifest.json        which model, data, flags and versions
 """

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from xabl.ablation.engine.explain import naive_operations
+from xabl.ablation.engine.machines import MACHINES, Machine
 from xabl.ablation.inputs import InputFiles, model_conditions
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.errors import UserError
@@ -18,25 +19,6 @@ from xabl.studies.sources import Training
 
 _REGIONS = 36
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Machine:
-    """Operations a second that matrix products were measured to reach on it.
-
-    ablation: float32, precision "highest".
-    pretraining: full-size models; in float32 on processors, in bfloat16 on a GPU.
-    """
-
-    name: str
-    ablation: float
-    pretraining: float
-
-
-# benchmarks/results: the runs of ctrl_uniter_base.
-MACHINES = (
-    Machine(name="2 cores", ablation=2.77e11, pretraining=1.69e11),
-    Machine(name="one H100", ablation=4.04e13, pretraining=1.33e14),
-)
 
 # How many times less arithmetic the ablation is than every input on its own, padded to
 # 38 pieces with all heads (benchmarks/README.md); a text-only model computes no less

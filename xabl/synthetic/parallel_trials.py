@@ -40,7 +40,14 @@ def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path
     todo = [folder for folder in folders if not folder.results.exists()]
     worlds = {folder.world: _WorldJob(folders=folder) for folder in todo}
     jobs = [job for job in worlds.values() if not job.is_done()]
-    _run(Board(root, jobs), processes, "worlds", len(jobs), lambda done: done)
+    _run(
+        Board(root, jobs),
+        processes,
+        "worlds",
+        len(jobs),
+        lambda done: done,
+        first="drawing images and writing captions",
+    )
     total = sum(folder.trial.steps for folder in todo)
     trial_jobs = [_TrialJob(folders=folder) for folder in todo]
     _run(
@@ -49,6 +56,7 @@ def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path
         "updates",
         total,
         lambda _: sum(map(_updates_of, todo)),
+        first="compiling the training step",
     )
     return [folder.results for folder in folders]
 
@@ -100,14 +108,22 @@ def _run(
     unit: str,
     total: int,
     done: Callable[[int], int],
+    first: str,
 ) -> None:
-    """Does the jobs; `done` tells the units done from the number of jobs done."""
+    """Does the jobs; `done` tells the units done from the number of jobs done.
+
+    Args:
+        first: what goes on until the first unit is done.
+    """
     if not board.jobs:
         return
     board.forget_failures()
     shown = done(0)
     count = min(processes, len(board.jobs))
-    with Progress(total - shown, unit) as progress, Pool(board, places(count)) as pool:
+    with (
+        Progress(total - shown, unit, first=first) as progress,
+        Pool(board, places(count)) as pool,
+    ):
         for states in pool.run():
             now = max(shown, done(list(states.values()).count(State.DONE)))
             progress.update(now - shown)

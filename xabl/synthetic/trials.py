@@ -45,11 +45,9 @@ class SmallWorld(WorldSettings):
     object: with one region of 36, objects would be targets too seldom.
 
     name: of its folder.
-    pictures: whether its images are drawn.
     """
 
     name: str
-    pictures: bool = False
     train_images: int = 2000
     val_images: int = 60
     test_images: int = 1
@@ -59,7 +57,7 @@ class SmallWorld(WorldSettings):
 
     @property
     def settings(self) -> WorldSettings:
-        """The settings without name and pictures."""
+        """The settings without the name."""
         fields = dataclasses.fields(WorldSettings)
         return WorldSettings(**{x.name: getattr(self, x.name) for x in fields})
 
@@ -78,6 +76,7 @@ class Trial:
     start: name of the trial whose model this one starts from; None: random values.
     seed: of the training.
     steps: updates of 16 captions.
+    replace: ways of removing beside the published ones.
     predictions: number of predictions kept for each example.
     """
 
@@ -90,6 +89,7 @@ class Trial:
     start: str | None = None
     seed: int = 0
     steps: int = 2400
+    replace: tuple[str, ...] = ()
     predictions: int = 0
 
 
@@ -150,7 +150,7 @@ def make_small_world(trial: Trial, root: Path) -> None:
     folders = TrialFolders(root=root, trial=trial)
     if not folders.world.exists():
         folders.world.parent.mkdir(parents=True, exist_ok=True)
-        make_world(folders.world, trial.world.settings, pictures=trial.world.pictures)
+        make_world(folders.world, trial.world.settings)
     if not (folders.corpus / _TRAIN).exists():
         said = build_corpus(
             folders.regions,
@@ -179,6 +179,7 @@ def run_trial(trial: Trial, root: Path) -> None:
                 entities=folders.entities,
                 regions=folders.regions,
                 thresholds=_THRESHOLDS,
+                replace=trial.replace,
             ),
             evaluation=Options(top=trial.predictions),
             output=folders.results,

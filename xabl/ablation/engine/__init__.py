@@ -15,5 +15,6 @@ pair_scores     scores of distinct pairs, given back to examples and conditions
 memory          batch sizes and tables that fit
 operations      arithmetic of a step, from its trace
 explain         what a plan will cost: `--explain`
+machines        how fast machines are: some measured before, this one when asked
 unfinished      scores of an interrupted run
 """

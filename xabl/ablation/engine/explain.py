@@ -6,6 +6,7 @@ import jax
 import numpy as np
 
 from xabl.ablation.engine.device_loop import Evaluation
+from xabl.ablation.engine.machines import MACHINES, measure
 from xabl.ablation.engine.memory import pair_bytes, place_bytes, tree_bytes
 from xabl.ablation.engine.schedule import Schedule, Shape, TableStep
 from xabl.data.word_pieces import MAX_LENGTH
@@ -130,8 +131,31 @@ def explain(evaluation: Evaluation) -> str:
         f"arithmetic: {total / 1e12:.3f} TFLOP, {naive.operations / total:.2f} times "
         "less than the naive way; expect about that speed-up where arithmetic is what "
         "takes the time",
+        _minutes(evaluation, schedule, total),
     ]
     return "\n\n".join(parts)
+
+
+def _minutes(evaluation: Evaluation, schedule: Schedule, operations: float) -> str:
+    """How long it takes here, by a measurement, and on machines measured before."""
+    here, programs = measure(evaluation, schedule), len(schedule.shapes)
+    compiling = programs * here.compiling / 60
+    rows = [
+        ["minutes", "scoring", "compiling, at most"],
+        ["this machine", f"{operations / here.rate / 60:.1f}", f"{compiling:.1f}"],
+        *(
+            [f"{m.name}, full-size models", f"{operations / m.ablation / 60:.1f}", ""]
+            for m in MACHINES
+        ),
+    ]
+    return (
+        f"{aligned(rows)}\n\n"
+        f"this machine: timed just now, as busy as it is now: {here.rate / 1e12:.3g} "
+        f"TFLOP a second in {here.steps} steps ({here.seconds:.1f} s) of the program "
+        f"with the most work, which took {here.compiling:.1f} s to compile; most of "
+        f"the {programs} programs are compiled while others run. The others: "
+        "arithmetic divided by what was measured there, full-size model, float32"
+    )
 
 
 def _bytes(evaluation: Evaluation, schedule: Schedule) -> list[list[str]]:

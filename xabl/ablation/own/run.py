@@ -50,6 +50,7 @@ from xabl.support.progress import Progress
 
 Values = dict[str, Shaped[np.ndarray, "step ..."]]
 Ask = Callable[[Sequence[PhraseExample], Condition], Values]
+_FIRST = "the model is asked for the first time"
 
 
 def ablate_function(model: Model, run: OwnRun) -> AblationResults:
@@ -146,7 +147,8 @@ def _run(
     identity = _identity(model, run, inputs, reads)
     clock.phase_ends("load")
     if results is None:
-        with Progress(len(plan.mlm) + len(plan.mrc), "inputs") as progress:
+        total = len(plan.mlm) + len(plan.mrc)
+        with Progress(total, "inputs", first=_FIRST) as progress:
             scores = score(on_scores=lambda _, pairs, __: progress.update(len(pairs)))
         return own_results(run, inputs, identity, scores, clock)
     if results.is_finished and run.resume:
@@ -164,6 +166,7 @@ def _run(
         identity,
         resume=run.resume,
         shares=shares,
+        first=_FIRST,
     )
     found = own_results(run, inputs, identity, scores, clock)
     found.put_in_place(results, kept)

@@ -209,7 +209,7 @@ def _check_same_regions(
                     f"--regions: {path}: example {example} has {ours[wrong[0]]} "
                     f"regions ablated under {condition}, but {run.directory} counts "
                     f"{theirs[wrong[0]]:.0f}; give the regions those results were made "
-                    "with, or none"
+                    "with, or none (--noas_ablated)"
                 )
 
 

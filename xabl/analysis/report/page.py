@@ -17,6 +17,7 @@ from xabl.analysis.report import (
     word_blocks,
 )
 from xabl.analysis.report.about_tables import runs_table, ways_table
+from xabl.analysis.report.as_ablated import files_of_ablation
 from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
     Examples,
@@ -56,8 +57,7 @@ _SCRIPTS = (
 _STEPS = 4  # tries at guessing how many examples fit
 # What a run may lack, and how to get it.
 ABSENT = {
-    "predictions": "No predictions were saved; xabl ablate keeps the most probable "
-    "ones with --save_predictions=5.",
+    "predictions": "No predictions were saved: xabl ablate had --save_predictions=0.",
     "words": f"No losses by word: {WORDS.name} is missing; run xabl ablate again, "
     "which writes it.",
 }
@@ -70,6 +70,7 @@ class ReportOptions:
     images: folder of <image id>.jpg or .png, shown behind the boxes.
     regions: file the results were made with, to draw regions.
     class_names: the detector's classes, one per line, the background first.
+    as_ablated: of these three, takes what `xabl ablate` was given where one is None.
     max_examples: in the browser; fewer if the file would grow beyond `most_bytes`.
     resamples, seed: of the intervals.
     """
@@ -77,6 +78,7 @@ class ReportOptions:
     images: Path | None = None
     regions: Path | None = None
     class_names: Path | None = None
+    as_ablated: bool = True
     max_examples: int | None = None
     most_bytes: int = MOST_BYTES
     resamples: int = RESAMPLES
@@ -107,6 +109,7 @@ def write_report(
     options = options or ReportOptions()
     with new_file(output, options.overwrite) as path:
         study = load_study(results)
+        options, unfound = _as_ablated(options, study)
         examples = read_examples(study)
         names = options.class_names and read_class_names(options.class_names)
         classes = names and [alternatives[0] for alternatives in names]
@@ -117,6 +120,7 @@ def write_report(
         why = "--max_examples"
         for _ in range(_STEPS):
             browser = _browser(study, examples, options, classes, (most, why))
+            browser = dataclasses.replace(browser, notes=(*browser.notes, *unfound))
             content = _render(study, sections, browser, options)
             fixed = len(content) - _growing(browser)
             if len(content) <= options.most_bytes:
@@ -132,6 +136,18 @@ def write_report(
                 )
         path.write_bytes(content)
     return _message(output, len(content), browser, study)
+
+
+def _as_ablated(
+    options: ReportOptions, study: Study
+) -> tuple[ReportOptions, tuple[str, ...]]:
+    """The options with the files of the ablation, and which of these are not there."""
+    if not options.as_ablated:
+        return options, ()
+    found, notes = files_of_ablation(study)
+    wanted = {name: path for name, path in found.items() if not getattr(options, name)}
+    missing = [note for name, note in notes.items() if not getattr(options, name)]
+    return dataclasses.replace(options, **wanted), tuple(missing)
 
 
 def _growing(browser: _Browser) -> int:

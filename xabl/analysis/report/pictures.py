@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from xabl.data.image_files import image_file
+from xabl.data.image_files import check_folder, image_file
 from xabl.errors import UserError
 
 # What all images together may take of the page, as base64.
@@ -35,8 +35,7 @@ def embed(folder: Path, image_ids: Iterable[str]) -> Pictures:
     Raises:
         UserError: no such folder, or it has none of the images.
     """
-    if not folder.is_dir():
-        raise UserError(f"--images: {folder}: no such folder")
+    check_folder(folder)
     wanted = list(image_ids)
     paths = {image_id: image_file(folder, image_id) for image_id in wanted}
     there = {image_id: path for image_id, path in paths.items() if path is not None}

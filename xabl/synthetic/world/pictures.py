@@ -1,5 +1,6 @@
 """Images of the world as pictures: a coloured, labelled shape at each object's box."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from xabl.synthetic.world.images import World, WorldImage
@@ -19,6 +20,15 @@ _SHAPES = {
 }
 if set(_SHAPES) != set(PHRASE_TYPES):
     raise AssertionError("every phrase type needs a shape")
+
+
+def draw_pictures(world: World, numbers: Iterable[int], folder: Path) -> None:
+    """Writes <image id>.png of the images of these numbers; what is there stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        path = folder / f"{world.image_id(number)}.png"
+        if not path.exists():
+            draw_picture(world, world.image(number), path)
 
 
 def draw_picture(world: World, image: WorldImage, path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 
 from xabl.errors import check_choice, check_range
+from xabl.results.word_classes import WordClass
 from xabl.synthetic.world.vocabulary import MOST_CLASSES_PER_TYPE
 
 NUM_REGIONS = 36  # an image, as the published models expect
@@ -11,6 +12,12 @@ LABEL_NOISES = ("gold", "silver")
 SURVIVING_LEAKS = ("none", "parts", "context", "both")
 WORDS_FROM_IMAGE = ("all", "nouns", "colours")
 _PARTS = 2
+# By `words_from_image`. Numbers: one object or two.
+_CLASSES = {
+    "all": (WordClass.NOUN, WordClass.ADJECTIVE, WordClass.NUMBER),
+    "nouns": (WordClass.NOUN,),
+    "colours": (WordClass.ADJECTIVE,),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +83,11 @@ class WorldSettings:
             "val": self.val_images,
             "test": self.test_images,
         }
+
+    @property
+    def classes_from_image(self) -> tuple[WordClass, ...]:
+        """Which classes of words follow from the image, in some phrases at least."""
+        return _CLASSES[self.words_from_image] if self.vision_to_language else ()
 
     @property
     def views_per_box(self) -> int:

@@ -1,0 +1,83 @@
+"""How fast machines ablate: measured before, and measured here."""
+
+import dataclasses
+import time
+from collections import Counter
+
+import jax
+
+from xabl.ablation.engine.device_loop import Evaluation
+from xabl.ablation.engine.programs import Programs
+from xabl.ablation.engine.schedule import Schedule, TableStep
+
+_SECONDS = 2.0  # of steps that are timed, about
+_MOST_STEPS = 50
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Machine:
+    """Operations a second that matrix products reach on it.
+
+    ablation: float32, precision "highest".
+    pretraining: full-size models; in float32 on processors, in bfloat16 on a GPU.
+    """
+
+    name: str
+    ablation: float
+    pretraining: float
+
+
+# benchmarks/results: the runs of ctrl_uniter_base.
+MACHINES = (
+    Machine(name="2 cores", ablation=2.77e11, pretraining=1.69e11),
+    Machine(name="one H100", ablation=4.04e13, pretraining=1.33e14),
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a few steps of an evaluation took on this machine.
+
+    rate: operations a second of all its devices.
+    compiling: seconds that the program took to compile.
+    steps: how many steps were timed. seconds: how long they took together.
+    """
+
+    rate: float
+    compiling: float
+    steps: int
+    seconds: float
+
+
+def measure(evaluation: Evaluation, schedule: Schedule) -> Measured:
+    """Compiles the program with the most work in it, and times some of its steps.
+
+    What the steps compute is given to nobody: tables that they read hold nothing yet.
+    """
+    work = Counter()
+    for step in schedule.steps:
+        if not isinstance(step, TableStep):
+            each = evaluation.operations.score(step.shape)
+            work[step.shape] += step.pairs.size * each
+    (shape, _), *_ = work.most_common(1)
+    step = schedule.first[shape]
+    arguments = evaluation.arguments(step, evaluation.empty_tables(schedule.tables))
+    begin = time.perf_counter()
+    programs = Programs(evaluation.scorer, evaluation.devices)
+    programs.begin(shape, arguments)
+    program = programs.compiled(shape)
+    programs.close()
+    compiling = time.perf_counter() - begin
+    jax.block_until_ready(program(*arguments))  # the first call takes longer
+    steps, begin, seconds = 0, time.perf_counter(), 0.0
+    while seconds < _SECONDS and steps < _MOST_STEPS:
+        jax.block_until_ready(program(*arguments))
+        steps += 1
+        seconds = time.perf_counter() - begin
+    operations = step.pairs.size * evaluation.operations.score(shape)
+    return Measured(
+        rate=steps * operations / seconds,
+        compiling=compiling,
+        steps=steps,
+        seconds=seconds,
+    )

@@ -1,0 +1,66 @@
+"""The words that results are told in, each explained once: for README and demo."""
+
+from typing import NamedTuple
+
+from xabl.results.conditions import MAIN_THRESHOLD, Condition, Direction
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+
+_MLM, _MRC_KL = (LOSSES[name] for name in PUBLISHED_MAIN)
+
+
+class Term(NamedTuple):
+    """A word and what it means."""
+
+    name: str
+    meaning: str
+
+
+def _removed() -> str:
+    ways = [
+        Condition.parse(direction, "all").way_meaning.replace("an ablated", "a removed")
+        for direction in Direction
+    ]
+    return f"taken out of what the model sees. As published: {'; '.join(ways)}"
+
+
+TERMS = (
+    Term(
+        "vision for language",
+        "the words of a phrase are masked, and the model predicts them with and "
+        "without image regions",
+    ),
+    Term(
+        "language for vision",
+        "the regions that show a phrase are masked, and the model predicts the class "
+        "of the one that fits best, with and without words",
+    ),
+    Term("removed (ablated)", _removed()),
+    Term(
+        "object, overlap (IoT)",
+        "the regions that show a phrase: those that cover more than "
+        f"{MAIN_THRESHOLD:g} of one of its boxes (intersection over target)",
+    ),
+    Term(
+        "bits",
+        "what losses are measured in: one bit more means that the right answer is half "
+        "as probable",
+    ),
+    Term(_MLM.title, f"loss of vision for language: {_MLM.meaning}"),
+    Term(_MRC_KL.title, f"loss of language for vision: {_MRC_KL.meaning}"),
+    Term(
+        "gold, silver",
+        "labels of regions: gold says what a region shows; silver is what a detector "
+        "says, which errs",
+    ),
+    Term(
+        "lost, misled",
+        "what goes when all regions go is information lost, loss(all) - loss(none); "
+        "what more goes when only the object goes is being misled by the regions that "
+        "stay, loss(object) - loss(all)",
+    ),
+    Term(
+        "95% interval",
+        "over images: of these very models on images like these; over seeds and "
+        "images: of models trained like them, too",
+    ),
+)
