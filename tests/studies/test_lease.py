@@ -108,7 +108,7 @@ def test_another_machine_is_believed_as_long_as_it_renews(folder):
 
 def test_files_are_renewed(folder, monkeypatch):
     monkeypatch.setattr(lease, "RENEWED_EVERY", 0.01)
-    monkeypatch.setattr(lease, "_renewal", lease.functools.cache(lease._Renewal))
+    monkeypatch.setattr(lease, "_renewal", lease._Renewal())
     with lease.acquire(folder):
         (file,) = folder.glob("*.json")
         os.utime(file, (0, 0))

@@ -17,7 +17,7 @@ def folder(golden, tmp_path_factory):
     """Three models, one of them corrupt, and their study swept once."""
     folder = tmp_path_factory.mktemp("sweep")
     rows = studies.write_models(folder, SEEDS, kinds=("uniter",))
-    _corrupt(folder / "uniter-1")
+    studies.corrupt(folder / "uniter-1")
     studies.write_study(
         folder / "study.yaml",
         golden / "lmdb",
@@ -44,13 +44,6 @@ def sweep(folder, golden):
 @pytest.fixture(scope="module")
 def first(sweep):
     return sweep()
-
-
-def _corrupt(model):
-    """Cuts the largest file of the parameters."""
-    files = [path for path in (model / "params").rglob("*") if path.is_file()]
-    largest = max(files, key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:100])
 
 
 def began(folder):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from xabl.ablation.definition import METHOD
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
@@ -35,7 +36,7 @@ from xabl.results.summary import (
     summary_text,
     summary_tsv,
 )
-from xabl.support import provenance
+from xabl.support import lease, provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import meet
 from xabl.support.progress import Progress
@@ -50,6 +51,7 @@ class RunOptions:
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
+    patience: seconds to wait for another run that writes to the same output.
     on_progress: called with the number of inputs scored, and of all.
     """
 
@@ -63,6 +65,7 @@ class RunOptions:
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
+    patience: float = 0.0
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
@@ -155,6 +158,8 @@ def _run(
     found = _results(options, inputs, series.devices, identity, scores, clock)
     try:
         found.write(results)
+    except lease.Lost:
+        raise
     except UserError as error:
         raise UserError(
             f"{error}; the scores are kept: run again with --resume"
@@ -226,7 +231,7 @@ def _scores(
                 on_scores=on_scores,
                 share=(shares.this, shares.count),
             )
-        except NotKept:
+        except (NotKept, lease.Lost):
             raise
         except UserError:
             if shares.count == 1:
@@ -284,6 +289,7 @@ def _identity(
     files, evaluation = options.files, options.evaluation
     config = json.dumps(inputs.config.to_dict(), sort_keys=True)
     return {
+        "method": METHOD,
         "params_sha256": params_sha256,
         "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
         **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
