@@ -13,8 +13,11 @@ from tests.helpers import binaries
 from tests.helpers.ablation_binaries import columns
 
 
-def start(workshop, flags, count, output, **more):
-    """Starts the processes of one run."""
+def start(workshop, flags, count, output, own=(), **more):
+    """Starts the processes of one run.
+
+    own: flags of each process, in place of those of all.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -22,12 +25,11 @@ def start(workshop, flags, count, output, **more):
         subprocess.Popen(
             binaries.command(
                 "experiments.ablate",
-                **flags,
+                **flags | more | (own[number] if own else {}),
                 output=output,
                 coordinator=address,
                 hosts=count,
                 host=number,
-                **more,
             ),
             cwd=binaries.ROOT,
             env=binaries.environment(workshop.cache),
@@ -83,6 +85,27 @@ def test_several_processes_give_the_scores_of_one(
     assert sum("the share of this process is scored" in text for text in said) == (
         count - 1
     )
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("model", "config.json is missing"),
+        ("devices", "devices, the first"),
+        ("limit", "scores of another run are kept here"),
+    ],
+)
+def test_a_problem_of_one_process_ends_all(workshop, flags, victim, what, message):
+    """Wherever it comes up; nobody waits for a process that has ended."""
+    wrong = {"model": workshop.folder / "no", "devices": 1, "limit": 3}[what]
+    output = workshop.folder / f"problem-{what}-{victim}"
+    more = [{what: wrong} if number == victim else {} for number in range(2)]
+    statuses, said = end(start(workshop, flags, 2, output, more))
+    assert statuses == [1, 1], said
+    assert all(message in text for text in said), said
+    assert sum(text.count("error: process ") for text in said) == 1
+    assert not output.exists()
 
 
 @pytest.mark.slow

@@ -120,6 +120,24 @@ def test_the_second_of_two_sweeps_says_who_has_the_folder(golden, tmp_path):
     assert not (tmp_path / "out" / "results").exists()
 
 
+def test_a_changed_method_is_a_changed_run(folder, monkeypatch):
+    """Known by its number: what else is in the code changes nothing."""
+    from xabl.studies import runs, sources, sweep
+
+    options = sweep.SweepOptions(study=folder / "study.yaml", output=folder / "keys")
+
+    def keys():
+        return [run.key for run in sweep._read(options)[1]]
+
+    before = keys()
+    assert keys() == before
+    monkeypatch.setattr(runs, "METHOD", runs.METHOD + 1)
+    assert not set(keys()) & set(before)
+    monkeypatch.undo()
+    monkeypatch.setattr(sources, "METHOD", sources.METHOD + 1)  # of training
+    assert keys() == before
+
+
 def test_manifests_say_which_run_of_a_study_they_are(first, folder):
     manifest = json.loads(
         (folder / "out" / "results" / "uniter-s0" / "manifest.json").read_text()

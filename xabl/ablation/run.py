@@ -38,7 +38,7 @@ from xabl.results.summary import (
 )
 from xabl.support import lease, provenance
 from xabl.support.devices import LocalDevices
-from xabl.support.hosts import meet
+from xabl.support.hosts import together
 from xabl.support.progress import Progress
 
 
@@ -125,12 +125,15 @@ def run(options: RunOptions, series: Series | None = None) -> None:
         UserError: bad input, or results that cannot be written; another run is
             writing there.
     """
-    results = ResultsDirectory(
-        options.output, overwrite=options.overwrite, resume=options.resume
-    )
+    with together("looking what is there"):  # no process writes before all have looked
+        results = ResultsDirectory(
+            options.output, overwrite=options.overwrite, resume=options.resume
+        )
     shares = Shares(results.unfinished)
-    meet("all have looked")  # no process writes before all have seen what is there
-    with results.lock() if shares.is_first else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        with together("taking the output"):
+            if shares.is_first:
+                stack.enter_context(results.lock(options.patience))
         series = series or Series(options.devices, is_single=True)
         _run(options, results, series, shares)
 
@@ -140,14 +143,21 @@ def _run(
 ) -> None:
     clock = _Clock()
     kept = KeptScores(results.unfinished, shares.writer)
-    inputs, params = series.read(options.files, _say)
-    identity = _identity(options, inputs, params_sha256(params))
-    clock.phase_ends("load")
-    if results.is_finished and options.resume:
-        results.check_same(identity)
-        _say(f"{results.path}: finished already, nothing to resume")
-        return
-    evaluation = series.evaluation(inputs, params, options.evaluation)
+    with together("reading its files"):
+        inputs, params = series.read(options.files, _say)
+        identity = _identity(options, inputs, params_sha256(params))
+        clock.phase_ends("load")
+        if results.is_finished and options.resume:
+            results.check_same(identity)
+            _say(f"{results.path}: finished already, nothing to resume")
+            return
+        evaluation = series.evaluation(inputs, params, options.evaluation)
+        if shares.is_first:
+            if not (options.resume and kept.exist):
+                if options.resume:
+                    _say("nothing to resume: starting from the first example")
+                kept.begin(identity)
+            shares.begin(evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
     scores = _scores(evaluation, kept, identity, options, shares)
@@ -205,12 +215,9 @@ def _scores(
 ) -> AblationScores | None:
     """All scores; None if another process puts them together."""
     plan = evaluation.plan
-    if shares.is_first and not (options.resume and kept.exist):
-        if options.resume:
-            _say("nothing to resume: starting from the first example")
-        kept.begin(identity)
-    shares.agree(evaluation)
-    found = kept.load(identity, plan)
+    with together("reading what was kept"):
+        shares.agree(evaluation)
+        found = kept.load(identity, plan)
     total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
     own = -(-(total - done) // shares.count)
     with shares.at_work(kept), Progress(own, "inputs") as progress:

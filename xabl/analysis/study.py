@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.results.conditions import (
     BASELINE,
     Condition,
@@ -195,6 +195,7 @@ def load(results: Paths) -> "pd.DataFrame":
     return whole.to_pandas(strings_to_categorical=True)
 
 
+@told()
 def find_results(results: Paths) -> tuple[list[Path], list[str]]:
     """Results directories among the paths and directly below them, with notes.
 

@@ -131,10 +131,6 @@ def main() -> None:
     from xabl.results.conditions import Direction
     from xabl.support.compilation_cache import use_compilation_cache
 
-    if FLAGS.coordinator is not None:
-        from xabl.support.hosts import connect
-
-        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     files = InputFiles(
         model=Path(FLAGS.model),
         entities=Path(FLAGS.entities),
@@ -171,6 +167,10 @@ def main() -> None:
     if options.output is None:
         raise UserError("--output: give the results directory to write")
     use_compilation_cache()
+    if FLAGS.coordinator is not None:
+        from xabl.support.hosts import connect
+
+        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     run.run(options)
 
 

@@ -19,7 +19,7 @@ import jax
 from orbax.checkpoint import v1 as ocp
 
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 from xabl.support import checksums
@@ -320,8 +320,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: cannot be read ({error}); the model directory is incomplete: "
-            "copy or convert it again"
+            f"{path}: cannot be read ({reason(error)}); the model directory is "
+            "incomplete: copy or convert it again"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object; convert the model again")

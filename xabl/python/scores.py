@@ -9,7 +9,7 @@ from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.inputs import InputFiles
 from xabl.ablation.run import AblationResults, RunOptions, evaluate
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS, Direction
@@ -69,6 +69,7 @@ class Scores:
         return f"{self._results.label}\n{self._results.text}"
 
 
+@told()
 def ablate(
     model: Model | Path | str,
     *,

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.results.columns import missing_rows, rows_by_condition, value_problems
 from xabl.results.conditions import Condition
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
@@ -14,6 +14,7 @@ from xabl.results.losses import LOSSES, columns_of
 from xabl.results.reading import read_file, read_manifest
 
 
+@told()
 def check(directory: Path | str) -> tuple[str, ...]:
     """What is wrong with a results directory, in words; nothing when it is sound.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow.parquet
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
@@ -158,7 +158,7 @@ class Training:
         try:
             count = pyarrow.parquet.read_metadata(captions).num_rows
         except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(f"{captions}: cannot be read ({error})") from error
+            raise UserError(f"{captions}: cannot be read ({reason(error)})") from error
         return config.epochs * (count // config.batch_size)
 
     def prepared(self, on_progress: OnProgress) -> Path:

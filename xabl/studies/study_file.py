@@ -11,7 +11,7 @@ from pydantic import Field
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
-from xabl.errors import UserError
+from xabl.errors import UserError, reason, told
 from xabl.results.conditions import THRESHOLDS, Direction
 
 # Names of folders, and of models in tables.
@@ -175,6 +175,7 @@ class Lines:
         return self._lines[place]
 
 
+@told()
 def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
     """Reads and checks a study file.
 
@@ -196,8 +197,8 @@ def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(sorted(file.stem for file in _EXAMPLES.glob("*.yaml")))
         raise UserError(
-            f"--study={path}: cannot be read ({error}); give a file, or one of the "
-            f"studies that come with xabl: {names}"
+            f"--study={path}: cannot be read ({reason(error)}); give a file, or one of "
+            f"the studies that come with xabl: {names}"
         ) from error
     lines = Lines(path)
     content = _content(text, lines, path)

@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import errno
 import functools
+import hashlib
 import json
 import os
 import platform
@@ -37,6 +38,7 @@ RENEWED_EVERY = 15.0
 EXPIRES_AFTER = 120.0
 # As long as a process that died a moment ago may seem to hold what it took.
 UNTIL_FREE = EXPIRES_AFTER + 2 * RENEWED_EVERY
+_SEPARATOR = "-"  # of the parts of a file's name
 _ATTEMPTS = 8  # when several want a lock at the same moment
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -168,13 +170,10 @@ def holders(folder: Path | str, but: Path | None = None) -> list[Holder]:
         if path == but:
             continue
         try:
-            holder = Holder(**json.loads(path.read_text(encoding="utf-8")))
+            holder = _read(path)
             alive = _is_alive(holder, path)
         except (FileNotFoundError, NotADirectoryError):
             continue  # given back meanwhile
-        except (ValueError, TypeError):
-            # Half written: a moment ago, or by a process that was killed just then.
-            holder, alive = _unknown(), _age(path) < EXPIRES_AFTER
         if alive:
             found.append(holder)
         else:
@@ -193,7 +192,8 @@ def _announce(folder: Path, purpose: str) -> Path:
         purpose=purpose,
     )
     content = json.dumps(dataclasses.asdict(me)).encode()
-    file = folder / f"{uuid.uuid4().hex}.json"
+    own = _SEPARATOR.join([_short(me.machine), str(me.process), me.process_start or ""])
+    file = folder / f"{own}{_SEPARATOR}{uuid.uuid4().hex}.json"
     for _ in range(_ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -202,6 +202,9 @@ def _announce(folder: Path, purpose: str) -> Path:
             continue  # the last holder has just removed the folder
         try:
             os.write(number, content)
+        except OSError:
+            _take_away(folder, file)
+            raise
         finally:
             os.close(number)
         return file
@@ -215,10 +218,28 @@ def _take_away(folder: Path, file: Path) -> None:
         folder.rmdir()
 
 
-def _unknown() -> Holder:
+def _read(file: Path) -> Holder:
+    """Whose a file is, by what it says, or by its name while it is half written.
+
+    A process may be killed just then, or its disk be full.
+    """
+    try:
+        return Holder(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        since = file.stat().st_mtime
+    machine, process, start, *_ = [*file.stem.split(_SEPARATOR), "", ""]
+    is_here = machine == _short(_machine()) and process.isdecimal()
     return Holder(
-        host="?", machine="?", process=0, process_start=None, since=time.time()
+        host=platform.node() if is_here else "another machine",
+        machine=_machine() if is_here else "?",
+        process=int(process) if process.isdecimal() else 0,
+        process_start=start or None,
+        since=since,
     )
+
+
+def _short(machine: str) -> str:
+    return hashlib.sha256(machine.encode()).hexdigest()[:16]
 
 
 def _is_alive(holder: Holder, file: Path) -> bool:

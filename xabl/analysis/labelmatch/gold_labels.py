@@ -11,7 +11,7 @@ from pathlib import Path
 
 from xabl.analysis.files import write_text
 from xabl.analysis.labelmatch.nouns import stanza_tagger, tag_nouns
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 
 BACKGROUND = 0  # class of the 1601-way index that no phrase names
 
@@ -75,7 +75,7 @@ def read_nouns(path: Path) -> list[tuple[str, ...]]:
     try:
         nouns = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable JSON ({error})") from error
+        raise UserError(f"{path}: not readable JSON ({reason(error)})") from error
     if not isinstance(nouns, list):
         raise UserError(
             f"{path}: expected a JSON list: lists of nouns, one per example"
@@ -99,7 +99,9 @@ def read_class_names(path: Path) -> list[tuple[str, ...]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable list of classes ({error})") from error
+        raise UserError(
+            f"{path}: not a readable list of classes ({reason(error)})"
+        ) from error
     if len(lines) < 2:
         raise UserError(
             f"{path}: {len(lines)} lines; expected one class per line, the background "
