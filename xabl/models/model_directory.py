@@ -156,7 +156,7 @@ def load(
             ),
             parameter_shapes(config),
         )
-        with _sparing(wanted):
+        with _alone(_sparing(wanted)):
             params = ocp.load(directory / _PARAMS, wanted)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
@@ -290,6 +290,13 @@ def _save_params(path: Path, directory: Path, params: dict[str, Any]) -> None:
             f"{directory} cannot be written ({str(error)[:300]}); choose another "
             "output or make room"
         ) from error
+
+
+def _alone(context: ocp.Context) -> ocp.Context:
+    """Has this process read for itself: none waits for one that found a problem."""
+    context.multiprocessing.primary_host = jax.process_index()
+    context.multiprocessing.active_processes = {jax.process_index()}
+    return context
 
 
 def _sparing(params: Any) -> ocp.Context:

@@ -75,19 +75,23 @@ def together(doing: str) -> Iterator[None]:
     said = "" if problem is None else str(problem) or type(problem).__name__
     try:
         all_said = multihost_utils.process_allgather(_as_bytes(said))
+        if not all_said.any():
+            return
+        if jax.process_index() != 0:
+            leave()
+        # Without the coordinator: the first hears that the others have left.
+        multihost_utils.process_allgather(_as_bytes(""))
     except (RuntimeError, ValueError) as error:
-        if problem is not None:
-            raise problem from None
-        raise UserError(
-            f"another process of this run ended while it was {doing}; see what it "
-            "said, and start all again"
-        ) from error
+        if problem is None:
+            raise UserError(
+                f"another process of this run ended while it was {doing}; see what it "
+                "said, and start all again"
+            ) from error
     if problem is not None:
         raise problem
-    for number, content in enumerate(all_said):
-        if content.any():
-            text = bytes(content).rstrip(b"\0").decode(errors="replace")
-            raise UserError(f"process {number}: {text}")
+    number = int(all_said.any(axis=1).argmax())
+    text = bytes(all_said[number]).rstrip(b"\0").decode(errors="replace")
+    raise UserError(f"process {number}: {text}")
 
 
 def _as_bytes(text: str) -> np.ndarray:
