@@ -10,9 +10,9 @@ from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.examples import VlBertPositions, reference_shift_starts
 from xabl.ablation.plan import (
     CUT_OFF,
-    NONE_STAYS,
     NO_REGIONS,
     NO_TARGET,
+    NONE_STAYS,
     build_plan,
     check_scorable,
 )
