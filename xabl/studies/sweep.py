@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xabl.errors import UserError, from_system
+from xabl.errors import UserError, reason
 from xabl.studies import outcome, status
 from xabl.studies.contents import Contents
 from xabl.studies.estimate import plan_text, with_work
@@ -81,8 +81,9 @@ def _read(options: SweepOptions) -> tuple[StudyFile, list[Run]]:
         runs = runs_of(study, lines, options.output.absolute())
         return study, identified(runs, contents)
     except OSError as error:
-        raise from_system(
-            error, f"--output={options.output}", "cannot be written to"
+        raise UserError(
+            f"--output={options.output}: cannot be written to ({reason(error)}); "
+            "choose another"
         ) from error
 
 
