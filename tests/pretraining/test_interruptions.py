@@ -1,14 +1,13 @@
 """Runs that are stopped, killed or fail, and are started again."""
 
-import contextlib
 import dataclasses
 import os
-import resource
 import signal
+import subprocess
 
 import pytest
 
-from tests.helpers import tiny_runs
+from tests.helpers import binaries, tiny_runs
 from xabl.errors import UserError
 from xabl.pretraining import train
 from xabl.support.devices import Devices
@@ -132,26 +131,30 @@ def test_a_loss_that_is_no_number_ends_the_run(data, before_update, tmp_path, up
     assert len(tiny_runs.lines(workdir, "train")) == updates
 
 
-@contextlib.contextmanager
-def files_of_at_most(size):
-    """The system's limit on the size of files stands for a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_full_disk_ends_the_run_and_room_continues_it(data, whole, tmp_path):
-    config, workdir = tiny_runs.config(data), tmp_path / "run"
-    # Checkpoints come before models then.
-    first = dataclasses.replace(config, keep_epochs=False)
-    with files_of_at_most(400_000), pytest.raises(UserError) as full:
-        _pretrain(first, workdir)
-    said = str(full.value)
-    assert f"checkpoint 2 cannot be written to {workdir}/checkpoints (" in said
-    assert "No checkpoint was written before. Make room, then start again" in said
-    assert _pretrain(config, workdir)
+    """The shell's limit on the size of files stands for the disk's."""
+    workdir = tmp_path / "run"
+    flags = dict(config=tiny_runs.config_file(data), workdir=workdir)
+
+    def run(limit, **more):
+        command = binaries.command("experiments.pretrain", **flags, **more)
+        return subprocess.run(
+            ["bash", "-c", f'ulimit -f {limit}; exec "$@"', "bash", *command],
+            cwd=binaries.ROOT,
+            env=binaries.environment(tmp_path / "cache") | {"JAX_NUM_CPU_DEVICES": "2"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    full = run(400, set="keep_epochs=false")  # kB; checkpoints come before models
+    assert full.returncode == 1
+    error = full.stderr.splitlines()[-1]
+    assert f"error: checkpoint 2 cannot be written to {workdir}/checkpoints (" in error
+    assert "No checkpoint was written before. Make room, then start again" in error
+    assert "Traceback" not in full.stderr
+    with_room = run("unlimited")
+    assert with_room.returncode == 0, with_room.stderr
     tiny_runs.assert_same_run(workdir, whole)
