@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from xabl.ablation import yardsticks
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
     HostStore,
@@ -12,12 +13,16 @@ from xabl.ablation.engine.device_regions import (
     host_store,
 )
 from xabl.ablation.examples import (
+    PhraseExample,
     VlBertPositions,
     mentions_by_image,
     prepare_examples,
 )
 from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
+from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
+from xabl.ablation.yardsticks import Guesses
+from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
@@ -49,6 +54,9 @@ class InputFiles:
     replace: ways of removing beside the published ones, see `all_conditions`.
     replace_seed: of the images and captions that stand in for others.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
+    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
+        takes what lies beside the regions.
+    tagger: "stanza" tells the classes of words instead.
     """
 
     entities: Path
@@ -64,6 +72,9 @@ class InputFiles:
     limit: int | None = None
     skip_bad_examples: bool = False
     gold_labels: Path | None = None
+    class_names: Path | None = None
+    attribute_names: Path | None = None
+    tagger: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +91,8 @@ class Inputs:
     config: ModelConfig
     word_pieces: WordPieces
     plan: Plan
+    word_classes: WordClasses
+    guesses: Guesses
     store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
@@ -155,8 +168,12 @@ def read_inputs(
         needs_regions=config.needs_regions,
     )
     check_scorable(plan)
+    word_classes = _word_classes(files, plan.examples)
+    guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     store = None
     if regions is not None:
+        if plan.columns(Direction.LANG4VIS):
+            guesses |= yardsticks.of_classes(plan, regions, config.scored_target())
         # Likewise of the whole split.
         average = average_features(regions, mentions_by_image(examples))
         store = host_store(config, regions, average)
@@ -164,6 +181,8 @@ def read_inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
+        word_classes=word_classes,
+        guesses=guesses,
         store=store,
         examples_total=len(examples),
         skipped=skipped,
@@ -237,6 +256,22 @@ def _regions(
         if source.notice:
             say(source.notice)
         return regions
+
+
+def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordClasses:
+    """By a tagger if one is wished, else by the detector's names and other lists."""
+    if files.tagger is not None:
+        return by_tagger(examples)
+
+    def beside(name: str) -> Path | None:
+        found = files.regions and files.regions.parent / name
+        return found if found and found.is_file() else None
+
+    return by_lists(
+        examples,
+        class_names=files.class_names or beside(OBJECTS),
+        attribute_names=files.attribute_names or beside(ATTRIBUTES),
+    )
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

@@ -72,6 +72,12 @@ class Run:
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
 
     @property
+    def group(self) -> str | None:
+        """What a study compares it as, with all other runs of that group."""
+        group = self.manifest["model"].get("group")
+        return group if isinstance(group, str) else None
+
+    @property
     def columns(self) -> frozenset[str]:
         """Losses and facts that there are values of."""
         return frozenset(column for _, _, column in self.arrays)
