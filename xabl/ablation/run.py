@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation.ablation_results import AblationResults
+from xabl.ablation.definition import METHOD
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Options, score
 from xabl.ablation.engine.explain import explain
@@ -35,7 +36,7 @@ from xabl.results.published import published_row
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
-from xabl.support.hosts import meet
+from xabl.support.hosts import together
 from xabl.support.progress import Progress
 
 
@@ -49,6 +50,7 @@ class RunOptions:
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
+    patience: seconds to wait for another run that writes to the same output.
     on_progress: called with the number of inputs scored, and of all.
     """
 
@@ -63,6 +65,7 @@ class RunOptions:
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
+    patience: float = 0.0
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
@@ -89,12 +92,15 @@ def run(options: RunOptions, series: Series | None = None) -> None:
         UserError: bad input, or results that cannot be written; another run is
             writing there.
     """
-    results = ResultsDirectory(
-        options.output, overwrite=options.overwrite, resume=options.resume
-    )
+    with together("looking what is there"):  # no process writes before all have looked
+        results = ResultsDirectory(
+            options.output, overwrite=options.overwrite, resume=options.resume
+        )
     shares = Shares(results.unfinished)
-    meet("all have looked")  # no process writes before all have seen what is there
-    with results.lock() if shares.is_first else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        with together("taking the output"):
+            if shares.is_first:
+                stack.enter_context(results.lock(options.patience))
         series = series or Series(options.devices, is_single=True)
         _run(options, results, series, shares)
 
@@ -104,14 +110,15 @@ def _run(
 ) -> None:
     clock = Clock()
     kept = KeptScores(results.unfinished, shares.writer)
-    inputs, params = series.read(options.files, say)
-    identity = _identity(options, inputs, params_sha256(params))
-    clock.phase_ends("load")
-    if results.is_finished and options.resume:
-        results.check_same(identity)
-        say(f"{results.path}: finished already, nothing to resume")
-        return
-    evaluation = series.evaluation(inputs, params, options.evaluation)
+    with together("reading its files"):
+        inputs, params = series.read(options.files, say)
+        identity = _identity(options, inputs, params_sha256(params))
+        clock.phase_ends("load")
+        if results.is_finished and options.resume:
+            results.check_same(identity)
+            say(f"{results.path}: finished already, nothing to resume")
+            return
+        evaluation = series.evaluation(inputs, params, options.evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, regions=None)
     scores = keep_scores(
@@ -122,7 +129,7 @@ def _run(
         resume=options.resume,
         on_progress=options.on_progress,
         shares=shares,
-        agree=lambda: shares.agree(evaluation),
+        evaluation=evaluation,
     )
     if scores is None:
         say("the share of this process is scored; the first puts all together")
@@ -208,6 +215,7 @@ def _identity(
     files, evaluation = options.files, options.evaluation
     config = json.dumps(inputs.config.to_dict(), sort_keys=True)
     return {
+        "method": METHOD,
         "params_sha256": params_sha256,
         "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
         **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},

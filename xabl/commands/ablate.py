@@ -159,10 +159,6 @@ def main() -> None:
     from xabl.ablation.asked import run_options
     from xabl.support.compilation_cache import use_compilation_cache
 
-    if FLAGS.coordinator is not None:
-        from xabl.support.hosts import connect
-
-        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     asked = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
     options = run_options(asked, flags=asked)
     if FLAGS.explain:
@@ -171,4 +167,8 @@ def main() -> None:
     if options.output is None:
         raise UserError("--output: give the results directory to write")
     use_compilation_cache()
+    if FLAGS.coordinator is not None:
+        from xabl.support.hosts import connect
+
+        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     run.run(options)

@@ -18,6 +18,10 @@ from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.pretraining.workdir import claim, export, write_json
 from xabl.support.devices import Devices
 
+# Of training. Who changes what parameters come out of a configuration and a corpus
+# counts on, and a study trains again.
+METHOD = 1
+
 
 def pretrain(
     config: PretrainingConfig,

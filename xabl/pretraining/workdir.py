@@ -22,7 +22,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.models import model_directory
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
 from xabl.pretraining.objective import forward
@@ -74,7 +74,10 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
             _remove_leftovers(workdir)
             write_json(path, resolved)
         except OSError as error:
-            raise UserError(f"{workdir}: cannot be written to ({error})") from error
+            raise UserError(
+                f"{workdir}: cannot be written to ({reason(error)}); take another "
+                "workdir"
+            ) from error
 
 
 def _remove_leftovers(workdir: Path) -> None:

@@ -9,7 +9,7 @@ from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.run import evaluate
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS
@@ -82,6 +82,7 @@ class Scores:
         return self._results.text
 
 
+@told()
 def ablate(
     model: Model | Path | str,
     *,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation import run as ablation_run
+from xabl.ablation.definition import METHOD
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
 from xabl.ablation.series import Series
@@ -25,6 +26,7 @@ from xabl.studies.study_file import (
     Variant,
     run_name,
 )
+from xabl.support import lease
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -103,6 +105,7 @@ class Run(Job):
                 model_seed=self.seed,
                 group=self.group,
                 study_key=self.key,
+                patience=lease.UNTIL_FREE,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),
             desk.setdefault("series", Series()),
@@ -270,6 +273,7 @@ def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
         source=with_key(source, model),
         determines={
             "format": VERSION,
+            "method": METHOD,
             "label": run.label,
             "seed": run.seed,
             "model": model,
