@@ -12,6 +12,7 @@ overlap          which regions show a phrase, for the plan
 inputs, run      one ablation from files to a results directory
 series, shares   several of them in one process; one of them by several processes
 tables, digests  its scores as tables; what identifies its parameters
+mismatch         whether features, captions and model belong together
 foils            captions against foils, intact and ablated
 
 `engine` gives the numbers of `definition` for less arithmetic. Nobody has to enter it

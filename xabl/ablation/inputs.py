@@ -16,9 +16,17 @@ from xabl.ablation.examples import (
     mentions_by_image,
     prepare_examples,
 )
+from xabl.ablation.mismatch.annotations import annotation_findings
+from xabl.ablation.mismatch.findings import Finding
 from xabl.ablation.plan import Plan, build_plan, check_scorable
-from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
+from xabl.data.flickr30k_entities import (
+    AnnotatedImage,
+    check_linked,
+    mentions,
+    read_split,
+)
 from xabl.data.regions import open_regions
+from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
@@ -35,6 +43,8 @@ from xabl.support.checksums import file_sha256
 from xabl.support.files import read_json
 
 Say = Callable[[str], None]
+
+_DESCRIBED_IMAGES = 256  # of the split's, evenly taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +79,8 @@ class Inputs:
     examples_total: in the whole split.
     skipped: bad images, and why.
     hashes: of the files, by what they hold.
+    described: what the regions look like; None for a text-only model.
+    findings: what does not fit between regions and annotations.
     """
 
     config: ModelConfig
@@ -78,6 +90,8 @@ class Inputs:
     examples_total: int
     skipped: dict[str, str]
     hashes: dict[str, str | None]
+    described: RegionDescription | None
+    findings: tuple[Finding, ...]
 
 
 def read_inputs(
@@ -135,8 +149,10 @@ def read_inputs(
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
     )
     check_scorable(plan)
-    store = None
+    store, described, findings = None, None, []
     if regions is not None:
+        described = _described(regions)
+        findings = annotation_findings(regions, mentions(images))
         # Over the whole split, whatever part of it is scored.
         average = average_features(regions, mentions_by_image(examples))
         store = host_store(config, regions, average)
@@ -155,6 +171,8 @@ def read_inputs(
             "vocab": file_sha256(vocabulary),
             "gold_labels": files.gold_labels and file_sha256(files.gold_labels),
         },
+        described=described,
+        findings=tuple(findings),
     )
 
 
@@ -216,6 +234,11 @@ def _regions(
         if source.notice:
             say(source.notice)
         return regions
+
+
+def _described(regions: StackedRegions) -> RegionDescription | None:
+    rows = evenly(len(regions), _DESCRIBED_IMAGES)
+    return describe(regions.features[row, : regions.num_boxes[row]] for row in rows)
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

@@ -20,14 +20,24 @@ from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.mismatch.features import feature_findings
+from xabl.ablation.mismatch.findings import Finding, OnMismatch, act_on
+from xabl.ablation.mismatch.scores import score_findings
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, manifest
+from xabl.results.format import (
+    EXAMPLES,
+    PREDICTIONS,
+    SCORES,
+    SUSPICIONS,
+    manifest,
+)
 from xabl.results.published import PublishedRow, published_row
 from xabl.results.summary import (
     SummaryRow,
@@ -50,6 +60,8 @@ class RunOptions:
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
+    on_mismatch: what to do when features, captions and model do not seem to belong
+        together.
     on_progress: called with the number of inputs scored, and of all.
     """
 
@@ -63,6 +75,7 @@ class RunOptions:
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
+    on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
@@ -72,12 +85,14 @@ class AblationResults:
 
     tables: by the name of their file.
     published: the published means of the same model and examples, if there are any.
+    findings: what does not seem to belong together.
     """
 
     label: str
     tables: Mapping[str, pa.Table]
     manifest: Mapping[str, Any]
     published: PublishedRow | None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def summary(self) -> tuple[SummaryRow, ...]:
@@ -86,8 +101,9 @@ class AblationResults:
 
     @property
     def text(self) -> str:
-        """The summary for people, beside what was published."""
-        return summary_text(self.summary, self.published)
+        """The summary for people, beside what was published; suspicions first."""
+        lines = [f"suspicious: {finding}" for finding in self.findings]
+        return "\n".join([*lines, summary_text(self.summary, self.published)])
 
     def write(self, directory: ResultsDirectory) -> None:
         """Writes all files.
@@ -145,6 +161,7 @@ def _run(
         _say(f"{results.path}: finished already, nothing to resume")
         return
     evaluation = series.evaluation(inputs, params, options.evaluation)
+    findings = _checked(options, inputs, evaluation)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
     scores = _scores(evaluation, kept, identity, options, shares)
@@ -152,7 +169,7 @@ def _run(
         _say("the share of this process is scored; the first puts all together")
         return
     clock.phase_ends("score")
-    found = _results(options, inputs, series.devices, identity, scores, clock)
+    found = _results(options, inputs, series.devices, identity, scores, findings, clock)
     try:
         found.write(results)
     except UserError as error:
@@ -181,6 +198,7 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
+    findings = _checked(options, inputs, evaluation)
     inputs = dataclasses.replace(inputs, store=None)
     with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
         scores = score(
@@ -188,7 +206,25 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
             on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
         )
     clock.phase_ends("score")
-    return _results(options, inputs, series.devices, identity, scores, clock)
+    return _results(options, inputs, series.devices, identity, scores, findings, clock)
+
+
+def _checked(
+    options: RunOptions, inputs: Inputs, evaluation: Evaluation
+) -> tuple[Finding, ...]:
+    """What does not belong together, before anything is scored for the results.
+
+    Raises:
+        UserError: it is to stop the run.
+    """
+    findings = list(inputs.findings)
+    if inputs.described is not None:
+        trained = model_directory.trained_regions(options.files.model)
+        findings += feature_findings(inputs.described, trained)
+    act_on(findings, options.on_mismatch, lambda line: None)  # no need to score
+    findings += score_findings(evaluation)
+    act_on(findings, options.on_mismatch, _say)
+    return tuple(findings)
 
 
 def _scores(
@@ -255,6 +291,7 @@ def _results(
     devices: LocalDevices,
     identity: Mapping[str, Any],
     scores: AblationScores,
+    findings: tuple[Finding, ...],
     clock: "_Clock",
 ) -> AblationResults:
     tables = {
@@ -268,7 +305,8 @@ def _results(
     return AblationResults(
         label=options.label or inputs.config.name,
         tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, clock),
+        manifest=_manifest(options, inputs, devices, identity, findings, clock),
+        findings=findings,
         published=published_row(
             inputs.config.name,
             split=options.files.split,
@@ -304,6 +342,7 @@ def _manifest(
     inputs: Inputs,
     devices: LocalDevices,
     identity: Mapping[str, Any],
+    findings: tuple[Finding, ...],
     clock: "_Clock",
 ) -> dict[str, Any]:
     plan, config, files = inputs.plan, inputs.config, options.files
@@ -329,6 +368,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": _excluded_counts(plan),
             "skipped": inputs.skipped,
+            SUSPICIONS: [str(finding) for finding in findings],
             "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,

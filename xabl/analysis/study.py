@@ -374,4 +374,5 @@ def _gaps_of(run: Run) -> list[str]:
         f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
         for reason, found in counts.items()
     ]
-    return [*notes, *run.problems, *excluded]
+    suspicions = [f"suspicious: {line}" for line in run.suspicions]
+    return [*suspicions, *notes, *run.problems, *excluded]

@@ -81,6 +81,13 @@ def define_flags() -> None:
         "lang4vis: whether [IMG] is the mean of the whole image, as published, or of "
         "the regions that are not masked",
     )
+    flags.DEFINE_enum(
+        "mismatch",
+        "stop_if_certain",
+        ["stop_if_certain", "stop", "warn"],
+        "what to do when features, boxes, captions and model do not belong together, "
+        "or do not seem to",
+    )
     flags.DEFINE_integer("limit", None, "score the first so many examples only")
     flags.DEFINE_bool(
         "skip_bad_examples",
@@ -128,6 +135,7 @@ def main() -> None:
     from xabl.ablation.engine.scorer import Precision
     from xabl.ablation.examples import VlBertPositions
     from xabl.ablation.inputs import InputFiles
+    from xabl.ablation.mismatch.findings import OnMismatch
     from xabl.results.conditions import Direction
     from xabl.support.compilation_cache import use_compilation_cache
 
@@ -163,6 +171,7 @@ def main() -> None:
         label=FLAGS.label,
         model_seed=FLAGS.model_seed,
         devices=FLAGS.devices,
+        on_mismatch=OnMismatch(FLAGS.mismatch),
         flags={flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)},
     )
     if FLAGS.explain:

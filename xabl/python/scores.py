@@ -8,6 +8,7 @@ from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.run import AblationResults, RunOptions, evaluate
 from xabl.errors import UserError
 from xabl.python.frames import Frame, frame
@@ -88,6 +89,7 @@ def ablate(
     devices: int | None = None,
     label: str | None = None,
     model_seed: int | None = None,
+    mismatch: str = OnMismatch.STOP_IF_CERTAIN.value,
 ) -> Scores:
     """Scores a model under every condition: what `xabl ablate` does, kept in memory.
 
@@ -129,6 +131,7 @@ def ablate(
         label=label,
         model_seed=model_seed,
         devices=devices,
+        on_mismatch=_one_of(OnMismatch, mismatch),
         flags={},
     )
     return Scores(evaluate(options, model.params))

@@ -23,7 +23,7 @@ from xabl.results.columns import (
     rows_by_condition,
 )
 from xabl.results.conditions import Condition
-from xabl.results.format import FACTS, MANIFEST, SCORES, VERSION, File
+from xabl.results.format import FACTS, MANIFEST, SCORES, SUSPICIONS, VERSION, File
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 
 
@@ -70,6 +70,11 @@ class Run:
     def title(self) -> str:
         """The label, with the seed where there is one."""
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
+
+    @property
+    def suspicions(self) -> tuple[str, ...]:
+        """Lines on what may not have belonged together when it was scored."""
+        return tuple(map(str, self.manifest.get(SUSPICIONS) or ()))
 
     @property
     def columns(self) -> frozenset[str]:
