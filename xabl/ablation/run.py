@@ -20,15 +20,13 @@ from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
-from xabl.ablation.mismatch.features import feature_findings
-from xabl.ablation.mismatch.findings import Finding, OnMismatch, act_on
-from xabl.ablation.mismatch.scores import score_findings
+from xabl.ablation.mismatch.check import check
+from xabl.ablation.mismatch.findings import Finding, OnMismatch
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
 from xabl.ablation.tables import examples_table, predictions_table, scores_table
 from xabl.errors import UserError
-from xabl.models import model_directory
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import (
@@ -161,7 +159,7 @@ def _run(
         _say(f"{results.path}: finished already, nothing to resume")
         return
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    findings = _checked(options, inputs, evaluation)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, _say)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
     scores = _scores(evaluation, kept, identity, options, shares)
@@ -198,7 +196,7 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    findings = _checked(options, inputs, evaluation)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, _say)
     inputs = dataclasses.replace(inputs, store=None)
     with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
         scores = score(
@@ -207,24 +205,6 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
         )
     clock.phase_ends("score")
     return _results(options, inputs, series.devices, identity, scores, findings, clock)
-
-
-def _checked(
-    options: RunOptions, inputs: Inputs, evaluation: Evaluation
-) -> tuple[Finding, ...]:
-    """What does not belong together, before anything is scored for the results.
-
-    Raises:
-        UserError: it is to stop the run.
-    """
-    findings = list(inputs.findings)
-    if inputs.described is not None:
-        trained = model_directory.trained_regions(options.files.model)
-        findings += feature_findings(inputs.described, trained)
-    act_on(findings, options.on_mismatch, lambda line: None)  # no need to score
-    findings += score_findings(evaluation)
-    act_on(findings, options.on_mismatch, _say)
-    return tuple(findings)
 
 
 def _scores(

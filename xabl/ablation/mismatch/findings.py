@@ -2,7 +2,7 @@
 
 import dataclasses
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from xabl.errors import UserError
 
@@ -42,13 +42,11 @@ class Finding:
         )
 
 
-def act_on(
-    findings: Sequence[Finding], on_mismatch: OnMismatch, say: Callable[[str], None]
-) -> None:
-    """Says all findings, or stops because of them.
+def stop_if_asked(findings: Sequence[Finding], on_mismatch: OnMismatch) -> None:
+    """Stops a run because of findings, if it is to stop because of such.
 
     Raises:
-        UserError: they are to stop the run; has all of them.
+        UserError: has all of them.
     """
     stops = {
         OnMismatch.STOP_IF_CERTAIN: any(finding.certain for finding in findings),
@@ -56,13 +54,7 @@ def act_on(
         OnMismatch.WARN: False,
     }
     if stops[on_mismatch]:
-        raise Mismatch(
+        raise UserError(
             "; and ".join(map(str, findings))
             + " (--mismatch=warn scores them as they are)"
         )
-    for finding in findings:
-        say(f"suspicious: {finding}")
-
-
-class Mismatch(UserError):
-    """What was given does not belong together, and the run was to stop then."""
