@@ -21,7 +21,7 @@ from xabl.ablation.mismatch.scores import score_findings
 from xabl.ablation.plan import build_plan
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, mentions
 from xabl.data.regions.description import RegionDescription, describe
-from xabl.data.regions.image_regions import ImageRegions
+from xabl.data.regions.image_regions import ImageRegions, StackedRegions
 from xabl.data.regions.source import RegionSource
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
@@ -289,12 +289,21 @@ class _Given(RegionSource):
         pass
 
 
+def given(case: Case) -> StackedRegions:
+    """The regions of a case as an ablation reads them.
+
+    Raises:
+        UserError: they cannot be those of the annotated images.
+    """
+    check_linked(case.annotated, Path("planted"))
+    sizes = {i.image_id: (i.width, i.height) for i in case.annotated}
+    return _Given(case.regions).read_all(list(sizes), sizes=sizes)
+
+
 def judge(case: Case, trained: Trained, devices: LocalDevices) -> Found:
     """What `xabl ablate` finds in a case before it scores it."""
-    sizes = {i.image_id: (i.width, i.height) for i in case.annotated}
     try:
-        check_linked(case.annotated, Path("planted"))
-        regions = _Given(case.regions).read_all(list(sizes), sizes=sizes)
+        regions = given(case)
     except UserError as error:
         said = (f"error: {error}",)
         return Found(with_description=said, without=said)

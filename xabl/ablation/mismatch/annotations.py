@@ -40,27 +40,24 @@ class Phrases:
     size: width and height in pixels.
     regions: boxes of its regions.
     boxes: of all phrases together.
-    owners: the phrase of each of `boxes`.
+    owners: the phrase of each of `boxes`, in order.
     words: the last word of each phrase, as a number.
     """
 
     row: int
     size: Float[np.ndarray, " 2"]
-    regions: Boxes
-    boxes: Boxes
+    regions: Float[np.ndarray, "regions 4"]
+    boxes: Float[np.ndarray, "boxes 4"]
     owners: Int[np.ndarray, " boxes"]
     words: Int[np.ndarray, " phrases"]
 
-    def overlaps(self, regions: Boxes) -> Float[np.ndarray, "regions phrases"]:
+    def overlaps(
+        self, regions: Float[np.ndarray, "regions 4"]
+    ) -> Float[np.ndarray, "regions phrases"]:
         """IoU of each region with the box of each phrase that fits it best."""
         every = iou(regions.astype(np.float64), self.boxes.astype(np.float64))
-        return np.stack(
-            [
-                every[:, self.owners == n].max(axis=1, initial=0.0)
-                for n in range(len(self.words))
-            ],
-            axis=1,
-        )
+        first = np.flatnonzero(np.diff(self.owners, prepend=-1))
+        return np.maximum.reduceat(every, first, axis=1)
 
 
 def phrases_of(regions: StackedRegions, mentions: Iterable[Mention]) -> list[Phrases]:
@@ -276,6 +273,5 @@ def _same(of_image: Int[np.ndarray, " phrases"], *columns: np.ndarray) -> int:
 
 def deviations(values: Float[np.ndarray, " images"]) -> float:
     """The mean in its own standard deviations; images are independent of each other."""
-    spread = float(values.std(ddof=1)) / np.sqrt(len(values))
-    mean = float(values.mean())
-    return mean / spread if spread else float(np.copysign(np.inf, mean)) * bool(mean)
+    mean, spread = float(values.mean()), float(values.std(ddof=1))
+    return mean / max(spread / len(values) ** 0.5, 1e-12)
