@@ -57,7 +57,9 @@ class Trial:
 def score_findings(evaluation: Evaluation) -> list[Finding]:
     """Scores a sample of the evaluation's examples and judges it."""
     plan = evaluation.plan
-    words, regions = sample_words(plan), sample_regions(plan)
+    if len({example.image_id for example in plan.examples}) < _LEAST_IMAGES:
+        return []
+    words, regions = (_sample(plan, direction) for direction in Direction)
     trials = _scored(evaluation, words, regions)
     found = []
     if Direction.VIS4LANG in trials:
@@ -151,17 +153,8 @@ def unigram_nats(plan: Plan) -> float:
 # --- scoring -------------------------------------------------------------------------
 
 
-def sample_words(plan: Plan) -> Int[np.ndarray, " pairs"]:
-    """Numbers of intact vis4lang pairs, evenly spread over the split."""
-    return _sample(plan, Direction.VIS4LANG)
-
-
-def sample_regions(plan: Plan) -> Int[np.ndarray, " pairs"]:
-    """Numbers of intact lang4vis pairs, evenly spread over the split."""
-    return _sample(plan, Direction.LANG4VIS)
-
-
 def _sample(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
+    """Numbers of intact pairs, evenly spread over the split."""
     for column in plan.columns(direction):
         if plan.conditions[column].level is Level.NONE:
             pairs = plan.pair[:, column]
@@ -172,8 +165,8 @@ def _sample(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
 
 def _scored(
     evaluation: Evaluation,
-    words: Int[np.ndarray, " pairs"],
-    regions: Int[np.ndarray, " pairs"],
+    words: Int[np.ndarray, " word_pairs"],
+    regions: Int[np.ndarray, " region_pairs"],
 ) -> dict[Direction, Trial]:
     plan = evaluation.plan
     has_regions = not evaluation.scorer.config.text_only

@@ -77,7 +77,7 @@ class RegionDescription:
 
 
 def describe(
-    images: Iterable[Float32[np.ndarray, "boxes features"]],
+    images: Iterable[Float32[np.ndarray, "_ features"]],
 ) -> RegionDescription | None:
     """Describes features, one image in memory at a time; None without images.
 
