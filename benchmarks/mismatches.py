@@ -51,6 +51,7 @@ _WORLDS = {
 }
 _FIRST = 10_000  # number of the first image of a case: none is in the training
 _APART = 1_000  # numbers from one case to the next
+_TOGETHER = 27  # cases that are scored with the same programs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -113,14 +114,22 @@ def cases(counts: dict[str, int]) -> Iterator[tuple[str, int, int]]:
 
 
 def judged(
-    model: Trained, kind: str, number: int, first: int, images: int
-) -> dict[str, object]:
-    """What is found in one case."""
-    case = healthy(model.world, first, images)
-    if kind != HEALTHY:
-        case = PLANTS[kind](case, model.world, first, np.random.default_rng(number))
-    found = judge(case, model, LocalDevices())
-    return {"kind": kind, "number": number, **dataclasses.asdict(found)}
+    model: Trained, group: Sequence[tuple[str, int, int]], images: int
+) -> list[dict[str, object]]:
+    """What is found in each case of a group."""
+    drawn = []
+    for kind, number, first in group:
+        case = healthy(model.world, first, images)
+        if kind != HEALTHY:
+            random = np.random.default_rng(number)
+            case = PLANTS[kind](case, model.world, first, random)
+        drawn.append(case)
+    return [
+        {"kind": kind, "number": number, **dataclasses.asdict(found)}
+        for (kind, number, _), found in zip(
+            group, judge(drawn, model, LocalDevices()), strict=True
+        )
+    ]
 
 
 def table(lines: Sequence[dict[str, object]]) -> list[Row]:
@@ -173,13 +182,14 @@ def main() -> None:
         left = [case for case in cases(counts) if case[:2] not in there]
         if left:
             model = trained(trial(name, FLAGS.steps, FLAGS.train_images), root)
-            with open(path, "a", encoding="utf-8") as file:
-                with Progress(len(left), "cases") as progress:
-                    for kind, number, first in left:
-                        done.append(judged(model, kind, number, first, FLAGS.images))
-                        file.write(json.dumps(done[-1]) + "\n")
-                        file.flush()
-                        progress.update(1)
+            with Progress(len(left), "cases") as progress:
+                for start in range(0, len(left), _TOGETHER):
+                    group = left[start : start + _TOGETHER]
+                    new = judged(model, group, FLAGS.images)
+                    with open(path, "a", encoding="utf-8") as file:
+                        file.writelines(json.dumps(line) + "\n" for line in new)
+                    done += new
+                    progress.update(len(group))
         lines += done
     print(text(table(lines)))
 
@@ -193,7 +203,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_integer("healthy", 48, "healthy cases of each model")
     flags.DEFINE_integer("planted", 5, "cases of each model and kind of mismatch")
-    flags.DEFINE_integer("images", 60, "of a case")
+    flags.DEFINE_integer("images", 48, "of a case")
     flags.DEFINE_integer("steps", 1500, "updates of each model")
     flags.DEFINE_integer("train_images", 1000, "that each model is trained on")
 

@@ -5,6 +5,7 @@ images. Further images of the same world, by their numbers, are healthy cases fo
 """
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,9 +17,8 @@ from xabl.ablation.engine.scorer import Params
 from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import feature_findings
-from xabl.ablation.mismatch.findings import Finding
 from xabl.ablation.mismatch.scores import score_findings
-from xabl.ablation.plan import build_plan
+from xabl.ablation.plan import Plan, build_plan
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, mentions
 from xabl.data.regions.description import RegionDescription, describe
 from xabl.data.regions.image_regions import ImageRegions, StackedRegions
@@ -56,7 +56,7 @@ class Trained:
     described: RegionDescription
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Found:
     """What was found in a case.
 
@@ -300,34 +300,73 @@ def given(case: Case) -> StackedRegions:
     return _Given(case.regions).read_all(list(sizes), sizes=sizes)
 
 
-def judge(case: Case, trained: Trained, devices: LocalDevices) -> Found:
-    """What `xabl ablate` finds in a case before it scores it."""
-    try:
-        regions = given(case)
-    except UserError as error:
-        said = (f"error: {error}",)
-        return Found(with_description=said, without=said)
+def judge(
+    cases: Sequence[Case], trained: Trained, devices: LocalDevices
+) -> list[Found]:
+    """What `xabl ablate` finds in each case before it scores it.
+
+    Cases have no image in common. They are scored with the same compiled programs.
+    """
+    found: list[Found | None] = []
+    regions: list[StackedRegions | None] = []
+    for case in cases:
+        try:
+            regions.append(given(case))
+            found.append(None)
+        except UserError as error:
+            said = (f"error: {error}",)
+            regions.append(None)
+            found.append(Found(with_description=said, without=said))
+    left = [n for n, of_case in enumerate(regions) if of_case is not None]
+    together = Case(
+        annotated=tuple(image for n in left for image in cases[n].annotated),
+        regions=tuple(image for n in left for image in cases[n].regions),
+    )
+    if not left:
+        return found
+    evaluation = _evaluation(together, trained, devices)
+    image_of = np.array([e.image_id for e in evaluation.plan.examples])
+    for n in left:
+        case = cases[n]
+        ids = [image.image_id for image in case.annotated]
+        own = _part(evaluation.plan, np.isin(image_of, ids))
+        findings = annotation_findings(regions[n], mentions(case.annotated))
+        findings += score_findings(evaluation.of(own))
+        described = describe(image.features for image in case.regions)
+        found[n] = Found(
+            *(
+                tuple(map(str, feature_findings(described, expected) + findings))
+                for expected in (trained.described, None)
+            )
+        )
+    return found
+
+
+def _evaluation(case: Case, trained: Trained, devices: LocalDevices) -> Evaluation:
+    regions = given(case)
     examples = prepare_examples(case.annotated, trained.word_pieces)
-    found = annotation_findings(regions, mentions(case.annotated))
-    plan = build_plan(examples, regions, _INTACT, mask_id=trained.word_pieces.mask_id)
     average = average_features(regions, mentions_by_image(examples))
     evaluation = Evaluation(
         Request(
             config=trained.config,
             params=trained.params,
-            plan=plan,
+            plan=build_plan(
+                examples, regions, _INTACT, mask_id=trained.word_pieces.mask_id
+            ),
             store=host_store(trained.config, regions, average),
-            options=Options(),
+            options=Options(batch_size=16),
         ),
         devices,
     )
-    found += score_findings(evaluation)
-    described = describe(image.features for image in case.regions)
+    evaluation.keep_programs()
+    return evaluation
 
-    def said(findings: list[Finding]) -> tuple[str, ...]:
-        return tuple(map(str, findings))
 
-    return Found(
-        with_description=said(feature_findings(described, trained.described) + found),
-        without=said(feature_findings(described, None) + found),
+def _part(plan: Plan, rows: np.ndarray) -> Plan:
+    """Some examples of a plan."""
+    names = ("pair", "excluded", "ablated_regions", "target")
+    return dataclasses.replace(
+        plan,
+        examples=tuple(itertools.compress(plan.examples, rows)),
+        **{name: getattr(plan, name)[rows] for name in names},
     )

@@ -8,6 +8,7 @@ from typing import Any
 from xabl.ablation import run as ablation_run
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.series import Series
 from xabl.errors import UserError
 from xabl.pretraining import configuration
@@ -46,6 +47,7 @@ class Run(Job):
     source: Source
     files: InputFiles
     evaluation: Options
+    on_mismatch: OnMismatch
     output: Path
     after: tuple[str, ...] = ()
     determines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -102,6 +104,7 @@ class Run(Job):
                 label=self.label,
                 model_seed=self.seed,
                 study_key=self.key,
+                on_mismatch=self.on_mismatch,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),
             desk.setdefault("series", Series()),
@@ -233,6 +236,7 @@ def _run(
             batch_size=ablation.batch_size,
             top=ablation.save_predictions,
         ),
+        on_mismatch=ablation.mismatch,
         output=output / "results" / name,
         after=after,
     )
