@@ -51,7 +51,7 @@ _WORLDS = {
 }
 _FIRST = 10_000  # number of the first image of a case: none is in the training
 _APART = 1_000  # numbers from one case to the next
-_TOGETHER = 27  # cases that are scored with the same programs
+_TOGETHER = 30  # cases that are scored with the same programs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,8 +201,8 @@ def define_flags() -> None:
         ["UNITER_2", "ViLBERT_2", "UNITER_3", "ViLBERT_3", "UNITER_4"],
         "architecture and seed of the world of each model",
     )
-    flags.DEFINE_integer("healthy", 48, "healthy cases of each model")
-    flags.DEFINE_integer("planted", 5, "cases of each model and kind of mismatch")
+    flags.DEFINE_integer("healthy", 42, "healthy cases of each model")
+    flags.DEFINE_integer("planted", 4, "cases of each model and kind of mismatch")
     flags.DEFINE_integer("images", 48, "of a case")
     flags.DEFINE_integer("steps", 1500, "updates of each model")
     flags.DEFINE_integer("train_images", 1000, "that each model is trained on")
