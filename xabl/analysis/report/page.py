@@ -222,6 +222,9 @@ def _render(
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
         "sections": sections,
+        "suspicions": [
+            f"{run.title}: {s}" for run in study.runs for s in run.suspicions
+        ],
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
         "has_regions": options.regions is not None,
