@@ -159,7 +159,8 @@ def _run(
         _say(f"{results.path}: finished already, nothing to resume")
         return
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    findings = check(inputs, options.files, evaluation, options.on_mismatch, _say)
+    say = _say if shares.is_first else (lambda line: None)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, store=None)
     scores = _scores(evaluation, kept, identity, options, shares)
