@@ -80,7 +80,7 @@ class Inputs:
     skipped: bad images, and why.
     hashes: of the files, by what they hold.
     described: what the regions look like; None for a text-only model.
-    findings: what does not fit between regions and annotations.
+    findings: what does not seem to belong together.
     """
 
     config: ModelConfig

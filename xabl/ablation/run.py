@@ -21,7 +21,7 @@ from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.mismatch.check import check
-from xabl.ablation.mismatch.findings import Finding, OnMismatch
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
@@ -83,14 +83,12 @@ class AblationResults:
 
     tables: by the name of their file.
     published: the published means of the same model and examples, if there are any.
-    findings: what does not seem to belong together.
     """
 
     label: str
     tables: Mapping[str, pa.Table]
     manifest: Mapping[str, Any]
     published: PublishedRow | None
-    findings: tuple[Finding, ...] = ()
 
     @property
     def summary(self) -> tuple[SummaryRow, ...]:
@@ -100,7 +98,7 @@ class AblationResults:
     @property
     def text(self) -> str:
         """The summary for people, beside what was published; suspicions first."""
-        lines = [f"suspicious: {finding}" for finding in self.findings]
+        lines = [f"suspicious: {line}" for line in self.manifest[SUSPICIONS]]
         return "\n".join([*lines, summary_text(self.summary, self.published)])
 
     def write(self, directory: ResultsDirectory) -> None:
@@ -162,13 +160,13 @@ def _run(
     say = _say if shares.is_first else (lambda line: None)
     findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
     # The devices have what they need of the regions: room for what comes now.
-    inputs = dataclasses.replace(inputs, store=None)
+    inputs = dataclasses.replace(inputs, store=None, findings=findings)
     scores = _scores(evaluation, kept, identity, options, shares)
     if scores is None:
         _say("the share of this process is scored; the first puts all together")
         return
     clock.phase_ends("score")
-    found = _results(options, inputs, series.devices, identity, scores, findings, clock)
+    found = _results(options, inputs, series.devices, identity, scores, clock)
     try:
         found.write(results)
     except UserError as error:
@@ -198,14 +196,14 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
     findings = check(inputs, options.files, evaluation, options.on_mismatch, _say)
-    inputs = dataclasses.replace(inputs, store=None)
+    inputs = dataclasses.replace(inputs, store=None, findings=findings)
     with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
         scores = score(
             evaluation,
             on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
         )
     clock.phase_ends("score")
-    return _results(options, inputs, series.devices, identity, scores, findings, clock)
+    return _results(options, inputs, series.devices, identity, scores, clock)
 
 
 def _scores(
@@ -272,7 +270,6 @@ def _results(
     devices: LocalDevices,
     identity: Mapping[str, Any],
     scores: AblationScores,
-    findings: tuple[Finding, ...],
     clock: "_Clock",
 ) -> AblationResults:
     tables = {
@@ -286,8 +283,7 @@ def _results(
     return AblationResults(
         label=options.label or inputs.config.name,
         tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, findings, clock),
-        findings=findings,
+        manifest=_manifest(options, inputs, devices, identity, clock),
         published=published_row(
             inputs.config.name,
             split=options.files.split,
@@ -323,7 +319,6 @@ def _manifest(
     inputs: Inputs,
     devices: LocalDevices,
     identity: Mapping[str, Any],
-    findings: tuple[Finding, ...],
     clock: "_Clock",
 ) -> dict[str, Any]:
     plan, config, files = inputs.plan, inputs.config, options.files
@@ -349,7 +344,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": _excluded_counts(plan),
             "skipped": inputs.skipped,
-            SUSPICIONS: [str(finding) for finding in findings],
+            SUSPICIONS: [str(finding) for finding in inputs.findings],
             "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,
