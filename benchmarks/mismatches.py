@@ -51,7 +51,7 @@ _WORLDS = {
 }
 _FIRST = 10_000  # number of the first image of a case: none is in the training
 _APART = 1_000  # numbers from one case to the next
-_TOGETHER = 30  # cases that are scored with the same programs
+_TOGETHER = 18  # cases that are scored with the same programs
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from xabl.ablation.engine.scorer import Params
 from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import feature_findings
-from xabl.ablation.mismatch.scores import score_findings
+from xabl.ablation.mismatch.scores import scored, trial_findings
 from xabl.ablation.plan import Plan, build_plan
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, mentions
 from xabl.data.regions.description import RegionDescription, describe
@@ -326,12 +326,17 @@ def judge(
         return found
     evaluation = _evaluation(together, trained, devices)
     image_of = np.array([e.image_id for e in evaluation.plan.examples])
-    for n in left:
+    parts = [
+        _part(
+            evaluation.plan,
+            np.isin(image_of, [image.image_id for image in cases[n].annotated]),
+        )
+        for n in left
+    ]
+    for n, part, trials in zip(left, parts, scored(evaluation, parts), strict=True):
         case = cases[n]
-        ids = [image.image_id for image in case.annotated]
-        own = _part(evaluation.plan, np.isin(image_of, ids))
         findings = annotation_findings(regions[n], mentions(case.annotated))
-        findings += score_findings(evaluation.of(own))
+        findings += trial_findings(trials, part)
         described = describe(image.features for image in case.regions)
         found[n] = Found(
             *(
@@ -346,7 +351,7 @@ def _evaluation(case: Case, trained: Trained, devices: LocalDevices) -> Evaluati
     regions = given(case)
     examples = prepare_examples(case.annotated, trained.word_pieces)
     average = average_features(regions, mentions_by_image(examples))
-    evaluation = Evaluation(
+    return Evaluation(
         Request(
             config=trained.config,
             params=trained.params,
@@ -358,8 +363,6 @@ def _evaluation(case: Case, trained: Trained, devices: LocalDevices) -> Evaluati
         ),
         devices,
     )
-    evaluation.keep_programs()
-    return evaluation
 
 
 def _part(plan: Plan, rows: np.ndarray) -> Plan:

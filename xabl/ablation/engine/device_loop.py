@@ -184,6 +184,7 @@ class Evaluation:
     def of(self, plan: Plan) -> "Evaluation":
         """The same, of other pairs of the same inputs."""
         other = copy.copy(self)
+        other.operations = self.operations
         other.plan = plan
         return other
 

@@ -7,6 +7,8 @@ to which regions matter much, but their being the image's own matters not.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -56,11 +58,12 @@ class Trial:
 
 def score_findings(evaluation: Evaluation) -> list[Finding]:
     """Scores a sample of the evaluation's examples and judges it."""
-    plan = evaluation.plan
-    if len({example.image_id for example in plan.examples}) < _LEAST_IMAGES:
-        return []
-    words, regions = (_sample(plan, direction) for direction in Direction)
-    trials = _scored(evaluation, words, regions)
+    (trials,) = scored(evaluation, [evaluation.plan])
+    return trial_findings(trials, evaluation.plan)
+
+
+def trial_findings(trials: Mapping[Direction, Trial], plan: Plan) -> list[Finding]:
+    """What the scores of a sample of a plan's examples say."""
     found = []
     if Direction.VIS4LANG in trials:
         trial = trials[Direction.VIS4LANG]
@@ -153,70 +156,108 @@ def unigram_nats(plan: Plan) -> float:
 # --- scoring -------------------------------------------------------------------------
 
 
-def _sample(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
-    """Numbers of intact pairs, evenly spread over the split."""
-    for column in plan.columns(direction):
-        if plan.conditions[column].level is Level.NONE:
-            pairs = plan.pair[:, column]
-            pairs = pairs[pairs != NOT_SCORED]
-            return pairs[evenly(len(pairs), _MOST_EXAMPLES)] if len(pairs) else pairs
-    return np.zeros(0, np.int32)
+def scored(
+    evaluation: Evaluation, plans: Sequence[Plan]
+) -> list[dict[Direction, Trial]]:
+    """Scores a sample of each plan's examples, all of them together.
 
-
-def _scored(
-    evaluation: Evaluation,
-    words: Int[np.ndarray, " word_pairs"],
-    regions: Int[np.ndarray, " region_pairs"],
-) -> dict[Direction, Trial]:
-    plan = evaluation.plan
-    has_regions = not evaluation.scorer.config.text_only
-    mlm, mrc = _taken(plan.mlm, words), _taken(plan.mrc, regions)
-    images = {
-        Direction.VIS4LANG: plan.regions.image[mlm.region] if has_regions else mlm.word,
-        Direction.LANG4VIS: plan.regions.image[mrc.region],
-    }
-    both = dataclasses.replace(
-        plan,
-        mlm=_joined(mlm, region=_halfway(mlm.region)) if has_regions else mlm,
-        mrc=_joined(mrc, label=_halfway(mrc.label)),
+    Args:
+        plans: parts of the evaluation's plan.
+    """
+    samples = [_samples(plan, evaluation.scorer.config.text_only) for plan in plans]
+    trials: list[dict[Direction, Trial]] = [{} for _ in plans]
+    pairs = {d: [sample[d].pairs for sample in samples] for d in Direction}
+    if not any(len(part) for parts in pairs.values() for part in parts):
+        return trials  # nothing to compile for
+    plan = dataclasses.replace(
+        evaluation.plan,
+        mlm=_concatenated(pairs[Direction.VIS4LANG]),
+        mrc=_concatenated(pairs[Direction.LANG4VIS]),
     )
     scores: dict[Direction, dict[str, np.ndarray]] = {d: {} for d in Direction}
-    trial = evaluation.of(both)
-    for direction, pairs, values in trial.run(trial.schedule()):
-        put_scores(scores[direction], both, direction, pairs, values)
-    found = {}
+    trial = evaluation.of(plan)
+    for direction, numbers, values in trial.run(trial.schedule()):
+        put_scores(scores[direction], plan, direction, numbers, values)
     for direction, values in scores.items():
         name = next((n for n in ("mlm", *_CLASS_LOSSES) if n in values), None)
         if name is None:
             continue
-        image, losses = images[direction], values[name].astype(np.float64)
-        own, other = losses[: len(image)], losses[len(image) :]
-        if not np.isfinite(losses).all():
-            continue  # the run itself says which example
-        if len(other):
-            apart = image != _halfway(image)
-            image, own, other = image[apart], own[apart], other[apart]
-        if len(image):
-            found[direction] = Trial(
-                images=image, own=own, other=other if len(other) else None
-            )
-    return found
+        ends = np.cumsum([len(part) for part in pairs[direction]])[:-1]
+        for found, sample, losses in zip(
+            trials, samples, np.split(values[name], ends), strict=True
+        ):
+            # Where a loss is not finite, the run itself says of which example.
+            if len(losses) and np.isfinite(losses).all():
+                found[direction] = sample[direction].trial(losses.astype(np.float64))
+    return trials
 
 
-def _taken(pairs, numbers: Int[np.ndarray, " _"]):
-    """Some of the pairs of one direction."""
-    return dataclasses.replace(
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Sample:
+    """What is scored in one direction.
+
+    images: of the examples of the sample.
+    pairs: as they are; then all of them once more with another image's.
+    """
+
+    images: Int[np.ndarray, " examples"]
+    pairs: Any
+
+    def trial(self, losses: Float[np.ndarray, " pairs"]) -> Trial:
+        own, other = losses[: len(self.images)], losses[len(self.images) :]
+        if not len(other):
+            return Trial(images=self.images, own=own, other=None)
+        apart = self.images != _halfway(self.images)
+        return Trial(images=self.images[apart], own=own[apart], other=other[apart])
+
+
+def _samples(plan: Plan, text_only: bool) -> dict[Direction, _Sample]:
+    mlm = _taken(plan.mlm, _sample(plan, Direction.VIS4LANG))
+    mrc = _taken(plan.mrc, _sample(plan, Direction.LANG4VIS))
+    if text_only:  # captions instead of images
+        words = _Sample(images=mlm.word, pairs=mlm)
+    else:
+        words = _Sample(
+            images=plan.regions.image[mlm.region],
+            pairs=_concatenated([mlm, _with(mlm, region=_halfway(mlm.region))]),
+        )
+    regions = _Sample(
+        images=plan.regions.image[mrc.region],
+        pairs=_concatenated([mrc, _with(mrc, label=_halfway(mrc.label))]),
+    )
+    return {Direction.VIS4LANG: words, Direction.LANG4VIS: regions}
+
+
+def _sample(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
+    """Numbers of intact pairs, evenly spread; none where images are too few."""
+    if len({example.image_id for example in plan.examples}) >= _LEAST_IMAGES:
+        for column in plan.columns(direction):
+            if plan.conditions[column].level is Level.NONE:
+                pairs = plan.pair[:, column]
+                pairs = pairs[pairs != NOT_SCORED]
+                return pairs[evenly(len(pairs), _MOST_EXAMPLES)]
+    return np.zeros(0, np.int32)
+
+
+# Pairs of one direction are a struct of columns: `MlmPairs` or `MrcPairs`.
+
+
+def _with(pairs: Any, **changed: np.ndarray) -> Any:
+    return dataclasses.replace(pairs, **changed)
+
+
+def _taken(pairs: Any, numbers: Int[np.ndarray, " _"]) -> Any:
+    return _with(
         pairs, **{name: column[numbers] for name, column in vars(pairs).items()}
     )
 
 
-def _joined(pairs, **changed: np.ndarray):
-    """The pairs, and after them the same ones with some columns changed."""
-    return dataclasses.replace(
-        pairs,
+def _concatenated(parts: Sequence[Any]) -> Any:
+    return _with(
+        parts[0],
         **{
-            name: np.concatenate([column, changed.get(name, column)])
-            for name, column in vars(pairs).items()
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in vars(parts[0])
         },
     )
 

@@ -112,7 +112,7 @@ def describe(
 
 def evenly(count: int, most: int) -> list[int]:
     """At most so many of `count` places, evenly spaced."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
+    return np.linspace(0, count - 1, min(count, most)).astype(int).tolist()
 
 
 def _rounded(value: float) -> float:
