@@ -5,7 +5,7 @@ both in a temporary folder, plans all of it and scores a part. In one process, t
 turns: the naive way (every example under every condition on its own, 38 pieces, all
 heads, batches of 16; a random part of it), ours, and the best matrix product; other
 precisions and their error. Then, one process each, how whole runs grow with images,
-conditions, models and devices. Prints tables; keeps them as JSON and SVG in
+conditions, models and devices. Prints tables and keeps them as JSON in
 benchmarks/results. More in benchmarks/README.md.
 
 Example:
@@ -13,13 +13,30 @@ Example:
   python -m benchmarks.ablation --model=ctrl_uniter_base --part=0.01
 """
 
-import json
+import resource
+import tempfile
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from absl import flags
 
-from xabl.errors import UserError
+from benchmarks import growth, machine, speed
+from benchmarks.machine import say
+from benchmarks.naive_sample import NaiveSample
+from benchmarks.parameters import save_model
+from benchmarks.part import spread_images
+from benchmarks.report import text
+from benchmarks.world import IMAGES, World, make_world
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.scorer import Precision
+from xabl.ablation.inputs import InputFiles
+from xabl.data.regions import open_regions
+from xabl.models.presets import load_config
+from xabl.results.losses import LOSSES
 from xabl.support import binary
+from xabl.support.devices import LocalDevices
 
 _MODEL = flags.DEFINE_string(
     "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"
@@ -41,16 +58,17 @@ _PART = flags.DEFINE_float(
 _NAIVE_INPUTS = flags.DEFINE_integer(
     "naive_inputs", 96, "how many inputs to score the naive way", lower_bound=1
 )
-_PRECISIONS = flags.DEFINE_list(
-    "precisions",
-    ["highest"],
-    "highest, default, bfloat16: the first takes turns with the naive way, the others "
-    "are compared with it",
+_PRECISIONS = flags.DEFINE_multi_enum_class(
+    "precision",
+    [Precision.HIGHEST],
+    Precision,
+    "may be repeated; all others are compared with the first",
 )
 _BATCH_SIZE = flags.DEFINE_integer(
     "batch_size", None, "as in xabl ablate", lower_bound=1
 )
 _DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
+_TRACE = flags.DEFINE_bool("trace", False, "say what the device did in a few steps")
 _NAME = flags.DEFINE_string(
     "name", None, "what to call the results (default: ablation_<model>)"
 )
@@ -61,39 +79,91 @@ _GROWTH = flags.DEFINE_bool("growth", True, "measure how whole runs grow")
 
 
 def main() -> None:
-    from benchmarks import machine, plots, report
-    from benchmarks.measurements import Question, answer
-    from benchmarks.world import IMAGES
-    from xabl.ablation.engine.scorer import Precision
-    from xabl.models.presets import load_config
-
-    try:
-        precisions = tuple(Precision(name) for name in _PRECISIONS.value)
-    except ValueError as error:
-        raise UserError(f"--precisions: {error}") from error
-    if not precisions:
-        raise UserError("--precisions: give at least one")
     config = load_config(_MODEL.value)
     images = max(1, round(_IMAGES.value * IMAGES))
-    result = answer(
-        Question(
-            config=config,
-            images=images,
-            scored_images=max(1, round(_PART.value * images)),
-            naive_inputs=_NAIVE_INPUTS.value,
-            precisions=precisions,
-            batch_size=_BATCH_SIZE.value,
-            devices=_DEVICES.value,
-            growth=_GROWTH.value,
+    part = max(1, round(_PART.value * images))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        say("building the world and the model")
+        world = make_world(folder / "world", num_images=images)
+        model = folder / "model"
+        save_model(model, config, world.vocabulary)
+        files = InputFiles(
+            model=model,
+            entities=world.entities,
+            regions=None if config.text_only else world.regions,
         )
-    )
-    print(report.text(result))
-    platform = machine.machine()["platform"]
-    folder = Path(_OUTPUT.value) if _OUTPUT.value else machine.RESULTS
+        result = {"model": config.name, "images_of_the_plan": images}
+        result |= _compare(files, world, part)
+        if _GROWTH.value:
+            result["growth"] = list(growth.measure(folder, model, part, _DEVICES.value))
+    print(text(result))
     name = _NAME.value or f"ablation_{config.name}"
-    path = machine.write_result(f"{name}_{platform}", result, folder)
-    plots.save(json.loads(path.read_text()), path.with_suffix(".svg"))
-    print(f"wrote {path} and its picture")
+    print(f"wrote {machine.write_result(name, result, _OUTPUT.value)}")
+
+
+def _compare(files: InputFiles, world: World, images: int) -> dict[str, Any]:
+    """Ours, in every precision, and the naive way."""
+    devices = LocalDevices(_DEVICES.value)
+    loaded = speed.load(files, devices)
+    part = spread_images(loaded.inputs.plan, images)
+    say("preparing the naive way")
+    regions = None
+    if files.regions is not None:
+        with open_regions(world.regions) as source:
+            regions = source.read_all(source.image_ids)
+    naive = NaiveSample(
+        loaded.inputs, loaded.params, regions, part, _NAIVE_INPUTS.value
+    )
+    exact, found = None, []
+    for precision in _PRECISIONS.value:
+        say(f"scoring {part.num_scored} inputs, {precision.value}")
+        options = Options(precision=precision, batch_size=_BATCH_SIZE.value)
+        scores, facts = speed.measure(
+            loaded, devices, options, part, naive, trace=_TRACE.value
+        )
+        if exact is None:
+            exact = scores
+            # Ours may be of any precision, the naive way is always float32.
+            difference, of_loss = naive.largest_difference(exact)
+        else:
+            facts["error_bits"] = _errors(scores, exact)
+        found.append(facts)
+    rate = naive.num_scored / naive.seconds
+    first = found[0]
+    return {
+        "naive": {
+            "inputs": naive.num_scored,
+            "inputs_per_second": rate,
+            "largest_difference_nats": difference,
+            "of_a_loss_of_nats": of_loss,
+        },
+        "ratio": first["inputs_per_second"] / rate,
+        "ratio_of_arithmetic": first["naive_tflop"] / first["tflop"],
+        "precisions": found,
+        "host_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+    }
+
+
+def _errors(scores: AblationScores, exact: AblationScores) -> dict[str, Any]:
+    """By loss, in bits: of single losses, and of the means that are published."""
+    found = {}
+    for name in LOSSES:
+        ours, expected = scores.loss(name), exact.loss(name)
+        if expected is None or np.isnan(expected).all():
+            continue
+        difference = (ours - expected) / np.log(2)
+        means = [
+            scores.mean_bits(name, condition) - exact.mean_bits(name, condition)
+            for condition in exact.plan.conditions
+            if exact.mean_bits(name, condition) is not None
+        ]
+        found[name] = {
+            "largest_of_a_mean": float(np.abs(means).max()),
+            "mean_of_a_loss": float(np.nanmean(np.abs(difference))),
+            "largest_of_a_loss": float(np.nanmax(np.abs(difference))),
+        }
+    return found
 
 
 if __name__ == "__main__":

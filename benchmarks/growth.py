@@ -1,112 +1,82 @@
 """How time and memory grow: whole runs of `xabl ablate`, one process each."""
 
-import dataclasses
 import json
 import os
 import re
 import subprocess
 import sys
-import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jax
-
-from benchmarks.world import World
+from benchmarks.machine import say
+from benchmarks.world import World, make_world
 from xabl.errors import UserError
 from xabl.results.conditions import THRESHOLDS
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Run:
-    """One run to measure.
-
-    grows: what differs among the runs it belongs to, e.g. "images"; size: how many.
-    images: of the world; thresholds: of vis4lang.
-    """
-
-    grows: str
-    size: int
-    images: int
-    thresholds: tuple[float, ...] = THRESHOLDS
-    devices: int = 1
-
-
-def runs(images: int, devices: int) -> list[Run]:
-    """What to measure, with worlds of at most `images` images."""
-    half = max(1, images // 2)
-    return [
-        # The second of two equal runs finds its programs compiled.
-        *(Run(grows="models", size=number, images=half) for number in (1, 2)),
-        *(
-            Run(grows="images", size=size, images=size)
-            for size in sorted({max(1, images // 4), half, images})
-        ),
-        *(
-            Run(
-                grows="conditions",
-                size=5 + count,
-                images=half,
-                thresholds=THRESHOLDS[:count],
-            )
-            for count in (1, 5, 10)
-        ),
-        *(
-            Run(grows="devices", size=count, images=half, devices=count)
-            for count in sorted({1, 2, devices})
-        ),
-    ]
-
-
 def measure(
-    run: Run, model: Path, world: World, cache: Path, *flags: str
-) -> dict[str, Any]:
-    """Time by phase and peak memory of the host of one run.
+    folder: Path, model: Path, images: int, devices: int
+) -> Iterator[dict[str, Any]]:
+    """Facts of one run after the other: time by phase, peak memory of the host.
 
     Args:
-        world: of `run.images` images.
-        cache: a folder for what the user's cache folder holds otherwise.
-        flags: more of them for `experiments.ablate`.
+        folder: where worlds, results and compiled programs go.
+        images: most of a world.
+        devices: the most of a run; two are tried in any case.
 
     Raises:
-        UserError: the run fails.
+        UserError: a run fails.
     """
+    worlds = {
+        size: make_world(folder / f"world_{size}", num_images=size)
+        for size in sorted({max(1, images // 4), max(1, images // 2), images})
+    }
+    half = max(1, images // 2)
+    # The second of two equal runs finds its programs compiled.
+    runs = [("models", number, half, THRESHOLDS, 1) for number in (1, 2)]
+    runs += [("images", size, size, THRESHOLDS, 1) for size in worlds]
+    runs += [
+        ("conditions", 5 + count, half, THRESHOLDS[:count], 1) for count in (1, 5, 10)
+    ]
+    runs += [
+        ("devices", count, half, THRESHOLDS, count) for count in sorted({1, 2, devices})
+    ]
+    for grows, size, images, thresholds, devices in runs:
+        say(f"a whole run: {grows} {size}")
+        facts = {"grows": grows, "size": size, "images": images, "devices": devices}
+        flags = [f"--thresholds={','.join(map(str, thresholds))}"]
+        flags += [f"--devices={devices}"]
+        yield facts | _run(folder, model, worlds[images], flags, devices)
+
+
+def _run(
+    folder: Path, model: Path, world: World, flags: list[str], devices: int
+) -> dict[str, Any]:
     environment = {
         **os.environ,
-        "XDG_CACHE_HOME": str(cache),
+        "XDG_CACHE_HOME": str(folder / "cache"),
         # A CPU is one device unless it is told to be more; they share its cores.
-        "JAX_NUM_CPU_DEVICES": str(run.devices),
+        "JAX_NUM_CPU_DEVICES": str(devices),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        results = Path(folder) / "results"
-        command = [
-            sys.executable,
-            "-m",
-            "experiments.ablate",
-            f"--model={model}",
-            f"--entities={world.entities}",
-            f"--regions={world.regions}",
-            f"--thresholds={','.join(map(str, run.thresholds))}",
-            f"--devices={run.devices}",
-            f"--output={results}",
-            *flags,
-        ]
-        begin = time.perf_counter()
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            cwd=Path(__file__).parent.parent,
-        )
-        peak = _host_peak(process)
-        seconds = time.perf_counter() - begin
-        if process.returncode:
-            raise UserError(f"xabl ablate ended with {process.returncode}")
-        manifest = json.loads((results / "manifest.json").read_text())
+    results = folder / "results"
+    command = [
+        *(sys.executable, "-m", "xabl", "ablate", f"--model={model}"),
+        *(f"--entities={world.entities}", f"--regions={world.regions}"),
+        *(f"--output={results}", "--overwrite", *flags),
+    ]
+    begin = time.perf_counter()
+    root = Path(__file__).parent.parent
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, cwd=root
+    )
+    peak = _host_peak(process)
+    seconds = time.perf_counter() - begin
+    if process.returncode:
+        raise UserError(f"xabl ablate ended with {process.returncode}")
+    manifest = json.loads((results / "manifest.json").read_text())
     return {
-        **dataclasses.asdict(run),
-        "conditions": 5 + len(run.thresholds),
         "scored_inputs": manifest["scored"],
         "distinct_pairs": manifest["distinct"],
         "seconds": seconds,
@@ -131,8 +101,3 @@ def _host_peak(process: subprocess.Popen) -> float | None:
         peak = int(found[1]) * 1024 / 1e9 if found else peak
         time.sleep(0.05)
     return peak
-
-
-def local_devices() -> int:
-    """Accelerators here; 1 where there are none."""
-    return 1 if jax.default_backend() == "cpu" else jax.local_device_count()

@@ -1,4 +1,4 @@
-"""What was measured on, how fast it multiplies matrices, and where results go."""
+"""The machine: what it is, how fast it multiplies matrices; where results go."""
 
 import json
 import os
@@ -17,24 +17,9 @@ import numpy as np
 from xabl.support import provenance
 from xabl.support.atomic import new_file
 
-RESULTS = Path(__file__).parent / "results"
+_RESULTS = Path(__file__).parent / "results"
 _CPU_SIZES, _ACCELERATOR_SIZES = (512, 1024, 2048, 4096), (4096, 8192)
 _SECONDS_A_SIZE = 0.25
-
-
-def matrix_product_rate(dtype: Any, precision: str = "highest") -> float:
-    """Operations per second of the best square matrix product on the first device.
-
-    See `MatrixProducts`; all of it measured now, in about four seconds.
-
-    Args:
-        dtype: of both factors and the product, e.g. `jnp.float32`.
-        precision: as jax names it; "highest" is float32 throughout.
-    """
-    products = MatrixProducts(dtype, precision)
-    for _ in range(4):
-        products.take_turn()
-    return products.rate
 
 
 class MatrixProducts:
@@ -45,7 +30,12 @@ class MatrixProducts:
     """
 
     def __init__(self, dtype: Any, precision: str = "highest"):
-        """Compiles; see `matrix_product_rate` for the arguments."""
+        """Compiles.
+
+        Args:
+            dtype: of both factors and the product, e.g. "float32".
+            precision: as jax names it; "highest" is float32 throughout.
+        """
         on_cpu = jax.local_devices()[0].platform == "cpu"
         # An accelerator would wait for the host between products of milliseconds.
         self._at_once = 1 if on_cpu else 16
@@ -82,9 +72,9 @@ class MatrixProducts:
 
 
 class OtherProcesses:
-    """How much of the processor others have had since this was made.
+    """How much of the processor other processes have had since this was made.
 
-    What is measured beside them is too slow.
+    Rates that are measured beside them are too low.
     """
 
     def __init__(self):
@@ -92,7 +82,7 @@ class OtherProcesses:
 
     @property
     def share(self) -> float | None:
-        """Of all cores' time, 0 ... 1; None where the system does not tell."""
+        """Of all cores' time, 0 ... 1; None where the system does not say."""
         if self._begin is None:
             return None
         wall, own, busy = np.subtract(self._now(), self._begin)
@@ -117,13 +107,13 @@ class OtherProcesses:
 
 
 def device_peak_gb(devices: Iterable[jax.Device]) -> float | None:
-    """Most memory in use at once on any device so far; None where it is not told."""
+    """Most memory in use at once on any device; None where JAX does not know it."""
     peaks = [(d.memory_stats() or {}).get("peak_bytes_in_use") for d in devices]
     return None if None in peaks else max(peaks) / 1e9
 
 
 def say(line: str) -> None:
-    """What is under way, to standard error."""
+    """Prints what is being done to standard error."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -142,18 +132,20 @@ def machine() -> dict[str, Any]:
     }
 
 
-def write_result(name: str, result: Mapping[str, Any], folder: Path = RESULTS) -> Path:
-    """Keeps a measurement as <folder>/<name>_<date>.json; gives the path.
+def write_result(name: str, result: Mapping[str, Any], folder: str | None) -> Path:
+    """Keeps a measurement as <folder>/<name>_<platform>_<date>.json; gives the path.
 
     A second one of the same name and day replaces the first.
 
     Args:
-        name: e.g. "ablation_ctrl_uniter_base_cpu".
+        name: e.g. "ablation_ctrl_uniter_base".
         result: JSON values; "date" and "machine" are added.
+        folder: benchmarks/results by default.
     """
-    started = provenance.now()
-    path = folder / f"{name}_{started[:10]}.json"
-    content = {"date": started, "machine": machine(), **result}
+    started, about = provenance.now(), machine()
+    file = f"{name}_{about['platform']}_{started[:10]}.json"
+    path = Path(folder or _RESULTS) / file
+    content = {"date": started, "machine": about, **result}
     with new_file(path, overwrite=True) as temporary:
         temporary.write_text(json.dumps(content, indent=2) + "\n")
     return path

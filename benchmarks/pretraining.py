@@ -8,39 +8,39 @@ as JSON in benchmarks/results. More in benchmarks/README.md.
 
 Examples:
 
-  python -m benchmarks.pretraining --model=ctrl_uniter_base --batch_size=8
-  python -m benchmarks.pretraining --batch_size=256 --compute=bfloat16 --updates=50
+  python -m benchmarks.pretraining --set=batch_size=8
+  python -m benchmarks.pretraining --set=compute=bfloat16 --updates=50
 """
 
+import resource
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
+from benchmarks import machine, traces
+from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, say
+from benchmarks.report import text
+from benchmarks.world import CAPTIONS, make_world
+from xabl.pretraining.configuration import InitialValues, PretrainingConfig, overridden
+from xabl.pretraining.corpus.writer import build_corpus
+from xabl.pretraining.run import Run, initial_values, prepare
+from xabl.pretraining.train_step import train_step
 from xabl.support import binary
+from xabl.support.devices import Devices
 
-_MODEL = flags.DEFINE_string(
-    "model", "ctrl_uniter_base", "a preset, or a configuration file of the reference"
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-    "batch_size", 8, "examples an update, over all devices", lower_bound=1
-)
-_ACCUMULATION = flags.DEFINE_integer(
-    "accumulation", 1, "parts a device computes its share in", lower_bound=1
-)
-_COMPUTE = flags.DEFINE_enum(
-    "compute", "float32", ["float32", "bfloat16"], "of activations"
-)
-_PRECISION = flags.DEFINE_enum(
-    "precision", "default", ["default", "high", "highest"], "of float32 products"
-)
-_REMATERIALISE = flags.DEFINE_bool(
-    "rematerialise", False, "compute hidden states twice to store fewer"
+_SET = flags.DEFINE_multi_string(
+    "set", [], "changes a field of the configuration, as in xabl pretrain"
 )
 _UPDATES = flags.DEFINE_integer("updates", 8, "how many to time", lower_bound=1)
 _WORKERS = flags.DEFINE_integer(
     "workers", 0, "processes that make batches (0: a thread)", lower_bound=0
 )
 _DEVICES = flags.DEFINE_integer("devices", 1, "local devices to use", lower_bound=1)
+_TRACE = flags.DEFINE_bool("trace", False, "say what the device did in two updates")
 _NAME = flags.DEFINE_string(
     "name", None, "what to call the results (default: pretraining_<model>)"
 )
@@ -48,32 +48,117 @@ _OUTPUT = flags.DEFINE_string(
     "output", None, "folder of the results (default: benchmarks/results)"
 )
 
+_SPLIT = "val"  # as the world calls its images
+_TURNS = 8
+_UNTIMED_BATCHES = 3
+_TRACED = 2  # updates
+
 
 def main() -> None:
-    from benchmarks import machine
-    from benchmarks.updates import Question, answer, text
-    from xabl.models.presets import load_config
-
-    config = load_config(_MODEL.value)
-    result = answer(
-        Question(
-            model=config,
-            batch_size=_BATCH_SIZE.value,
-            accumulation=_ACCUMULATION.value,
-            compute=_COMPUTE.value,
-            precision=_PRECISION.value,
-            rematerialise=_REMATERIALISE.value,
-            updates=_UPDATES.value,
-            workers=_WORKERS.value,
-            devices=_DEVICES.value,
-        )
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        config = _configuration(Path(folder))
+        devices = Devices.all(_DEVICES.value)
+        with (run := prepare(config, devices, _WORKERS.value)).training:
+            found = _updates(run)
+        with (run := prepare(config, devices, _WORKERS.value)).training:
+            alone = _batches_alone(run)
+    needed = config.batch_size * found["updates_per_second"]
+    result = {
+        "model": config.model.name,
+        "set": " ".join(_SET.value),
+        "batch_size": config.batch_size,
+        "devices": _DEVICES.value,
+        "workers": _WORKERS.value,
+        "updates": _UPDATES.value,
+        **found,
+        "examples_per_second": needed,
+        "examples_per_second_of_the_pipeline_alone": alone,
+        "pipeline_over_need": alone / needed,
+        "host_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+    }
     print(text(result))
-    platform = machine.machine()["platform"]
-    folder = Path(_OUTPUT.value) if _OUTPUT.value else machine.RESULTS
-    name = _NAME.value or f"pretraining_{config.name}"
-    path = machine.write_result(f"{name}_{platform}", result, folder)
-    print(f"wrote {path}")
+    name = _NAME.value or f"pretraining_{config.model.name}"
+    print(f"wrote {machine.write_result(name, result, _OUTPUT.value)}")
+
+
+def _configuration(folder: Path) -> PretrainingConfig:
+    """Of a run on a corpus that holds as many examples as are timed."""
+    batches = _UPDATES.value + _TRACED + _UNTIMED_BATCHES
+    config = PretrainingConfig(
+        name="benchmark",
+        initial=InitialValues(scheme="uniform"),
+        corpus=str(folder / "corpus"),
+        train_split=_SPLIT,
+        valid_split=None,
+        vocabulary=str(folder / "world" / "vocab.txt"),
+        steps=batches,
+    )
+    config = overridden(config, _SET.value)
+    images = -(-batches * config.batch_size // CAPTIONS)
+    say(f"building a corpus of {images} images")
+    world = make_world(folder / "world", num_images=images)
+    build_corpus(world.regions, world.entities, Path(config.corpus), _SPLIT)
+    return config
+
+
+def _updates(run: Run) -> dict[str, Any]:
+    """Times updates, between which matrix products take their turns."""
+    say("compiling")
+    config = run.config
+    state = run.initial_state(initial_values(config).values)
+    update = train_step(run.objective, run.optimiser, run.learning_rate, run.devices)
+    products = MatrixProducts(config.compute, config.precision)
+
+    def seconds_of(count: int) -> float:
+        nonlocal state
+        begin = time.perf_counter()
+        for _ in range(count):
+            batch = run.devices.spread(next(run.training), config.accumulation)
+            state, metrics = update(state, batch)
+        metrics.loss.block_until_ready()
+        return time.perf_counter() - begin
+
+    first = seconds_of(1)
+    seconds_of(1)  # the first after compiling is slower
+    say("training")
+    seconds, others = 0.0, OtherProcesses()
+    for count in _shares(_UPDATES.value, _TURNS):
+        seconds += seconds_of(count)
+        products.take_turn()
+    per_second = _UPDATES.value / seconds
+    rate = products.rate * _DEVICES.value
+    found = {
+        "first_update_seconds": first,
+        "updates_per_second": per_second,
+        "tflop_of_an_update": run.flops / 1e12,
+        "gflop_per_second": run.flops * per_second / 1e9,
+        "matrix_product_gflop_per_second": rate / 1e9,
+        "share_of_matrix_product_rate": run.flops * per_second / rate,
+        "processor_share_of_others": others.share,
+        "device_peak_gb": device_peak_gb(run.devices.here),
+    }
+    if _TRACE.value:
+        found["trace"] = traces.traced(lambda: seconds_of(_TRACED))
+    return found
+
+
+def _batches_alone(run: Run) -> float:
+    """Examples a second that the input pipeline makes when nobody trains."""
+    say("making batches alone")
+    for _ in range(_UNTIMED_BATCHES):
+        next(run.training)
+    begin = time.perf_counter()
+    for _ in range(_UPDATES.value):
+        next(run.training)
+    seconds = time.perf_counter() - begin
+    return _UPDATES.value * run.config.batch_size / seconds
+
+
+def _shares(total: int, turns: int) -> Iterator[int]:
+    """`total` in at most `turns` parts that differ by one at most."""
+    turns = min(turns, total)
+    for turn in range(turns):
+        yield total // turns + (turn < total % turns)
 
 
 if __name__ == "__main__":

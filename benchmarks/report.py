@@ -1,4 +1,4 @@
-"""A measurement of the ablation as text."""
+"""A measurement as text."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,102 +7,38 @@ from xabl.results.summary import aligned
 
 
 def text(result: Mapping[str, Any]) -> str:
-    """Tables of all that a result of `benchmarks.ablation` holds."""
-    parts = [_against_naive(result), _precisions(result), _phases(result)]
-    if len(result["precisions"]) > 1:
-        parts.append(_errors(result))
-    if result["growth"]:
-        parts.append(_growth(result))
-    return "\n\n".join(parts)
+    """A table of the facts of a result, and one of each list of facts in it.
+
+    Args:
+        result: as `machine.write_result` keeps it. Where a fact is a list, its items
+            are the columns of a table, or its rows if they are more than the facts.
+    """
+    lists = {name: runs for name, runs in result.items() if isinstance(runs, list)}
+    tables = [[{name: fact for name, fact in result.items() if name not in lists}]]
+    tables += [runs for runs in lists.values() if runs]
+    return "\n\n".join(_table([_flat(facts) for facts in table]) for table in tables)
 
 
-def _against_naive(result: Mapping[str, Any]) -> str:
-    first, naive = result["precisions"][0], result["naive"]
-    rows = [
-        ["model", result["model"]],
-        ["images", str(first["images"])],
-        ["scored inputs", str(first["scored_inputs"])],
-        ["distinct pairs", str(first["distinct_pairs"])],
-        ["naive, inputs a second", f"{naive['inputs_per_second']:.2f}"],
-        ["ours, inputs a second", f"{first['inputs_per_second']:.2f}"],
-        ["ratio", f"{result['ratio']:.2f}"],
-        ["ratio that arithmetic alone allows", f"{result['ratio_of_arithmetic']:.2f}"],
-        ["inputs scored the naive way", str(naive["inputs"])],
-        ["largest difference, nats", f"{naive['largest_difference_nats']:.1e}"],
-        ["... of a loss of nats", f"{naive['of_a_loss_of_nats']:.1f}"],
-        ["host memory of this process, GB", f"{result['host_peak_gb']:.2f}"],
-    ]
-    return aligned([[name, value] for name, value in rows])
-
-
-def _precisions(result: Mapping[str, Any]) -> str:
-    rows = [
-        [
-            "precision",
-            "inputs/s",
-            "TFLOP",
-            "GFLOP/s",
-            "matrix product",
-            "share",
-            "others",
-            "batch",
-            "device GB",
-        ]
-    ]
-    for facts in result["precisions"]:
-        peak, others = facts["device_peak_gb"], facts["processor_share_of_others"]
-        rows.append(
-            [
-                facts["precision"],
-                f"{facts['inputs_per_second']:.2f}",
-                f"{facts['tflop']:.3f}",
-                f"{facts['gflop_per_second']:.1f}",
-                f"{facts['matrix_product_gflop_per_second']:.1f}",
-                f"{facts['share_of_matrix_product_rate']:.3f}",
-                "" if others is None else f"{others:.3f}",
-                str(facts["batch_size"]),
-                "" if peak is None else f"{peak:.2f}",
-            ]
-        )
+def _table(columns: list[dict[str, Any]]) -> str:
+    names = dict.fromkeys(name for facts in columns for name in facts)
+    rows = [[name, *(_short(f.get(name)) for f in columns)] for name in names]
+    if len(columns) > len(names):
+        rows = [list(row) for row in zip(*rows, strict=True)]
     return aligned(rows)
 
 
-def _phases(result: Mapping[str, Any]) -> str:
-    phases = list(result["precisions"][0]["seconds"])
-    rows = [["seconds", *phases, "programs", "steps"]]
-    for facts in result["precisions"]:
-        seconds = (f"{facts['seconds'][phase]:.2f}" for phase in phases)
-        counts = str(facts["programs"]), str(facts["steps"])
-        rows.append([facts["precision"], *seconds, *counts])
-    return aligned(rows)
+def _flat(facts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Facts within facts, each named by its way: "seconds compile"."""
+    found = {}
+    for name, fact in facts.items():
+        if isinstance(fact, Mapping):
+            found |= _flat(fact, f"{prefix}{name} ")
+        else:
+            found[prefix + name] = fact
+    return found
 
 
-def _errors(result: Mapping[str, Any]) -> str:
-    rows = [["error in bits", "loss", "of a mean", "of a loss", "at most"]]
-    for facts in result["precisions"][1:]:
-        for loss, error in facts["error_bits"].items():
-            values = (f"{value:.1e}" for value in error.values())
-            rows.append([facts["precision"], loss, *values])
-    return aligned(rows)
-
-
-def _growth(result: Mapping[str, Any]) -> str:
-    phases = ("load", "score", "write")
-    rows = [
-        ["grows", "size", "images", "inputs", "seconds", *phases, "host GB", "pairs"]
-    ]
-    for run in result["growth"]:
-        peak = run["host_peak_gb"]
-        rows.append(
-            [
-                run["grows"],
-                str(run["size"]),
-                str(run["images"]),
-                str(run["scored_inputs"]),
-                f"{run['seconds']:.1f}",
-                *(f"{run['seconds_by_phase'][phase]:.2f}" for phase in phases),
-                "" if peak is None else f"{peak:.2f}",
-                str(run["distinct_pairs"]),
-            ]
-        )
-    return aligned(rows)
+def _short(fact: Any) -> str:
+    if fact is None:
+        return "?"
+    return f"{fact:.4g}" if isinstance(fact, float) else str(fact)

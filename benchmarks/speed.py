@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any
 
 import jax
 
+from benchmarks import traces
 from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.part import Part
@@ -30,6 +32,7 @@ from xabl.support.devices import LocalDevices
 
 # Of the matrix products, spread over the scoring.
 _TURNS = 12
+_TRACED_STEPS = 30
 _MATRIX_PRODUCT = {
     Precision.HIGHEST: "highest",
     Precision.DEFAULT: "default",
@@ -46,15 +49,6 @@ class Loaded:
     seconds: float
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Measured:
-    """seconds: by phase. facts: counts and rates, for results."""
-
-    scores: AblationScores
-    seconds: dict[str, float]
-    facts: dict[str, Any]
-
-
 def load(files: InputFiles, devices: LocalDevices) -> Loaded:
     """Reads everything, as `xabl ablate` does."""
     begin = time.perf_counter()
@@ -69,13 +63,19 @@ def measure(
     devices: LocalDevices,
     options: Options,
     part: Part,
-    naive: NaiveSample | None = None,
-) -> Measured:
+    naive: NaiveSample,
+    *,
+    trace: bool,
+) -> tuple[AblationScores, dict[str, Any]]:
     """Compiles, scores and writes, one after the other.
 
     Args:
         part: what to score of the plan.
         naive: takes its turns, evenly spread, while we score.
+        trace: also say what the device did in a few steps.
+
+    Returns:
+        The scores, and facts for results: counts, rates and seconds by phase.
     """
     seconds = {"load": loaded.seconds}
     inputs = loaded.inputs
@@ -96,15 +96,13 @@ def measure(
     products = MatrixProducts(
         evaluation.scorer.model.dtype, _MATRIX_PRODUCT[options.precision]
     )
-    turns = {products.take_turn: _TURNS}
-    if naive is not None:
-        turns[naive.take_turn] = len(naive)
     others = OtherProcesses()
+    turns = {products.take_turn: _TURNS, naive.take_turn: len(naive)}
     scores, seconds["score"] = _score(evaluation, schedule, programs, turns)
     share_of_others = others.share
     rate = len(devices) * products.rate
     begin = time.perf_counter()
-    write(inputs, scores)
+    _write(inputs, scores)
     seconds["write"] = time.perf_counter() - begin
     operations = sum(
         cost(evaluation, schedule).operations
@@ -130,8 +128,14 @@ def measure(
         "share_of_matrix_product_rate": achieved / rate,
         "processor_share_of_others": share_of_others,
         "device_peak_gb": device_peak_gb(devices.devices),
+        "seconds": seconds,
     }
-    return Measured(scores=scores, seconds=seconds, facts=facts)
+    if trace:
+        steps = evaluation.run(schedule, programs)
+        some = itertools.islice(steps, _TRACED_STEPS)
+        facts["trace"] = traces.traced(lambda: collections.deque(some, maxlen=0))
+        steps.close()
+    return scores, facts
 
 
 def _compiled(evaluation: Evaluation, schedule: Schedule) -> Programs:
@@ -189,7 +193,7 @@ def _spread(
     return after
 
 
-def write(inputs: Inputs, scores: AblationScores) -> None:
+def _write(inputs: Inputs, scores: AblationScores) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results"
         table = scores_table(scores, inputs.word_pieces)

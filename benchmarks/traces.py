@@ -17,7 +17,8 @@ def traced(run: Callable[[], None]) -> dict[str, Any]:
 
     Returns:
         span_ms: from the first kernel's start to the last one's end. idle_share: of
-        it, when nothing ran. kernels: the most expensive, by name without numbers.
+        it, when nothing ran. kernel_ms: of the most expensive, by name without
+        numbers.
     """
     with tempfile.TemporaryDirectory() as folder:
         options = jax.profiler.ProfileOptions()
@@ -25,11 +26,10 @@ def traced(run: Callable[[], None]) -> dict[str, Any]:
         with jax.profiler.trace(folder, profiler_options=options):
             run()
         (file,) = Path(folder).rglob("*.xplane.pb")
-        return summary(jax.profiler.ProfileData.from_file(str(file)))
+        return _summary(jax.profiler.ProfileData.from_file(str(file)))
 
 
-def summary(profile: Any) -> dict[str, Any]:
-    """See `traced`."""
+def _summary(profile: Any) -> dict[str, Any]:
     events = [
         (event.name, event.start_ns, event.duration_ns)
         for line in _lines(profile)
@@ -37,32 +37,19 @@ def summary(profile: Any) -> dict[str, Any]:
         if event.duration_ns
     ]
     if not events:
-        return {"span_ms": 0.0, "idle_share": 1.0, "kernels": []}
+        return {"span_ms": 0.0, "idle_share": 1.0}
     milliseconds = collections.Counter()
-    calls = collections.Counter()
     for name, _, duration in events:
         name = re.sub(r"[._]?\d+$", "", name)[:120]
         milliseconds[name] += duration / 1e6
-        calls[name] += 1
     begin = min(start for _, start, _ in events)
     end = max(start + duration for _, start, duration in events)
     busy = _covered([(start, start + duration) for _, start, duration in events])
     return {
         "span_ms": (end - begin) / 1e6,
         "idle_share": 1 - busy / (end - begin),
-        "kernels": [
-            {"name": name, "ms": total, "calls": calls[name]}
-            for name, total in milliseconds.most_common(_KERNELS)
-        ],
+        "kernel_ms": dict(milliseconds.most_common(_KERNELS)),
     }
-
-
-def text(name: str, found: dict[str, Any]) -> str:
-    """A table of it."""
-    lines = [f"{name}: {found['span_ms']:.1f} ms, idle {found['idle_share']:.3f}"]
-    for kernel in found["kernels"]:
-        lines.append(f"{kernel['ms']:10.2f} {kernel['calls']:6d}  {kernel['name']}")
-    return "\n".join(lines)
 
 
 def _lines(profile: Any) -> list[Any]:

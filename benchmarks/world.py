@@ -18,20 +18,6 @@ IMAGES = 1000
 CAPTIONS = 5
 REGIONS = 36
 VOCABULARY = 30522
-# Share of the regions each threshold ablates, and numbers of phrases, in the real data.
-PUBLISHED_SHARES = {
-    0.9: 0.07,
-    0.8: 0.09,
-    0.7: 0.12,
-    0.6: 0.15,
-    0.5: 0.18,
-    0.4: 0.22,
-    0.3: 0.27,
-    0.2: 0.33,
-    0.1: 0.42,
-    0.0: 0.63,
-}
-
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _TYPES = ("people", "clothing", "other", "scene")
 _WIDTH, _HEIGHT = 500, 375

@@ -58,6 +58,11 @@ def of_first_image(name, value, place):
         ({"directions": "sideways"}, "'sideways' is not vis4lang or lang4vis"),
         ({"directions": ""}, "--directions: give vis4lang, lang4vis or both"),
         ({"thresholds": "0.5,1.5"}, "--thresholds: 1.5 is not an overlap; expected 0"),
+        (
+            {"replace": "drop,blur"},
+            "'blur' is no way of removing .regions: ",
+        ),
+        ({"replace_seed": -1}, "--replace_seed=-1: -1 is not a non-negative integer"),
         ({"thresholds": "half"}, "--thresholds: 'half' is not a number"),
         ({"batch_size": 0}, "--batch_size=0: 0 is not a positive integer"),
         ({"limit": 0}, "--limit=0: give the number of examples to score"),

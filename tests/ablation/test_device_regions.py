@@ -61,6 +61,23 @@ KERNEL = np.random.default_rng(2).standard_normal((FEATURES, WIDTH)).astype(np.f
 MASKED = np.full(WIDTH, 7.0, np.float32)
 
 
+PUBLISHED = (Fill.AVERAGE, Fill.MASKED)
+DONORS = [1, 0]
+
+
+def replaced(fill, world):
+    """Features after ablation, by hand; rows that are not there are zero."""
+    instead = {
+        Fill.AVERAGE: AVERAGE,
+        Fill.MASKED: np.zeros_like(AVERAGE),
+        Fill.ZERO: np.zeros_like(AVERAGE),
+        # The second image has 3 regions: the first of them again.
+        Fill.IMAGE: np.stack([world.features[1, [0, 1, 2, 0]], world.features[0]]),
+        Fill.DROP: AVERAGE,
+    }[fill]
+    return np.where(ABLATED[..., None], instead, world.features)
+
+
 def projected(features):
     return features @ KERNEL + 1
 
@@ -79,6 +96,7 @@ def store(regions, average=AVERAGE):
         present=np.arange(4) < regions.num_boxes[:, None],
         average=projected(average),
         average_is_zero=np.array(not average.any()),
+        zero=projected(np.zeros_like(average)),
         masked=MASKED,
     )
 
@@ -93,6 +111,7 @@ def made(
         image=jnp.array([0, 1]),
         ablated=jnp.asarray(ablated),
         fill=jnp.full(2, int(fill)),
+        donor=None if fill in PUBLISHED else jnp.array(DONORS),
     )
     make = functools.partial(region_input, config, image_token)
     placed = jax.device_put(store(**{"regions": world(), **of_store}))
@@ -113,20 +132,25 @@ def test_ablated_rows_are_replaced(image_row, fill):
     boxes = slice(1, 5) if image_row is GlobalImage.FIRST else slice(0, 4)
     inputs = made(image_row, fill)
     padding = ~np.asarray(store(world()).present)
-    zero = padding | (ABLATED if fill is Fill.ZERO else False)
-    expected = projected(np.where(ABLATED[..., None], AVERAGE, world().features))
+    zero = padding | (ABLATED if fill in (Fill.ZERO, Fill.MASKED) else False)
+    expected = projected(replaced(fill, world()))
     expected = np.where(zero[..., None], MASKED, expected)
     np.testing.assert_allclose(inputs.features[:, boxes], expected, rtol=1e-6)
     np.testing.assert_array_equal(inputs.is_zero[:, boxes], zero)
     np.testing.assert_array_equal(inputs.locations[:, boxes], store(world()).locations)
+    attended = ~padding & ~(ABLATED if fill is Fill.DROP else False)
+    np.testing.assert_array_equal(inputs.mask[:, boxes], attended)
 
 
 @pytest.mark.parametrize("image_row", [GlobalImage.FIRST, GlobalImage.LAST])
-def test_image_row_of_vis4lang_is_the_mean_of_what_is_left(image_row):
-    inputs = made(image_row, Fill.AVERAGE)
+@pytest.mark.parametrize("fill", [fill for fill in Fill if fill is not Fill.MASKED])
+def test_image_row_of_vis4lang_is_the_mean_of_what_is_left(image_row, fill):
+    inputs = made(image_row, fill)
     row = 0 if image_row is GlobalImage.FIRST else -1
-    changed = np.where(ABLATED[..., None], AVERAGE, world().features)
-    means = np.stack([changed[0].mean(axis=0), changed[1, :3].mean(axis=0)])
+    changed, stay = replaced(fill, world()), np.arange(4) < [[4], [3]]
+    if fill is Fill.DROP:
+        stay &= ~ABLATED
+    means = np.stack([changed[n, stay[n]].mean(axis=0) for n in range(2)])
     np.testing.assert_allclose(inputs.features[:, row], projected(means), rtol=1e-5)
     np.testing.assert_array_equal(inputs.locations[:, row], 3)
     assert inputs.mask[:, row].all() and not inputs.is_zero[:, row].any()
@@ -136,14 +160,22 @@ def test_image_row_of_vis4lang_is_the_mean_of_what_is_left(image_row):
 def test_image_row_of_lang4vis(image_row):
     row = 0 if image_row is GlobalImage.FIRST else -1
     features = world().features
-    published = made(image_row, Fill.ZERO).features[:, row]
+    published = made(image_row, Fill.MASKED).features[:, row]
     whole = np.stack([features[0].mean(axis=0), features[1, :3].mean(axis=0)])
     np.testing.assert_allclose(published, projected(whole), rtol=1e-5)
-    recomputed = made(image_row, Fill.ZERO, ImageToken.RECOMPUTED).features[:, row]
+    recomputed = made(image_row, Fill.MASKED, ImageToken.RECOMPUTED).features[:, row]
     unmasked = np.stack(
         [features[0, [1, 3]].mean(axis=0), features[1, [0, 2]].mean(axis=0)]
     )
     np.testing.assert_allclose(recomputed, projected(unmasked), rtol=1e-5)
+
+
+def test_an_average_region_stands_for_all_that_are_dropped():
+    everything = np.ones_like(ABLATED)
+    for mean, expected in ((AVERAGE, projected(AVERAGE)), (0 * AVERAGE, MASKED)):
+        inputs = made(GlobalImage.FIRST, Fill.DROP, ablated=everything, average=mean)
+        np.testing.assert_array_equal(inputs.mask, [[True] + [False] * 4] * 2)
+        np.testing.assert_allclose(inputs.features[:, 0], [expected] * 2, rtol=1e-6)
 
 
 def test_rows_without_features():
@@ -162,7 +194,7 @@ def test_rows_without_features():
     np.testing.assert_array_equal(nothing.is_zero[0, 1:], ABLATED[0])
     everything = np.ones_like(ABLATED)
     for token, is_zero in ((ImageToken.PUBLISHED, 0), (ImageToken.RECOMPUTED, 1)):
-        inputs = made(GlobalImage.LAST, Fill.ZERO, token, ablated=everything)
+        inputs = made(GlobalImage.LAST, Fill.MASKED, token, ablated=everything)
         np.testing.assert_array_equal(inputs.is_zero[:, -1], [is_zero] * 2)
         same = np.array_equal(inputs.features[0, -1], MASKED)
         assert same == is_zero

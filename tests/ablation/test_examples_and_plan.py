@@ -12,6 +12,7 @@ from xabl.ablation.plan import (
     CUT_OFF,
     NO_REGIONS,
     NO_TARGET,
+    NONE_STAYS,
     build_plan,
     check_scorable,
 )
@@ -75,7 +76,8 @@ def test_reasons_of_exclusion(plan):
     }
     ids = list(dict.fromkeys(example.image_id for example in plan.examples))
     # The world's second image has no target, its third has phrases that are cut off.
-    assert by_image == {NO_REGIONS: set(), NO_TARGET: {ids[1]}, CUT_OFF: {ids[2]}}
+    expected = {NO_TARGET: {ids[1]}, CUT_OFF: {ids[2]}}
+    assert by_image == expected | {NO_REGIONS: set(), NONE_STAYS: set()}
     cut = plan.excluded == plan.reasons.index(CUT_OFF)
     lang4vis = [c.level for c in plan.conditions if c.direction is Direction.LANG4VIS]
     for row in np.nonzero(cut.any(axis=1))[0]:
@@ -129,7 +131,7 @@ def test_pairs_are_what_their_condition_says(plan):
             np.testing.assert_array_equal(plan.words.token_ids[word, :length], expected)
             assert image_ids[plan.regions.image[region]] == example.image_id
             ablated = plan.regions.ablated[region]
-            fill = Fill.AVERAGE if vision else Fill.ZERO
+            fill = Fill.AVERAGE if vision else Fill.MASKED
             assert plan.regions.fill[region] == fill
             if vision:
                 assert ablated.sum() == plan.ablated_regions[row, column]

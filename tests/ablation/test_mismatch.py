@@ -11,7 +11,7 @@ from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.findings import Finding, OnMismatch, stop_if_asked
 from xabl.ablation.mismatch.scores import (
     Trial,
-    other_classes,
+    other_captions,
     other_regions,
     worse_than_unigram,
 )
@@ -165,9 +165,9 @@ def test_a_model_without_use_for_regions_is_no_mismatch():
     assert other_regions(trial(1.0, jumps(0.0) / 100)) is None
 
 
-def test_classes_no_better_than_those_of_others():
-    assert other_classes(trial(1.0, jumps(1.5))) is None
-    assert "classes" in str(other_classes(trial(1.0, jumps(0.0))))
+def test_captions_that_matter_but_are_no_better_than_others():
+    assert other_captions(trial(1.0, jumps(1.5))) is None
+    assert "classes" in str(other_captions(trial(1.0, jumps(0.0))))
 
 
 def test_worse_than_unigram():
@@ -179,7 +179,7 @@ def test_worse_than_unigram():
 def test_few_images_say_nothing_of_scores():
     few = trial(9.0, jumps(-5.0, 5), images=5)
     assert not any(
-        (other_regions(few), other_classes(few), worse_than_unigram(few, 1.0))
+        (other_regions(few), other_captions(few), worse_than_unigram(few, 1.0))
     )
 
 

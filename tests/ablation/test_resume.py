@@ -70,6 +70,9 @@ def test_an_interrupted_and_a_killed_run_are_continued(workshop, flags, tmp_path
     other = workshop.ablate(**flags, output=output, resume=True, limit=3)
     assert other.status == 1
     assert "scores of another run are kept here (limit was null, is 3)" in other.err
+    other = workshop.ablate(**flags, output=output, resume=True, replace_seed=5)
+    assert other.status == 1
+    assert "kept here (replace_seed was 0, is 5)" in other.err
     assert set(os.listdir(kept)) == first
 
     status, seen = stopped_in_the_middle(

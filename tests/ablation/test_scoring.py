@@ -73,6 +73,8 @@ def defined_losses(config, params, conditions):
         average=ablation.average(),
         mask_id=ablation.word_pieces().mask_id,
         target=next(iter(config.visual_targets), None),
+        donors=ablation.donors(),
+        needs_regions=config.needs_regions,
     )
     found = {}
     for column, condition in enumerate(conditions):

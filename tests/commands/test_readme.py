@@ -38,7 +38,13 @@ def python(*arguments, cwd):
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(cwd)},
+        env=os.environ
+        | {
+            "PYTHONPATH": str(ROOT),
+            "XDG_CACHE_HOME": str(cwd),
+            # Programs run for a moment; compiling them takes most of the time.
+            "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+        },
         capture_output=True,
         text=True,
     )

@@ -6,7 +6,6 @@ Run by `test_extending` in a changed copy; here it would fail.
 import dataclasses
 import re
 
-import jax
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,14 +28,9 @@ from xabl.inspection import inspect_path
 from xabl.models.presets import PRESETS, load_config
 from xabl.models.reference_names import reference_names
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 NAMES = ["none", "object@0.5", "all", "object@0.5/next_image", "all/next_image"]
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def test_a_condition(tmp_path):
@@ -48,7 +42,9 @@ def test_a_condition(tmp_path):
         model=tmp_path / "model",
         entities=golden_world.ENTITIES,
         regions=regions,
+        directions=(results.Direction.VIS4LANG,),
         thresholds=(0.5,),
+        replace=("next_image",),
     )
     output = tmp_path / "results"
     options = run.RunOptions(

@@ -21,7 +21,7 @@ from xabl.data.regions import import_regions, open_regions
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 # Files of the product that a recipe may change.
 LIMITS = {
-    "A condition": 3,
+    "A condition": 2,
     "A model": 3,
     "A visual target": 3,
     "A form of region files": 2,

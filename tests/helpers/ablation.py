@@ -15,7 +15,8 @@ from xabl.ablation.examples import (
     mentions_by_image,
     prepare_examples,
 )
-from xabl.ablation.plan import build_plan
+from xabl.ablation.plan import Plan, build_plan
+from xabl.ablation.replacement import Donors
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import WordPieces
@@ -55,6 +56,11 @@ def stacked(images) -> StackedRegions:
         img_h=np.array([image.img_h for image in images], np.int32),
         **{name: np.stack([getattr(i, name) for i in images]) for name in fields},
     )
+
+
+@functools.cache
+def donors(seed: int = 0) -> Donors:
+    return Donors(image_ids=regions().image_ids, examples=examples(), seed=seed)
 
 
 @functools.cache
@@ -160,6 +166,31 @@ def shallow(kind: str) -> ModelConfig:
     )
 
 
+def planned(
+    config: ModelConfig,
+    conditions: tuple[Condition, ...],
+    *,
+    of: tuple[PhraseExample, ...] | None = None,
+    world: StackedRegions | None = None,
+    gold_labels: list[int | None] | None = None,
+    positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH,
+    seed: int = 0,
+) -> Plan:
+    """What there is to score of the golden world, or of some of its examples."""
+    world = regions() if world is None else world
+    is_vl_bert = config.image_embeddings.positions_follow_words
+    return build_plan(
+        examples() if of is None else of,
+        None if config.text_only else world,
+        conditions,
+        mask_id=word_pieces().mask_id,
+        vlbert_positions=positions if is_vl_bert else None,
+        gold_labels=gold_labels,
+        donors=donors(seed),
+        needs_regions=config.needs_regions,
+    )
+
+
 def scored(
     config: ModelConfig,
     params: dict,
@@ -170,19 +201,20 @@ def scored(
     devices: int = 1,
     gold_labels: list[int | None] | None = None,
     positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH,
+    seed: int = 0,
     **options,
 ) -> AblationScores:
     """Scores of the golden world, or of some of its examples."""
     world = regions() if world is None else world
     world = None if config.text_only else world
-    is_vl_bert = config.image_embeddings.positions_follow_words
-    plan = build_plan(
-        examples() if of is None else of,
-        world,
+    plan = planned(
+        config,
         conditions,
-        mask_id=word_pieces().mask_id,
-        vlbert_positions=positions if is_vl_bert else None,
+        of=of,
+        world=world,
         gold_labels=gold_labels,
+        positions=positions,
+        seed=seed,
     )
     return ablate(
         Request(

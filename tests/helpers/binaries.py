@@ -19,9 +19,16 @@ class Finished:
 
 
 def command(module: str, **flags: object) -> list[str]:
-    """`python -m module --flag=value ...`; flags that are None are left out."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    arguments = [f"--{name}={value}" for name, value in given.items()]
+    """`python -m module --flag=value ...`.
+
+    Flags that are None are left out; those with a list are repeated.
+    """
+    arguments = [
+        f"--{name}={one}"
+        for name, value in flags.items()
+        for one in (value if isinstance(value, list) else [value])
+        if one is not None
+    ]
     return [sys.executable, "-m", module, *arguments]
 
 

@@ -92,7 +92,7 @@ def batch(config: ModelConfig, size: int, seed: int = 0) -> PretrainingBatch:
         ),
         "itm_labels": random.integers(0, 2, size),
     }
-    floats, masks = {}, {"text_mask": text_mask, "is_matched": np.ones(size)}
+    floats, masks, regions = {}, {"text_mask": text_mask}, {}
     if not config.text_only:
         first = int(config.has_image_row)
         boxes = random.integers(3, REGIONS + 1 - first, size)
@@ -100,33 +100,40 @@ def batch(config: ModelConfig, size: int, seed: int = 0) -> PretrainingBatch:
         for example in range(size):
             count = random.integers(0, 4)
             rows[example, :count] = first + random.permutation(boxes[example])[:count]
-        region_is_target = np.zeros((size, REGIONS))
-        for example, chosen in enumerate(rows):
-            region_is_target[example, chosen[chosen >= 0]] = 1
-        fields |= {
-            "target_rows": rows,
-            "target_classes": random.integers(0, 1600, rows.shape),
-            "target_attributes": random.integers(0, 400, rows.shape),
+        fields["target_rows"] = rows
+        classes = {
+            "objects_id": random.integers(0, 1600, rows.shape),
+            "attrs_id": random.integers(0, 400, rows.shape),
         }
-        masks |= {
-            "region_mask": np.arange(REGIONS) < first + boxes[:, None],
-            "region_is_target": region_is_target,
-        }
+        masks["region_mask"] = np.arange(REGIONS) < first + boxes[:, None]
         floats = {
             "region_features": random.random((size, REGIONS, FEATURES)),
             "region_locations": random.random((size, REGIONS, config.num_locs)),
             "unmasked_features": random.random((size, REGIONS, FEATURES)),
-            "target_class_probabilities": random.dirichlet(
-                np.full(1601, 0.05), rows.shape
-            ),
-            "target_class_confidences": random.random(rows.shape),
-            "target_attribute_confidences": random.random(rows.shape),
+        }
+        shares = {
+            "cls_prob": random.dirichlet(np.full(1601, 0.05), rows.shape),
+            "objects_conf": random.random(rows.shape),
+            "attrs_conf": random.random(rows.shape),
+        }
+        regions["labels"] = {
+            **{name: np.asarray(value, np.int32) for name, value in classes.items()},
+            **{name: np.asarray(value, np.float32) for name, value in shares.items()},
         }
     return PretrainingBatch(
         **{name: np.asarray(value, np.int32) for name, value in fields.items()},
         **{name: np.asarray(value, np.float32) for name, value in floats.items()},
         **{name: np.asarray(value, bool) for name, value in masks.items()},
+        **regions,
     )
+
+
+def is_target(batch: PretrainingBatch) -> np.ndarray:
+    """[batch, regions]: the rows that are targets."""
+    found = np.zeros(batch.region_mask.shape, bool)
+    example, slot = np.nonzero(batch.target_rows >= 0)
+    found[example, batch.target_rows[example, slot]] = True
+    return found
 
 
 def keys(size: int) -> jax.Array:

@@ -33,6 +33,8 @@ from xabl.pretraining.optimiser import (
 from xabl.pretraining.train_step import TrainState, train_step
 from xabl.support.devices import Devices
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 OWN = RegionEmbedding(
     name="gated",
     parameters={
@@ -96,13 +98,6 @@ def hard(monkeypatch):
     return dataclasses.replace(
         ablation.shallow("uniter"), name="hard", visual_target_weights=(("hard", 1.0),)
     )
-
-
-@pytest.fixture(autouse=True)
-def quick_compilation():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def learn(config, steps=8):

@@ -1,7 +1,9 @@
 """Every published run, and architectures that are ablated, train at toy size."""
 
+import functools
 import importlib
 import math
+import pkgutil
 import re
 from pathlib import Path
 
@@ -15,8 +17,6 @@ from xabl.pretraining.configs import uniter_overlap
 from xabl.pretraining.train import pretrain
 from xabl.support.devices import Devices
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 NAMES = configuration.published_runs()
 # The table of spec section 5: architecture, form of the loss, initial values and
 # regime, visual leakage, text-only reference.
@@ -28,32 +28,50 @@ HYPOTHESES = {
 }
 
 
-def _train(data, workdir: Path, config: str, *changes: str) -> list[dict]:
-    """Three updates of the toy; its lines of metrics.jsonl."""
-    resolved = launch.resolve(
-        config,
-        (
-            f"corpus={data}/corpus",
-            f"vocabulary={data}/vocab.txt",
-            "keep_epochs=false",
-            *changes,
-        ),
-        is_toy=True,
-    )
-    assert pretrain(resolved, workdir, devices=Devices.all(1))
-    return tiny_runs.lines(workdir, "train")
+@pytest.fixture(scope="module")
+def trained(data, tmp_path_factory, quick_compilation):
+    """trained(run, *changes): the folder of the toy's three updates, made once.
+
+    One of them validates, too; compiling that for all takes long.
+    """
+
+    @functools.cache
+    def train(config: str, *changes: str) -> Path:
+        if (config, *changes) != ("ctrl_uniter_base",):
+            changes = ("valid_split=null", *changes)
+        resolved = launch.resolve(
+            config,
+            (
+                f"corpus={data}/corpus",
+                f"vocabulary={data}/vocab.txt",
+                "keep_epochs=false",
+                *changes,
+            ),
+            is_toy=True,
+        )
+        workdir = tmp_path_factory.mktemp("run")
+        assert pretrain(resolved, workdir, devices=Devices.all(1))
+        return workdir
+
+    return train
 
 
 def test_all_hypotheses_have_their_run():
     assert HYPOTHESES <= set(NAMES)
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_run_states_what_to_expect_and_its_command(name):
-    module = importlib.import_module(f"{configs.__name__}.{name}")
-    assert "\nExpected" in module.__doc__ or "Expected in" in module.__doc__
-    assert f"xabl pretrain --config={name} " in module.__doc__
-    assert configuration.load(name).name.replace("-", "_") == name
+@pytest.mark.parametrize(
+    "file", [file.name for file in pkgutil.iter_modules(configs.__path__)]
+)
+def test_every_file_states_what_to_expect_and_the_command(file):
+    module = importlib.import_module(f"{configs.__name__}.{file}")
+    expected = module.__doc__.partition("Expected")[2]
+    assert re.search(r"\d", expected)
+    (example,) = re.findall(r"^  xabl pretrain --config=(\w+) ", module.__doc__, re.M)
+    assert example in module.RUNS
+    for name, config in module.RUNS.items():
+        assert name in module.__doc__
+        assert config.name.replace("-", "_") == name
 
 
 def test_one_run_has_all_overlap_thresholds():
@@ -94,8 +112,8 @@ _QUICK = {"ctrl_uniter_base", "ctrl_vl_bert_base", "uniter_rnd_v", "bert_cc"}
         for name in NAMES
     ],
 )
-def test_a_published_run_at_toy_size(data, tmp_path, name):
-    lines = _train(data, tmp_path / "run", name)
+def test_a_published_run_at_toy_size(trained, name):
+    lines = tiny_runs.lines(trained(name), "train")
     assert [line["step"] for line in lines] == [1, 2, 3]
     assert all(math.isfinite(line["loss"]) for line in lines)
     # The first update has learning rate 0; the others change something.
@@ -111,30 +129,29 @@ def test_a_published_run_at_toy_size(data, tmp_path, name):
     assert {"regions_0" if x.startswith("regions_") else x for x in found} == expected
 
 
-def test_an_architecture_is_ablated_by_its_configuration(data, tmp_path):
+def test_a_toy_validates(trained):
+    lines = tiny_runs.lines(trained("ctrl_uniter_base"), "validation")
+    assert lines[-1]["step"] == 3 and math.isfinite(lines[-1]["loss"])
+
+
+def test_an_architecture_is_ablated_by_its_configuration(trained):
     """Words that see no regions; dropout is the same in both."""
-    blind = _train(
-        data, tmp_path / "run", "ctrl_uniter_base", "model.tv_attn_sublayers=[]"
+    blind, whole = (
+        tiny_runs.lines(trained("ctrl_uniter_base", *changes), "train")
+        for changes in (["model.tv_attn_sublayers=[]"], [])
     )
     assert all(math.isfinite(line["loss"]) for line in blind)
-    whole = _train(data, tmp_path / "whole", "ctrl_uniter_base")
     assert blind[0]["mlm"] != whole[0]["mlm"]
 
 
 @pytest.mark.slow
-def test_weights_are_unshared_by_the_configuration(data, tmp_path):
-    _train(
-        data,
-        tmp_path / "run",
-        "ctrl_uniter_base",
-        "model.single_ln_sublayers=[]",
-        "model.shared_sublayers=[]",
-    )
-    _train(data, tmp_path / "shared", "ctrl_uniter_base")
+def test_weights_are_unshared_by_the_configuration(trained):
+    changes = ("model.single_ln_sublayers=[]", "model.shared_sublayers=[]")
     unshared, shared = (
-        sum(
-            np.size(x) for x in tiny_runs.parameters(tmp_path / name / "model").values()
+        sum(np.size(x) for x in tiny_runs.parameters(workdir / "model").values())
+        for workdir in (
+            trained("ctrl_uniter_base", *changes),
+            trained("ctrl_uniter_base"),
         )
-        for name in ("run", "shared")
     )
     assert unshared > shared

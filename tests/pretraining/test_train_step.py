@@ -20,18 +20,12 @@ from xabl.pretraining.optimiser import (
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.support.devices import Devices
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 BATCH = 16
 TARGETS = (("0", 1.0), ("2", 0.5))  # "2" draws negatives from the whole batch
 CONFIG = tiny_training.model(visual_target_weights=TARGETS)
 RATE = warmup_linear(1e-2, warmup_steps=1, total_steps=100)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_compilation():
-    """Compiles in a third of the time; what is computed is the same."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 def _rule(config=CONFIG):

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import xabl
-from tests.helpers import golden_world
+from tests.helpers import ablation, golden_world
 from tests.helpers.ablation_binaries import STORE, Workshop, manifest
 from tests.helpers.binaries import ROOT
 from xabl.python import frames
@@ -24,7 +24,8 @@ from xabl.results.losses import LOSSES, columns_of
 MODELS = ("vl-bert", "two-stream")
 # One example against many at once: a float32 of 10 nats has steps of 9.5e-7.
 TOLERANCE = {"abs": 1e-6, "rel": 2e-7}
-FLAGS = {"vlbert_positions": "per_example", "save_predictions": 2}
+FLAGS = {"vlbert_positions": "per_example", "save_predictions": 2, "replace_seed": 3}
+WAYS = ("zero", "other_image", "other_caption", "drop")
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def scored(workshop, request):
     output = workshop.folder / f"results-{request.param}"
     model = workshop.small_model(request.param)
     flags = FLAGS | {"regions": workshop.regions(STORE), "thresholds": "0.0,0.5"}
+    flags["replace"] = ",".join(WAYS)
     done = workshop.ablate(model=model, output=output, **flags)
     assert done.status == 0, done.err
     return xabl.load(model), output
@@ -82,6 +84,7 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
         entities=golden_world.ENTITIES,
         regions=workshop.regions(STORE),
         thresholds=[0.0, 0.5],
+        replace=WAYS,
         devices=1,
         **FLAGS,
     )
@@ -110,8 +113,11 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
 def test_an_example_gives_its_rows(scored, regions):
     """Every condition of some phrases; the mean over the pieces of a phrase."""
     model, output = scored
-    scores = read(output, "scores")
+    scores, seed = read(output, "scores"), FLAGS["replace_seed"]
+    donors = ablation.donors(seed)
     for row in read(output, "examples").iloc[[0, 7, 40]].itertuples():
+        partner = donors.image_for(donors.image_ids.index(row.image_id))
+        other = regions[donors.image_ids[partner]]
         example = model.example(
             regions[row.image_id],
             row.sentence,
@@ -120,10 +126,10 @@ def test_an_example_gives_its_rows(scored, regions):
         )
         assert example.phrase.text == row.phrase
         for expected in scores[scores.example == row.example].itertuples():
-            if pd.notna(expected.excluded):
+            if pd.notna(expected.excluded) or "other_caption" in expected.condition:
                 continue
             if expected.direction == "vis4lang":
-                found = example.ablate(expected.condition)
+                found = example.ablate(expected.condition, other=other)
                 assert len(found) == expected.target_pieces
                 assert found.mlm.mean() == pytest.approx(expected.mlm, **TOLERANCE)
                 assert " ".join(found.predicted) == expected.predicted
@@ -163,6 +169,28 @@ def test_words_by_number_are_those_of_a_condition(example):
     pd.testing.assert_frame_equal(
         example.ablate(target=2), example.ablate(words="none", target=2)
     )
+
+
+def test_ways_of_removing_by_name(regions, example):
+    other = regions[list(regions)[1]]
+    for way in ("average", "zero", "drop", "other_image"):
+        given = {"other": other} if way == "other_image" else {}
+        name = "all" if way == "average" else f"all/{way}"
+        expected = example.ablate(name, **given)
+        for found in (
+            example.ablate("all", replace=way, **given),
+            example.ablate(regions=range(36), replace=way, **given),
+        ):
+            pd.testing.assert_frame_equal(found, expected)
+    assert example.ablate(regions=[], replace="drop").equals(example.ablate())
+    # Words of another caption as many times as it takes.
+    given = {"replace": "other_caption", "target": 2}
+    once = example.ablate(words="all", other="a girl", **given)
+    again = example.ablate(words="all", other="a girl a girl a girl", **given)
+    pd.testing.assert_frame_equal(once, again)
+    assert not once.equals(example.ablate(words="all", target=2))
+    same = example.ablate(words="phrase", other="a big ball", **given)
+    pd.testing.assert_frame_equal(same, example.ablate(target=2))
 
 
 def test_a_frame_by_word(example):
@@ -218,6 +246,11 @@ def test_boxes_that_are_none(two_stream, example, boxes):
         ({"words": "all", "target": 99}, "target: 99 is none of"),
         ({"condition": "all", "regions": [1]}, "give one of"),
         ({"condition": "all", "target": 1}, "give one of"),
+        ({"condition": "all", "replace": "blur"}, "'blur' is no way of removing"),
+        ({"condition": "all", "replace": "mask"}, "give one way of removing regions"),
+        ({"condition": "all/zero", "replace": "drop"}, "give one way of removing"),
+        ({"condition": "all/other_image"}, "give the image whose regions stand in"),
+        ({"words": "all/other_caption", "target": 1}, "give the words that stand in"),
     ],
 )
 def test_what_cannot_be_ablated(example, arguments, message):
@@ -291,6 +324,10 @@ def test_arguments_that_are_not_those_of_flags(two_stream):
     for name in ("precision", "image_token", "vlbert_positions"):
         with pytest.raises(xabl.UserError, match="'sometimes' is not"):
             xabl.ablate(two_stream, entities="x", **{name: "sometimes"})
+    with pytest.raises(xabl.UserError, match="'blur' is no way of removing"):
+        xabl.ablate(two_stream, entities="x", replace="blur")
+    with pytest.raises(xabl.UserError, match="--replace_seed=-1: give 0 or more"):
+        xabl.ablate(two_stream, entities="x", replace_seed=-1)
     with pytest.raises(xabl.UserError, match="'vis' is not vis4lang or lang4vis"):
         xabl.ablate(two_stream, entities="x", directions=["vis"])
     with pytest.raises(xabl.UserError, match="nowhere: does not exist"):

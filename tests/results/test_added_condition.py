@@ -1,6 +1,6 @@
 """A condition and a figure that only these tests know come out right everywhere.
 
-The condition takes the regions of another image. It is one entry of `WAYS`: tables,
+The condition takes the regions of the next image. It is one entry of `WAYS`: tables,
 figures, report and the report's script know nothing of it.
 """
 
@@ -22,33 +22,34 @@ from xabl.analysis.figures import FIGURES, write_figures
 from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn
 from xabl.analysis.report import ReportOptions, write_report
-from xabl.results.conditions import WAYS, Direction, Way
+from xabl.results.conditions import Direction
+from xabl.results.ways import WAYS, Way
 
-OTHER_IMAGE = Way(
-    done="replaced by those of another image",
-    doing="Replacing {} by those of another image",
-    meaning="an ablated region's features are those of a region of another image",
-    short="other image",
+NEXT_IMAGE = Way(
+    done="replaced by those of the next image",
+    doing="Replacing {} by those of the next image",
+    meaning="an ablated region's features are those of a region of the next image",
+    short="next image",
 )
 MENU = [
     "None: all regions seen",
     "Object regions (overlap above 0.5) ablated",
     "All regions ablated",
-    "Object regions (overlap above 0.5) replaced by those of another image",
-    "All regions replaced by those of another image",
+    "Object regions (overlap above 0.5) replaced by those of the next image",
+    "All regions replaced by those of the next image",
 ]
-NAMES = ["none", "object@0.5", "all", "object@0.5/other_image", "all/other_image"]
-MASKS = ["None", "0.5", "All", "0.5 (other image)", "All (other image)"]
-POSITIONS = ["None", "Object", "All", "Object", "(other image)", "All", "(other image)"]
+NAMES = ["none", "object@0.5", "all", "object@0.5/next_image", "all/next_image"]
+MASKS = ["None", "0.5", "All", "0.5 (next image)", "All (next image)"]
+POSITIONS = ["None", "Object", "All", "Object", "(next image)", "All", "(next image)"]
 
 
 @pytest.fixture
-def other_image(monkeypatch):
-    monkeypatch.setitem(WAYS[Direction.VIS4LANG], "other_image", OTHER_IMAGE)
+def next_image(monkeypatch):
+    monkeypatch.setitem(WAYS[Direction.VIS4LANG], "next_image", NEXT_IMAGE)
 
 
 @pytest.fixture
-def study(other_image, tmp_path):
+def study(next_image, tmp_path):
     """Results with the new conditions, written as another program would."""
     known = write_results(
         tmp_path / "known", FakeModel(thresholds=(0.5,)), num_images=6
@@ -58,7 +59,7 @@ def study(other_image, tmp_path):
     added = []
     for name in ("all", "object@0.5"):  # not in order
         rows = scores[scores["condition"].eq(name) & scores["direction"].eq("vis4lang")]
-        added.append(rows.assign(condition=f"{name}/other_image", mlm=rows["mlm"] + 1))
+        added.append(rows.assign(condition=f"{name}/next_image", mlm=rows["mlm"] + 1))
     results.write(
         pd.concat([*added, scores]),
         tmp_path / "results",
@@ -85,7 +86,7 @@ def test_it_is_sound_and_in_its_place(study):
     words = means[means["metric"] == "mlm"]
     assert words["condition"].tolist() == NAMES
     by_name = words.set_index("condition")["mean"]
-    added = by_name["all/other_image"] - by_name["all"]
+    added = by_name["all/next_image"] - by_name["all"]
     assert added == pytest.approx(1 / np.log(2), rel=1e-5)
     summary = (study / "results" / "summary.tsv").read_text().splitlines()
     masks = [line.split("\t")[1] for line in summary[1:]]
@@ -105,16 +106,16 @@ def test_the_report_says_it_in_words(study):
     page = Page(report_of(study))
     text = " ".join(page.text.split())
     assert (
-        "Mine: Replacing all image regions by those of another image raises the MLM "
+        "Mine: Replacing all image regions by those of the next image raises the MLM "
         "loss" in text
     )
     assert (
         "Replacing the regions that overlap the phrase by more than 0.5 by those of "
-        "another image" in text
+        "the next image" in text
     )
     places = [text.index(f" {mask} ", text.index("MLM in bits")) for mask in MASKS[3:]]
     assert places == sorted(places)
-    assert OTHER_IMAGE.meaning in text
+    assert NEXT_IMAGE.meaning in text
     conditions = page.index["conditions"]["vis4lang"]
     assert [conditions[name]["menu"] for name in NAMES] == MENU
     _, regions = page.block("regions")

@@ -4,10 +4,12 @@ import os
 
 import pytest
 
-from tests.helpers import golden_world
+from tests.helpers import ablation, ablation_binaries, golden_world
 from xabl.errors import UserError
 from xabl.studies import contents as contents_module
 from xabl.studies.contents import Contents, key_of
+from xabl.studies.runs import identified, runs_of
+from xabl.studies.study_file import read_study
 
 
 @pytest.fixture
@@ -95,3 +97,20 @@ def test_lmdb_may_be_read(contents, tmp_path):
 def test_a_key_depends_on_every_part():
     assert key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
     assert key_of({"a": 1, "b": [2]}) != key_of({"a": 1, "b": [3]})
+
+
+def test_ways_of_removing_are_part_of_a_key(contents, tmp_path):
+    config = ablation.shallow("bert")
+    ablation_binaries.save(tmp_path / "bert", config, ablation.ruled_params(config))
+    keys = set()
+    for options in ("", "replace: [zero]", "replace: [zero], replace_seed: 1"):
+        file = tmp_path / "study.yaml"
+        file.write_text(
+            f"data: {{entities: {golden_world.ENTITIES}}}\n"
+            f"ablation: {{{options}}}\n"
+            f"models: [{{label: A, model: {tmp_path / 'bert'}}}]\n"
+        )
+        (run,) = identified(runs_of(*read_study(file), tmp_path), contents)
+        assert run.problem is None
+        keys.add(run.key)
+    assert len(keys) == 3

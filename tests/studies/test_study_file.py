@@ -34,7 +34,7 @@ def test_what_is_left_out_is_as_the_ablation_has_it(write):
     study, lines = read_study(
         write("""
         data: {entities: flickr30k}
-        ablation: {directions: [vis4lang]}
+        ablation: {directions: [vis4lang], replace: [zero], replace_seed: 2}
         models:
           - {label: UNITER, seed: 3, model: models/uniter}
           - label: BERT
@@ -45,6 +45,7 @@ def test_what_is_left_out_is_as_the_ablation_has_it(write):
     assert [model.name for model in study.models] == ["UNITER-s3", "BERT"]
     assert study.ablation.thresholds == THRESHOLDS
     assert study.ablation.directions == (Direction.VIS4LANG,)
+    assert (study.ablation.replace, study.ablation.replace_seed) == (("zero",), 2)
     assert lines.where("models", 1).endswith("study.yaml:5")
     assert lines.where("models", 1, "config").endswith("study.yaml:7")
 
@@ -57,6 +58,7 @@ def test_every_error_is_named_with_its_line(write):
         ablation:
           thresholds: [0.5, 1.5, x]
           precision: high
+          replace: [drop, blur]
         models:
           - {label: UNITER, seed: x, model: a}
           - label: UNITER
@@ -73,12 +75,14 @@ def test_every_error_is_named_with_its_line(write):
         "as a number; found 'x'",
         "6: ablation.precision: should be 'highest', 'default' or 'bfloat16'; found "
         "'high'",
-        "8: models[0].seed: should be a valid integer, unable to parse string as an "
+        "7: ablation.replace: 'blur' is no way of removing (regions: average, zero, "
+        "other_image, drop; words: mask, other_caption, drop)",
+        "9: models[0].seed: should be a valid integer, unable to parse string as an "
         "integer; found 'x'",
-        "9: models[1]: a checkpoint needs its config, a preset or a file",
-        "11: models[2].label: 'a b': give letters, digits and . _ + - only",
-        "13: models[3]: give either a model directory or a checkpoint",
-        "14: retries: should be greater than or equal to 0; found -1",
+        "10: models[1]: a checkpoint needs its config, a preset or a file",
+        "12: models[2].label: 'a b': give letters, digits and . _ + - only",
+        "14: models[3]: give either a model directory or a checkpoint",
+        "15: retries: should be greater than or equal to 0; found -1",
     ]
 
 

@@ -23,7 +23,7 @@ from xabl.types import AnyArray, pytree
 class Words:
     """[CLS], the pieces of a caption, [SEP], padding.
 
-    mask: False for padding.
+    mask: False for padding and for words that are dropped: not attended to.
     shift_starts: for VL-BERT, see `TextInput`.
     """
 
@@ -37,7 +37,7 @@ class Regions:
     """The detector's regions of an image.
 
     locations: x1, y1, x2, y2 and area, relative to the image's.
-    mask: False for padding.
+    mask: False for padding and for regions that are dropped: not attended to.
     image: features of the image as a whole, for models with an [IMG] row.
     """
 

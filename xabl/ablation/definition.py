@@ -4,13 +4,14 @@ Part of one modality is hidden from a model: how much worse does it predict the 
 (Frank et al., EMNLP 2021.) For one example and one condition this page says
 
 - which words and which regions are hidden: `hidden_words`, `hidden_regions`;
-- what takes their place: `words_seen`, `regions_seen`;
+- what takes their place: `words_seen`, `regions_seen` (and `replacement`, by way);
 - what is asked, and what is right: `question`;
 - how far the model is from it: `mlm_loss`, `mrc_losses`.
 
 `Definition` asks any function from words and regions to logits (`any_model`), and
-computes every input on its own. The plan and the engine give the same numbers for less
-arithmetic; tests and benchmarks compare them with this page.
+computes every input on its own. The plan takes from here what is hidden, and gives with
+the engine the same numbers for less arithmetic; tests and benchmarks compare them with
+this page.
 """
 
 import dataclasses
@@ -24,9 +25,16 @@ from jaxtyping import Array, Bool, Float, Int
 
 from xabl.ablation.any_model import Model, Regions, Words
 from xabl.ablation.examples import PhraseExample
-from xabl.ablation.overlap import TARGET_THRESHOLD
-from xabl.ablation.replacement import Fill, replacement
-from xabl.data.boxes import iot, iou, relative_locations
+from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
+from xabl.ablation.replacement import (
+    Donors,
+    Fill,
+    RegionsInstead,
+    WordsInstead,
+    regions_instead,
+    words_instead,
+)
+from xabl.data.boxes import iou, relative_locations
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
@@ -44,33 +52,41 @@ def hidden_words(
     example: PhraseExample, condition: Condition
 ) -> Int[np.ndarray, " hidden"]:
     """Positions of pieces the model does not see: to be predicted, or ablated."""
-    return {
-        Level.NONE: np.zeros(0, np.int64),
-        Level.PHRASE: example.pieces,
-        Level.ALL: np.arange(1, len(example.token_ids) - 1),  # [CLS] and [SEP] stay
-    }[condition.hidden_words]
+    if condition.hidden_words is Level.NONE:
+        return np.zeros(0, np.int64)
+    if condition.hidden_words is Level.PHRASE:
+        return example.pieces
+    return np.arange(1, len(example.token_ids) - 1)  # [CLS] and [SEP] stay
 
 
 def hidden_regions(
-    example: PhraseExample, image: ImageRegions, condition: Condition
+    covered: Float[np.ndarray, " boxes"], condition: Condition
 ) -> Bool[np.ndarray, " boxes"]:
-    """Regions the model does not see: ablated, or those that show the phrase."""
-    covered = iot(image.boxes.astype(np.float64), example.boxes).max(axis=1)
+    """Regions the model does not see: ablated, or those that show the phrase.
+
+    Args:
+        covered: how much of the phrase's boxes each region covers: `coverage`.
+    """
     if condition.direction is Direction.LANG4VIS:
         return covered > TARGET_THRESHOLD
     return covered > condition.region_threshold  # infinity: none; minus infinity: all
 
 
 def words_seen(
-    example: PhraseExample, condition: Condition, *, mask_id: int, shift_start: int
+    example: PhraseExample,
+    hidden: Int[np.ndarray, " hidden"],
+    instead: WordsInstead,
+    *,
+    shift_start: int,
 ) -> Words:
-    """The caption, hidden pieces as [MASK]."""
-    token_ids = np.zeros(MAX_LENGTH, np.int32)
-    token_ids[: len(example.token_ids)] = example.token_ids
-    token_ids[hidden_words(example, condition)] = mask_id
+    """The caption, hidden pieces replaced or not attended to; all keep their places."""
+    length = len(example.token_ids)
+    token_ids, attended = np.zeros(MAX_LENGTH, np.int32), np.arange(MAX_LENGTH) < length
+    token_ids[:length] = example.token_ids
+    token_ids[hidden], attended[hidden] = instead.pieces, instead.attended
     return Words(
         token_ids=token_ids,
-        mask=np.arange(MAX_LENGTH) < len(example.token_ids),
+        mask=attended,
         shift_starts=np.array(shift_start, np.int32),
     )
 
@@ -78,27 +94,29 @@ def words_seen(
 def regions_seen(
     image: ImageRegions,
     hidden: Bool[np.ndarray, " boxes"],
+    fill: Fill,
     instead: Float[np.ndarray, "#boxes features"],
-    condition: Condition,
     *,
     num_boxes: int,
 ) -> Regions:
     """The image's regions, padded to `num_boxes`; hidden ones keep their location.
 
-    vis4lang: [IMG] is the mean of the features after ablation. lang4vis: of those
-    before, so that it still knows of the region to be predicted, as published.
+    vis4lang: [IMG] is the mean of the features after ablation, of those that stay;
+    where none stays, what stands for one. lang4vis: of those before, so that it still
+    knows of the region to be predicted, as published.
     """
     features = np.where(hidden[:, None], instead, image.features)
-    known = features if condition.direction is Direction.VIS4LANG else image.features
+    stays = ~hidden | (fill is not Fill.DROP)
+    known = image.features if fill is Fill.MASKED else features[stays]
     locations = relative_locations(
         image.boxes, np.array(image.img_w), np.array(image.img_h), num_locs=5
     )
-    padding = [(0, num_boxes - image.num_boxes), (0, 0)]
+    padding = (0, num_boxes - image.num_boxes)
     return Regions(
-        features=np.pad(features.astype(np.float32), padding),
-        locations=np.pad(locations, padding),
-        mask=np.arange(num_boxes) < image.num_boxes,
-        image=known.mean(axis=0).astype(np.float32),
+        features=np.pad(features.astype(np.float32), [padding, (0, 0)]),
+        locations=np.pad(locations, [padding, (0, 0)]),
+        mask=np.pad(stays, padding),
+        image=(known if len(known) else instead).mean(axis=0).astype(np.float32),
     )
 
 
@@ -128,7 +146,8 @@ def question(
     """vis4lang: the words of the phrase. lang4vis: the region that shows it best.
 
     That is, of those hidden, the one with the highest IoU with a box of the phrase.
-    Nothing is asked where the words are cut off or no region shows the phrase.
+    Nothing is asked where the words are cut off or no region shows the phrase. The
+    plan finds the target with `overlap.target_region`: two ways to one region.
     """
     pieces, region = np.full(MAX_LENGTH, -1, np.int32), -1
     if condition.direction is Direction.VIS4LANG:
@@ -199,6 +218,9 @@ class Definition:
     mask_id: the vocabulary's [MASK].
     target: what the model predicts of regions; None: lang4vis cannot be asked.
     per_example_positions: see `VlBertPositions`.
+    donors: of the whole split; needed where regions of another image or words of
+        another caption stand in.
+    needs_regions: see `ModelConfig.needs_regions`.
     """
 
     model: Model
@@ -207,6 +229,8 @@ class Definition:
     mask_id: int
     target: VisualTarget | None
     per_example_positions: bool = False
+    donors: Donors = Donors()
+    needs_regions: bool = False
 
     def losses(
         self, examples: Sequence[PhraseExample], condition: Condition
@@ -242,32 +266,42 @@ class Definition:
         start = len(example.token_ids)
         if not self.per_example_positions:
             start = example.reference_shift_start
-        words = words_seen(example, condition, mask_id=self.mask_id, shift_start=start)
+        words = words_seen(
+            example,
+            hidden_words(example, condition),
+            words_instead(condition, self.donors, example, self.mask_id),
+            shift_start=start,
+        )
         if self.regions is None:
             return words, None, question(example, None, None, condition)
         row = self._rows[canonical_id(example.image_id)]
         image = self.regions.image(row)
-        hidden = hidden_regions(example, image, condition)
+        covered = coverage(image.boxes.astype(np.float64), example.boxes)
+        hidden = hidden_regions(covered, condition)
+        instead = regions_instead(condition, self.donors, row)
+        features = self._instead(instead, image.num_boxes)
         regions = regions_seen(
             image,
             hidden,
-            self._instead(condition, row),
-            condition,
+            instead.fill,
+            features,
             num_boxes=self.regions.boxes.shape[1],
         )
-        return words, regions, question(example, image, hidden, condition)
+        asked = question(example, image, hidden, condition)
+        if self.needs_regions and not regions.mask.any():
+            asked = dataclasses.replace(asked, pieces=np.full_like(asked.pieces, -1))
+        return words, regions, asked
 
     def _instead(
-        self, condition: Condition, row: int
+        self, instead: RegionsInstead, count: int
     ) -> Float[np.ndarray, "#boxes features"]:
-        """Features that take the place of those of hidden regions."""
-        found = replacement(condition, self.regions, row)
-        if found.fill is Fill.AVERAGE:
+        """Features that take the place of those of hidden regions, of `count`."""
+        if instead.fill in (Fill.AVERAGE, Fill.DROP):
             return self.average[None]
-        if found.fill is Fill.ZERO:
+        if instead.fill in (Fill.ZERO, Fill.MASKED):
             return np.zeros_like(self.average)[None]
-        donor = self.regions.image(found.donor)
-        return donor.features[np.arange(self.regions.num_boxes[row]) % donor.num_boxes]
+        donor = self.regions.image(instead.donor)
+        return donor.features[np.arange(count) % donor.num_boxes]
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int32, Shaped
 
-from xabl.ablation.replacement import NO_DONOR
+from xabl.ablation.replacement import Fill
 from xabl.data.regions.image_regions import StackedRegions
 
 NOT_SCORED = -1  # in tables of pair numbers
@@ -19,11 +19,18 @@ class WordInputs:
     """Distinct inputs of the text stream: [CLS] ... [SEP], then zeros.
 
     shift_starts: the position from which VL-BERT shifts word positions.
+    dropped: pieces that are not attended to.
     """
 
     token_ids: Int32[np.ndarray, "inputs words"]
     lengths: Int32[np.ndarray, " inputs"]
     shift_starts: Int32[np.ndarray, " inputs"]
+    dropped: Bool[np.ndarray, "inputs words"]
+
+    @functools.cached_property
+    def has_dropped(self) -> bool:
+        """Whether any piece of any input is not attended to."""
+        return bool(self.dropped.any())
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -33,8 +40,8 @@ class WordInputs:
 class RegionInputs:
     """Distinct inputs of the region stream: an image and what is done to its rows.
 
-    ablated: rows whose features are replaced.
-    fill, donor: by what, see `Replacement`.
+    ablated: rows whose features are replaced, or that are not attended to.
+    fill, donor: by what, see `RegionsInstead`.
     """
 
     image: Int32[np.ndarray, " inputs"]
@@ -43,9 +50,9 @@ class RegionInputs:
     donor: Int32[np.ndarray, " inputs"]
 
     @functools.cached_property
-    def has_donors(self) -> bool:
-        """Whether any takes features from another image."""
-        return bool((self.donor != NO_DONOR).any())
+    def is_published(self) -> bool:
+        """Whether nothing is done to any row that the published study does not do."""
+        return bool(np.isin(self.fill, (Fill.AVERAGE, Fill.MASKED)).all())
 
     def __len__(self) -> int:
         return len(self.image)
@@ -111,6 +118,7 @@ class TargetClasses:
 class WordInputKey(NamedTuple):
     token_ids: bytes  # int32
     shift_start: int
+    dropped: bytes  # bool
 
 
 class RegionInputKey(NamedTuple):
@@ -169,6 +177,7 @@ def word_inputs(keys: Distinct[WordInputKey]) -> WordInputs:
         token_ids=token_ids,
         lengths=lengths,
         shift_starts=keys.integers("shift_start"),
+        dropped=_padded(keys.column("dropped"), bool)[0],
     )
 
 
@@ -232,7 +241,7 @@ def target_classes(
 
 def _padded(
     rows: Sequence[bytes], dtype: type
-) -> tuple[Int[np.ndarray, "rows _"], Int32[np.ndarray, " rows"]]:
+) -> tuple[Shaped[np.ndarray, "rows _"], Int32[np.ndarray, " rows"]]:
     """Arrays given as bytes, padded with zeros to the longest; and their lengths."""
     arrays = [np.frombuffer(row, dtype) for row in rows]
     lengths = np.array([len(array) for array in arrays], np.int32)

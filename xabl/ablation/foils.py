@@ -23,6 +23,7 @@ from xabl.ablation.any_model import Regions, Words, region_rows
 from xabl.ablation.definition import regions_seen
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_regions import average_features, check_feature_size
+from xabl.ablation.replacement import Fill
 from xabl.data.foils import FoilPair, image_ids, read_foils
 from xabl.data.regions import StackedRegions, open_regions
 from xabl.data.regions.image_regions import canonical_id
@@ -32,7 +33,7 @@ from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import TextInput
-from xabl.results.conditions import Condition, Direction, Level
+from xabl.results.conditions import Level
 from xabl.results.foils import (
     FOIL_CONDITIONS,
     SCORES_FILE,
@@ -157,8 +158,8 @@ class Foils:
         return regions_seen(
             image,
             hidden,
+            Fill.AVERAGE,
             self.average[None],
-            Condition(direction=Direction.VIS4LANG, level=condition.regions),
             num_boxes=self.regions.boxes.shape[1],
         )
 

@@ -19,6 +19,7 @@ from xabl.ablation.examples import (
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.findings import Finding
 from xabl.ablation.plan import Plan, build_plan, check_scorable
+from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
 from xabl.data.flickr30k_entities import (
     AnnotatedImage,
     check_linked,
@@ -55,6 +56,8 @@ class InputFiles:
     regions: None for a text-only model.
     vocabulary: None takes the model's own.
     directions: None takes all that the model can be asked.
+    replace: ways of removing beside the published ones, see `all_conditions`.
+    replace_seed: of the images and captions that stand in for others.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     """
 
@@ -65,6 +68,8 @@ class InputFiles:
     vocabulary: Path | None = None
     directions: tuple[Direction, ...] | None = None
     thresholds: tuple[float, ...] = THRESHOLDS
+    replace: tuple[str, ...] = ()
+    replace_seed: int = 0
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
     limit: int | None = None
     skip_bad_examples: bool = False
@@ -78,6 +83,7 @@ class Inputs:
     store: the regions on the host; None for a text-only model.
     examples_total: in the whole split.
     skipped: bad images, and why.
+    refused: conditions that make no sense for the model, and why.
     hashes: of the files, by what they hold.
     described: what the regions look like; None for a text-only model.
     findings: what does not seem to belong together.
@@ -89,6 +95,7 @@ class Inputs:
     store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
+    refused: dict[str, str]
     hashes: dict[str, str | None]
     described: RegionDescription | None
     findings: tuple[Finding, ...]
@@ -109,7 +116,13 @@ def read_inputs(
     """
     if config is None:
         config = model_directory.load_config(files.model)
-    conditions = model_conditions(config, files, say)
+    asked = model_conditions(config, files, say)
+    refused = [c for c in asked if config.needs_regions and drops_all_regions(c)]
+    conditions = [condition for condition in asked if condition not in refused]
+    for condition in refused:
+        say(f"{condition.direction} {condition.name} is not scored: {NEEDS_REGIONS}")
+    if files.replace_seed < 0:
+        raise UserError(f"--replace_seed={files.replace_seed}: give 0 or more")
     vocabulary = _vocabulary(config, files)
     word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
     if not config.do_lower_case and not model_directory.is_cased(vocabulary):
@@ -147,13 +160,20 @@ def read_inputs(
         mask_id=word_pieces.mask_id,
         vlbert_positions=files.vlbert_positions if shifted else None,
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
+        # Of the whole split, whatever part of it is scored.
+        donors=Donors(
+            image_ids=() if regions is None else regions.image_ids,
+            examples=examples,
+            seed=files.replace_seed,
+        ),
+        needs_regions=config.needs_regions,
     )
     check_scorable(plan)
     store, described, findings = None, None, []
     if regions is not None:
         described = _described(regions)
         findings = annotation_findings(regions, mentions(images))
-        # Over the whole split, whatever part of it is scored.
+        # Likewise of the whole split.
         average = average_features(regions, mentions_by_image(examples))
         store = host_store(config, regions, average)
     return Inputs(
@@ -163,6 +183,7 @@ def read_inputs(
         store=store,
         examples_total=len(examples),
         skipped=skipped,
+        refused={f"{c.direction} {c.name}": NEEDS_REGIONS for c in refused},
         hashes={
             "entities": entities_sha256(
                 files.entities, files.split, [image.image_id for image in images]
@@ -200,7 +221,7 @@ def model_conditions(
         config.scored_target()
     if config.text_only:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
-    return all_conditions(directions, files.thresholds)
+    return all_conditions(directions, files.thresholds, files.replace)
 
 
 def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:

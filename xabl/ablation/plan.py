@@ -9,12 +9,15 @@ in `distinct_inputs`.
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int16, Int32, Shaped
 
 from xabl.ablation import overlap
+from xabl.ablation.definition import hidden_regions, hidden_words
 from xabl.ablation.distinct_inputs import (
     NOT_SCORED,
     Distinct,
@@ -35,7 +38,13 @@ from xabl.ablation.distinct_inputs import (
     word_inputs,
 )
 from xabl.ablation.examples import PhraseExample, VlBertPositions
-from xabl.ablation.replacement import replacement
+from xabl.ablation.replacement import (
+    Donors,
+    Fill,
+    RegionsInstead,
+    regions_instead,
+    words_instead,
+)
 from xabl.data.regions.image_regions import StackedRegions, canonical_id
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
@@ -43,6 +52,7 @@ from xabl.results.conditions import Condition, Direction, Level
 NO_REGIONS = "image without regions"
 NO_TARGET = "no target region"
 CUT_OFF = "phrase cut off"
+NONE_STAYS = "all regions dropped"  # of a model that needs one
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -67,7 +77,7 @@ class Plan:
     excluded: Int16[np.ndarray, "examples conditions"]
     ablated_regions: Int16[np.ndarray, "examples conditions"]
     target: Int32[np.ndarray, " examples"]
-    reasons: tuple[str, ...] = (NO_REGIONS, NO_TARGET, CUT_OFF)
+    reasons: tuple[str, ...] = (NO_REGIONS, NO_TARGET, CUT_OFF, NONE_STAYS)
 
     @property
     def num_scored(self) -> int:
@@ -110,6 +120,8 @@ def build_plan(
     mask_id: int,
     vlbert_positions: VlBertPositions | None = None,
     gold_labels: Sequence[int | None] | None = None,
+    donors: Donors | None = None,
+    needs_regions: bool = False,
 ) -> Plan:
     """Finds the distinct inputs of `examples` under `conditions`.
 
@@ -120,12 +132,20 @@ def build_plan(
         mask_id: the vocabulary's [MASK].
         vlbert_positions: for VL-BERT; other models do not read positions' shifts.
         gold_labels: by example number, a class in the detector's 1601 or None.
+        donors: of the whole split; needed where regions of another image or words of
+            another caption stand in.
+        needs_regions: see `ModelConfig.needs_regions`.
+
+    Raises:
+        UserError: the split has no other image or caption that could stand in.
     """
     builder = _Builder(
         regions=regions,
         conditions=tuple(conditions),
         mask_id=mask_id,
         vlbert_positions=vlbert_positions,
+        donors=donors or Donors(),
+        needs_regions=needs_regions,
     )
     for example in examples:
         gold = None if gold_labels is None else gold_labels[example.number]
@@ -133,17 +153,30 @@ def build_plan(
     return builder.plan(tuple(examples))
 
 
+class _Ablated(NamedTuple):
+    """The regions of an image under a condition of vis4lang.
+
+    region: number of the region input.
+    count: how many are ablated.
+    none_stays: whether all are dropped.
+    """
+
+    region: int = NOT_SCORED
+    count: int = -1
+    none_stays: bool = False
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Mentioned:
     """Something in an image that phrases mention: what its mentions have in common.
 
-    ablated: vis4lang: by condition, the region input and how many regions it lacks.
+    ablated: vis4lang, by condition.
     masked_input: lang4vis: the region input; None when no region shows the thing.
     target: lang4vis: the region whose class is asked for.
     target_row: of that region among the plan's targets.
     """
 
-    ablated: dict[Condition, tuple[int, int]]
+    ablated: dict[Condition, _Ablated]
     masked_input: int | None = None
     target: int = NOT_SCORED
     target_row: int = NOT_SCORED
@@ -166,15 +199,20 @@ class _Builder:
         conditions: tuple[Condition, ...],
         mask_id: int,
         vlbert_positions: VlBertPositions | None,
+        donors: Donors,
+        needs_regions: bool,
     ):
         self._regions, self._conditions = regions, conditions
         self._mask_id, self._vlbert_positions = mask_id, vlbert_positions
+        self._donors, self._needs_regions = donors, needs_regions
         ids = () if regions is None else regions.image_ids
         self._row = {canonical_id(image_id): row for row, image_id in enumerate(ids)}
         self._word_inputs = Distinct[WordInputKey]()
         self._region_inputs = Distinct[RegionInputKey]()
         self._mlm, self._mrc = Distinct[MlmPairKey](), Distinct[MrcPairKey]()
         self._targets = Distinct[TargetKey]()
+        # One condition after the other asks for it.
+        self._predicted = functools.lru_cache(maxsize=1)(self._phrase_masked)
         self._mentioned: dict[tuple[int, bytes], _Mentioned] = {}
         self._outcomes: list[list[_Outcome]] = []  # by example, by condition
         self._target_rows: list[int] = []  # by example
@@ -201,18 +239,23 @@ class _Builder:
         self, example: PhraseExample, mentioned: _Mentioned | None, condition: Condition
     ) -> _Outcome:
         """Predict the words of the phrase, from regions of which some are ablated."""
-        region, count = NOT_SCORED, -1
-        if mentioned is not None:
-            region, count = mentioned.ablated[condition]
+        ablated = _Ablated() if mentioned is None else mentioned.ablated[condition]
         if not len(example.pieces):
-            return _Outcome(excluded=CUT_OFF, ablated_regions=count)
-        pair = MlmPairKey(
-            word=self._word_input(example, condition),
-            region=region,
+            return _Outcome(excluded=CUT_OFF, ablated_regions=ablated.count)
+        if self._needs_regions and ablated.none_stays:
+            return _Outcome(excluded=NONE_STAYS, ablated_regions=ablated.count)
+        pair = self._predicted(example)._replace(region=ablated.region)
+        return _Outcome(pair=self._mlm.number(pair), ablated_regions=ablated.count)
+
+    def _phrase_masked(self, example: PhraseExample) -> MlmPairKey:
+        """A pair without its regions: the words are the same whatever these are."""
+        intact = Condition(direction=Direction.VIS4LANG, level=Level.NONE)
+        return MlmPairKey(
+            word=self._word_input(example, intact),
+            region=NOT_SCORED,
             positions=example.pieces.tobytes(),
             labels=example.token_ids[example.pieces].tobytes(),
         )
-        return _Outcome(pair=self._mlm.number(pair), ablated_regions=count)
 
     def _lang4vis(
         self,
@@ -237,17 +280,20 @@ class _Builder:
 
     def _word_input(self, example: PhraseExample, condition: Condition) -> int:
         token_ids = example.token_ids.copy()
-        hidden = condition.hidden_words
-        if hidden is Level.PHRASE:
-            token_ids[example.pieces] = self._mask_id
-        elif hidden is Level.ALL:
-            token_ids[1:-1] = self._mask_id  # all but [CLS] and [SEP]
+        dropped = np.zeros(len(token_ids), bool)
+        hidden = hidden_words(example, condition)
+        instead = words_instead(condition, self._donors, example, self._mask_id)
+        token_ids[hidden], dropped[hidden] = instead.pieces, not instead.attended
         shift = length = len(token_ids)
         if self._vlbert_positions is VlBertPositions.REFERENCE_BATCH:
             # A shift from the first padding position on moves no word.
             shift = min(example.reference_shift_start, length)
         return self._word_inputs.number(
-            WordInputKey(token_ids=token_ids.tobytes(), shift_start=shift)
+            WordInputKey(
+                token_ids=token_ids.tobytes(),
+                shift_start=shift,
+                dropped=dropped.tobytes(),
+            )
         )
 
     def _find(self, example: PhraseExample) -> _Mentioned | None:
@@ -267,22 +313,27 @@ class _Builder:
 
         def region_input(
             condition: Condition, hidden: Bool[np.ndarray, " boxes"]
-        ) -> int:
-            instead = replacement(condition, self._regions, row)
+        ) -> _Ablated:
+            instead = RegionsInstead(fill=Fill.AVERAGE)  # where nothing is hidden
+            if hidden.any():
+                instead = regions_instead(condition, self._donors, row)
             key = RegionInputKey(
                 image=row,
                 fill=instead.fill,
                 donor=instead.donor,
                 ablated=np.pad(hidden, (0, width - count)).tobytes(),
             )
-            return self._region_inputs.number(key)
+            return _Ablated(
+                region=self._region_inputs.number(key),
+                count=int(hidden.sum()),
+                none_stays=instead.fill is Fill.DROP and bool(hidden.all()),
+            )
 
         ablated, asked_region = {}, None
         for condition in self._conditions:
             if condition.direction is Direction.VIS4LANG:
-                selected = coverage > condition.region_threshold
-                number = region_input(condition, selected)
-                ablated[condition] = (number, int(selected.sum()))
+                hidden = hidden_regions(coverage, condition)
+                ablated[condition] = region_input(condition, hidden)
             else:
                 asked_region = condition
         masked, target = overlap.target_region(found, boxes)
@@ -290,7 +341,7 @@ class _Builder:
             return _Mentioned(ablated=ablated)
         return _Mentioned(
             ablated=ablated,
-            masked_input=region_input(asked_region, masked),
+            masked_input=region_input(asked_region, masked).region,
             target=target,
             target_row=self._targets.number(TargetKey(image=row, region=target)),
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 from absl import flags
 
 from xabl.errors import UserError
+from xabl.results.ways import WAYS
 
 FLAGS = flags.FLAGS
 
@@ -53,6 +54,22 @@ def define_flags() -> None:
         "thresholds",
         [f"0.{digit}" for digit in range(10)],
         "overlap thresholds of vis4lang's object ablation",
+    )
+    flags.DEFINE_list(
+        "replace",
+        [],
+        "further ways of removing, beside the published ones, which are always run: "
+        + "; ".join(
+            f"for {direction.wording.ablated} "
+            + ", ".join(f"{name} ({way.meaning})" for name, way in ways.items())
+            for direction, ways in WAYS.items()
+        ),
+    )
+    flags.DEFINE_integer(
+        "replace_seed",
+        0,
+        "of the images and captions that stand in for others",
+        lower_bound=0,
     )
     flags.DEFINE_integer(
         "batch_size",
@@ -136,7 +153,7 @@ def main() -> None:
     from xabl.ablation.examples import VlBertPositions
     from xabl.ablation.inputs import InputFiles
     from xabl.ablation.mismatch.findings import OnMismatch
-    from xabl.results.conditions import Direction
+    from xabl.results.directions import Direction
     from xabl.support.compilation_cache import use_compilation_cache
 
     if FLAGS.coordinator is not None:
@@ -151,6 +168,8 @@ def main() -> None:
         vocabulary=_path(FLAGS.vocab),
         directions=_parsed(Direction, "directions"),
         thresholds=_parsed(float, "thresholds"),
+        replace=tuple(FLAGS.replace),
+        replace_seed=FLAGS.replace_seed,
         vlbert_positions=VlBertPositions(FLAGS.vlbert_positions),
         limit=FLAGS.limit,
         skip_bad_examples=FLAGS.skip_bad_examples,

@@ -1,9 +1,10 @@
 r"""Pretrains a model, or continues a run that was interrupted.
 
 --config names a published run (xabl/pretraining/configs; a wrong name lists them) or a
-Python file like those; --set changes any of its fields. Everything is written into
---workdir: checkpoints, metrics.jsonl, TensorBoard events, and the model (workdir/model,
-and after every epoch workdir/epochs/<n>) as a directory that xabl ablate takes.
+Python file that defines `config`; --set changes any of its fields. Everything is
+written into --workdir: checkpoints, metrics.jsonl, TensorBoard events, and the model
+(workdir/model, and after every epoch workdir/epochs/<n>) as a directory that xabl
+ablate takes.
 
 Killed at any moment and started again with the same command, a run ends with the same
 parameters. SIGTERM saves first; the exit status is then 75, "start me again".

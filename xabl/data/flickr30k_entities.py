@@ -1,6 +1,6 @@
 """Flickr30k Entities: captions whose phrases are linked to boxes in the image.
 
-Plummer et al. 2015. A directory holds `<split>.txt` (one image id a line),
+Plummer et al. 2015. A directory holds `<split>.txt` (one image id per line),
 `Sentences/<id>.txt` and `Annotations/<id>.xml`.
 """
 
@@ -50,7 +50,7 @@ class Caption:
 class AnnotatedImage:
     """An image's captions, and the boxes of each chain that has any.
 
-    boxes: x1, y1, x2, y2 in pixels counted from 0, one row a box.
+    boxes: x1, y1, x2, y2 in pixels counted from 0, one row per box.
     """
 
     image_id: str
@@ -177,7 +177,7 @@ def split_file(directory: Path, split: str) -> Path:
 
 
 def read_image_ids(path: Path) -> tuple[str, ...]:
-    """Image ids, one a line, of a split file or of any list of them.
+    """Image ids, one per line, of a split file or of any list of them.
 
     Raises:
         UserError: the file cannot be read, is empty, or holds a line that is no id

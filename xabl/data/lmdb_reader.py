@@ -1,9 +1,9 @@
-"""Reads LMDB files of strangers without the library that trusts them.
+"""Reads untrusted LMDB files, without the lmdb library.
 
-LMDB maps the file and follows the page numbers in it wherever they lead: one wrong byte
-ends the process. Here every page is read with its bounds, and whatever a page claims is
-compared with the file first. The format is LMDB's own (mdb.c, version 1): two pages say
-where the tree begins, of which the newer counts; branches lead to leaves; a long value
+The library maps the file into memory and follows the page numbers in it wherever they
+lead: one wrong byte can end the process. Here every page number and length is checked
+against the file first. The format is LMDB's own (mdb.c, version 1): two pages say where
+the tree begins, of which the newer one counts; branches lead to leaves; a long value
 has pages of its own.
 """
 
@@ -32,7 +32,8 @@ _KEPT_PAGES = 1000  # in memory: every look-up begins with the same ones
 class LmdbFile:
     """The entries of an LMDB file or folder; a context manager. Nothing is written.
 
-    path: the folder, or the file itself. entries: how many it says there are.
+    path: the folder, or the file itself.
+    entries: how many the file says there are.
     """
 
     def __init__(self, path: Path):

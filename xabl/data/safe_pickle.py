@@ -1,10 +1,10 @@
-"""Reads pickles of strangers without running anything they ask for.
+"""Reads untrusted pickles without running anything in them.
 
 A pickle is a program: it names functions and calls them. Published checkpoints and
 region features are pickles, so they are read here with an allow-list: every name in
-the file is looked up among inert stand-ins, and any other name is refused. Nothing
-is imported, no attribute is set, and the file is walked once beforehand, so that
-lengths that do not exist, deep nesting and exploding repetition never reach memory.
+the file is looked up among inert stand-ins, and any other name is refused. Nothing is
+imported and no attribute is set. The file is scanned first, so that wrong lengths, deep
+nesting and exploding repetition never reach memory.
 """
 
 import io
@@ -100,7 +100,7 @@ def load_next(
     """Reads the pickle that starts at `offset` of a bytes-like object.
 
     Args:
-        source: what the errors call it: a file, a record of a file.
+        source: what messages call it: a file, or a record in a file.
         names: stand-ins by "module.name", for instance `NUMPY_NAMES`.
         persistent_load: as in `pickle.Unpickler`; absent, references are refused.
         unknown: what stands in for a name that is not in `names`; absent, the name

@@ -1,6 +1,6 @@
-"""What stands beside a checkpoint about its word pieces.
+"""The tokenizer files beside a checkpoint.
 
-vocab.txt               the pieces, one a line
+vocab.txt               the pieces, one per line
 tokenizer.json          the pieces too, and how captions are prepared
 tokenizer_config.json   how captions are prepared
 config.json             in checkpoints of the reference, whether they are lower-cased
@@ -29,7 +29,7 @@ class TokenizerFiles:
 
 
 def find_tokenizer(folder: Path) -> TokenizerFiles:
-    """Reads what is there.
+    """Reads those that are there.
 
     Raises:
         UserError: files that cannot be read or contradict each other; captions would

@@ -57,7 +57,7 @@ class WordPieces:
         Raises:
             UserError: names the file and the line of what makes it no vocabulary.
         """
-        # A tenth of a second that binaries which only parse flags need not spend.
+        # Takes a tenth of a second, which commands that only parse flags can save.
         from tokenizers import BertWordPieceTokenizer
 
         self._pieces = read_vocabulary(Path(vocabulary))
@@ -99,7 +99,7 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
     """The pieces of a vocabulary file, in order.
 
     Args:
-        path: vocab.txt, one piece a line, or tokenizer.json.
+        path: vocab.txt, one piece per line, or tokenizer.json.
 
     Raises:
         UserError: the file is missing, is not text, has an empty line, names a piece

@@ -15,6 +15,7 @@ from xabl.models import config_json
 from xabl.models.config_json import IntMap, Weights
 from xabl.models.region_embedding import NONE, VILBERT, RegionEmbedding
 from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
+from xabl.support.files import read_json
 
 
 class Fusion(enum.Enum):
@@ -98,8 +99,8 @@ class ModelConfig:
     fusion_act: str = "relu"
     itm_dim: int = 2
     image_head_ln: bool = True
-    # Ours, no field of the reference's. Models it trains without a visual target keep
-    # the head's transform, which nothing reads; those of others have no head at all.
+    # Ours, not a field of the reference's. Its models that are trained without a visual
+    # target keep the head's transform, which is not used; other models have no head.
     region_head: bool = True
     visual_target_weights: Weights = (("0", 1.0),)
     # Numerics
@@ -182,6 +183,16 @@ class ModelConfig:
         """Whether the regions include the [IMG] row."""
         return self.add_global_imgfeat is not GlobalImage.ABSENT
 
+    @property
+    def needs_regions(self) -> bool:
+        """Whether one has to be attended to: some words attend to regions alone.
+
+        Where all keys of a softmax are masked they count as if none were. An [IMG] row
+        always stays.
+        """
+        alone = set(self.tv_attn_sublayers) - set(self.tt_attn_sublayers)
+        return bool(alone) and not self.has_image_row
+
     def attention_sizes(self, sublayer: int, *, regions: bool) -> tuple[int, int]:
         """(width of the projections, heads) of one stream in an attention sublayer.
 
@@ -218,8 +229,8 @@ class ModelConfig:
             UserError: unreadable file, a field that is not understood, a model that
                 is out of scope, or sizes that do not fit together.
         """
-        fields = {"name": Path(path).stem, **config_json.read(path)}
-        return cls.from_dict(fields, source=str(path))
+        fields = read_json(path, "a configuration such as ctrl_uniter_base.json")
+        return cls.from_dict({"name": Path(path).stem, **fields}, source=str(path))
 
     @classmethod
     def from_dict(

@@ -2,12 +2,10 @@
 
 import enum
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError
 from xabl.models.region_embedding import NONE, REGION_EMBEDDINGS, RegionEmbedding
-from xabl.support.files import read_json
 
 IntMap = tuple[tuple[int, int], ...]  # a hashable {sublayer: number}
 Weights = tuple[tuple[str, float], ...]  # a hashable {visual target: weight}
@@ -29,15 +27,6 @@ _FIXED_FIELDS = {
 _OUT_OF_SCOPE_MODELS = ("roberta", "m3p", "uc2", "xlm")
 
 
-def read(path: Path | str) -> dict[str, Any]:
-    """The fields of a file.
-
-    Raises:
-        UserError: it cannot be read, or is no JSON object.
-    """
-    return read_json(path, "a configuration such as ctrl_uniter_base.json")
-
-
 def decoded(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, Any]:
     """The values of the fields that a configuration keeps.
 
@@ -46,8 +35,8 @@ def decoded(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, An
         types: of the fields that it keeps.
 
     Raises:
-        UserError: a model that is out of scope, an unknown field, a value that is none
-            of its field.
+        UserError: a model that is out of scope, an unknown field, a value that does
+            not fit its field.
     """
     for key in ("model", "bert_model"):
         value = str(fields.get(key, "")).lower()

@@ -332,7 +332,8 @@ def vl_bert_positions(
     words = jnp.arange(text_mask.shape[1])[None, :]
     shifted = words >= shift_start[:, None]
     word_positions = words + jnp.where(shifted, num_regions, 0)
-    end = jnp.sum(text_mask, axis=1, dtype=jnp.int32)[:, None]
+    # [SEP] is always attended to; words before it may not be.
+    end = jnp.max(jnp.where(text_mask, words + 1, 0), axis=1)[:, None]
     is_last = jnp.arange(num_regions) == num_regions - 1
     return word_positions, end + is_last[None, :].astype(jnp.int32)
 

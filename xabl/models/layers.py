@@ -51,12 +51,12 @@ class Numerics(nn.Module):
 
     @property
     def product_dtype(self) -> jnp.dtype | None:
-        """What matrix products add up in and give; None for that of their factors.
+        """Type in which products are summed and returned; None: that of their factors.
 
-        Of bfloat16 it is float32 on CPUs: their instructions for it give float32, and
-        the product that is asked for bfloat16 is computed without them. Accelerators
-        add up in float32 whatever is asked; float32 written to memory makes an H100's
-        layer 1.26 times as long.
+        For bfloat16 on CPUs it is float32: their bfloat16 instructions return float32,
+        and are not used for a product that is to return bfloat16. Accelerators sum in
+        float32 in any case; returning float32 makes a layer take 1.26 times as long on
+        an H100.
         """
         narrow = jnp.dtype(self.dtype) == jnp.bfloat16
         on_cpu = jax.default_backend() == "cpu"
@@ -94,9 +94,9 @@ class Numerics(nn.Module):
         )
 
     def embed_table(self, rows: int, width: int) -> nn.Embed:
-        # Rows of a table leave it as they are, float32, and are rounded by what comes
-        # next: so their gradients are added up in float32. Of bfloat16, where many
-        # rows are one ([PAD], token types), thousands of small terms would be lost.
+        # Summed in bfloat16, gradients of rows that are looked up thousands of times
+        # ([PAD], token types) would lose most of their small terms. So rows are looked
+        # up in float32 and rounded afterwards: gradients are then summed in float32.
         narrow = jnp.dtype(self.dtype) == jnp.bfloat16
         return nn.Embed(
             rows,
@@ -119,11 +119,10 @@ def split_heads(
 
 
 def row_major(array: jax.Array) -> jax.Array:
-    """The same, laid out as numpy does.
+    """The array in row-major layout, which it always has on a CPU.
 
-    On an H100 the compiler laid hidden states out with positions innermost, from where
-    [IMG] and regions are joined to the last sublayer: two transpositions a sublayer,
-    and LayerNorm in five kernels in place of one. CPUs have no other layout.
+    On an H100, XLA chose the positions as the innermost axis of all hidden states: two
+    transpositions per sublayer, and LayerNorm in five kernels instead of one.
     """
     if jax.default_backend() == "cpu":
         return array

@@ -126,17 +126,17 @@ class VisionLanguageBert(Numerics):
     def project_features(
         self, features: Float[Array, "*rows features"]
     ) -> Float[Array, "*rows region_hidden"]:
-        """Of `ProjectedRegions`, from features; the part that is affine."""
+        """`ProjectedRegions.features`: an affine function of the features."""
         return self.region_embeddings.project_features(features)
 
     def project_locations(
         self, locations: Float[Array, "*rows locations"]
     ) -> Float[Array, "*rows region_hidden"] | None:
-        """Of `ProjectedRegions`, from locations; None where they are not used."""
+        """`ProjectedRegions.locations`; None where a model does not use them."""
         return self.region_embeddings.project_locations(locations)
 
     def masked_projection(self) -> Float[Array, " region_hidden"]:
-        """Of `ProjectedRegions`, the features of a row that is masked."""
+        """`ProjectedRegions.features` of a masked row."""
         return self.region_embeddings.masked_projection()
 
     def encode(

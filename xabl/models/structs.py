@@ -9,6 +9,7 @@ from xabl.types import pytree
 class TextInput:
     """Word pieces: [CLS] ... [SEP], then padding.
 
+    mask: what is attended to: no padding, and no words that are taken away.
     position_shift_start: the word position from which VL-BERT adds the number of
         regions to a word's position (`embeddings.vl_bert_positions`); the other
         models do not read it. The intended rule is the example's own number of words.
@@ -25,6 +26,7 @@ class RegionInput:
     """Image regions, the [IMG] row included where the model has one.
 
     locations are relative (0 ... 1): x1, y1, x2, y2 and, for `num_locs` 5, the area.
+    mask: what is attended to: no padding, and no regions that are taken away.
     """
 
     features: Float[Array, "batch regions features"]

@@ -1,8 +1,7 @@
 """The gated bimodal sublayers, of which every model is a list.
 
-Source: Bugliarello et al. (TACL 2021), section 3. What is in a sublayer (which of the
-two streams, attending to which) is the configuration's to say. A stream that a
-sublayer does not update passes through unchanged.
+Source: Bugliarello et al. (TACL 2021), section 3. The configuration says which streams
+a sublayer updates, and what they attend to. Other streams pass through unchanged.
 """
 
 from collections.abc import Callable
@@ -15,8 +14,8 @@ from jaxtyping import Array, Bool, Float
 from xabl.models.layers import ACTIVATION, Numerics, row_major, split_heads
 from xabl.models.structs import Streams
 
-# Added to the scores of padded keys, not minus infinity: where every key is padded,
-# a query attends as if none were (words, in vision-only pretraining).
+# Added to the scores of padded keys. Not minus infinity: where all keys are padding
+# (words, in vision-only pretraining), a query attends as if none were.
 PADDING_SCORE = -10000.0
 
 
@@ -105,7 +104,7 @@ class AttentionStream(Numerics):
     def keys_values(self, states: Float[Array, "batch _ width"]) -> tuple:
         """Keys [batch, heads, head_size, keys], values [batch, heads, keys, head_size].
 
-        So laid out, products are twice as quick on a CPU.
+        In this layout, products are twice as fast on a CPU.
         """
         keys = split_heads(self.key(states), self.heads)
         values = split_heads(self.value(states), self.heads)

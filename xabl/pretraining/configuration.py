@@ -1,8 +1,8 @@
 """The description of one pretraining run: all that its result depends on.
 
-A configuration is a Python file that defines `config`, a `PretrainingConfig`: one of
-the published runs in `xabl.pretraining.configs`, or a user's own. "field=value" and
-"part.field=value" change any field.
+A configuration is a `PretrainingConfig`: one of the published runs, by its name
+(`xabl.pretraining.configs`), or what a user's own Python file defines as `config`.
+"field=value" and "part.field=value" change any field.
 """
 
 import dataclasses
@@ -142,9 +142,12 @@ class PretrainingConfig:
             check_range("steps", self.steps, 1)
 
 
-def published_runs() -> tuple[str, ...]:
-    """Names of the configurations that `load` knows."""
-    return tuple(module.name for module in pkgutil.iter_modules(configs.__path__))
+def published_runs() -> dict[str, PretrainingConfig]:
+    """The configurations that `load` knows, by name."""
+    runs = {}
+    for file in pkgutil.iter_modules(configs.__path__):
+        runs |= importlib.import_module(f"{configs.__name__}.{file.name}").RUNS
+    return runs
 
 
 def load(name: Path | str, overrides: Iterable[str] = ()) -> PretrainingConfig:
@@ -158,17 +161,16 @@ def load(name: Path | str, overrides: Iterable[str] = ()) -> PretrainingConfig:
         UserError: no such run or file, no `config` in it, or an override that does not
             fit.
     """
-    name = str(name)
+    name, runs = str(name), published_runs()
     try:
-        if name in published_runs():
-            module = importlib.import_module(f"{configs.__name__}.{name}")
-            config = module.config
+        if name in runs:
+            config = runs[name]
         elif Path(name).is_file():
             config = runpy.run_path(name).get("config")
         else:
             raise UserError(
                 "neither a file nor one of the published runs, which are "
-                + ", ".join(published_runs())
+                + ", ".join(sorted(runs))
             )
     except UserError as error:
         raise UserError(f"--config={name}: {error}") from error

@@ -20,7 +20,7 @@ _STEPS_AHEAD = 2  # more would hold more batches on the devices and gain nothing
 
 
 class Reports:
-    """Takes the metrics of every update; reads them when that costs no waiting.
+    """Collects the metrics of every update; reads them without stopping the devices.
 
     A context manager. Kinds of lines in metrics.jsonl, by their "kind": "train" (every
     update), "speed" (every report), "validation" and "ablation". "step" is the number

@@ -1,13 +1,14 @@
-"""Small models: any run in seconds, to check that it runs, and two that learn.
+"""Small models: a toy of any run, to check that it works, and two that learn.
 
 `toy` is what --toy trains. `small_uniter` and `small_vilbert` learn a synthetic world
 in a minute or two.
 """
 
 import dataclasses
+from typing import Any
 
 from xabl.models.config import ModelConfig
-from xabl.models.presets import PRESETS
+from xabl.models.presets import PRESETS, one_stream_layers
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 
 _FIELDS = [field.name for field in dataclasses.fields(ModelConfig)]
@@ -87,47 +88,33 @@ def _width(size: int) -> int:
 
 def small_uniter(vocab_size: int, feature_size: int) -> ModelConfig:
     """One stream of three layers: `ctrl_uniter_base`, cut short."""
-    attention, feed_forward = (0, 2, 4), (1, 3, 5)
-    return _small(
-        "uniter",
-        vocab_size,
-        feature_size,
-        tt_attn_sublayers=attention,
-        tv_attn_sublayers=attention,
-        vt_attn_sublayers=attention,
-        vv_attn_sublayers=attention,
-        t_ff_sublayers=feed_forward,
-        v_ff_sublayers=feed_forward,
-        shared_sublayers=tuple(range(6)),
-        single_ln_sublayers=tuple(range(6)),
-    )
+    return _small("uniter", vocab_size, feature_size, one_stream_layers(3))
 
 
 def small_vilbert(vocab_size: int, feature_size: int) -> ModelConfig:
     """Two streams: a text layer, then two blocks of co- and self-attention."""
     co, own = (2, 6), (4, 8)
-    return _small(
-        "vilbert",
-        vocab_size,
-        feature_size,
-        tt_attn_sublayers=(0, *own),
-        tv_attn_sublayers=co,
-        vt_attn_sublayers=co,
-        vv_attn_sublayers=own,
-        t_ff_sublayers=(1, 3, 5, 7, 9),
-        v_ff_sublayers=(3, 5, 7, 9),
-    )
+    sublayers = {
+        "tt_attn_sublayers": (0, *own),
+        "tv_attn_sublayers": co,
+        "vt_attn_sublayers": co,
+        "vv_attn_sublayers": own,
+        "t_ff_sublayers": (1, 3, 5, 7, 9),
+        "v_ff_sublayers": (3, 5, 7, 9),
+    }
+    return _small("vilbert", vocab_size, feature_size, sublayers)
 
 
 def _small(
-    kind: str, vocab_size: int, feature_size: int, **sublayers: tuple[int, ...]
+    kind: str, vocab_size: int, feature_size: int, sublayers: dict[str, Any]
 ) -> ModelConfig:
+    from_no_bert = {"bert_layer2attn_sublayer": (), "bert_layer2ff_sublayer": ()}
     return dataclasses.replace(
         PRESETS[f"ctrl_{kind}_base"],
         name=f"small_{kind}",
         vocab_size=vocab_size,
         v_feature_size=feature_size,
-        **sublayers,
+        **sublayers | from_no_bert,
         hidden_size=64,
         v_hidden_size=64,
         intermediate_size=128,
@@ -138,8 +125,6 @@ def _small(
         v_pooler_size=64,
         max_position_embeddings=48,
         initializer_range=0.08,  # wider than BERT's: products have fewer terms
-        bert_layer2attn_sublayer=(),
-        bert_layer2ff_sublayer=(),
         # A small model that sees new data all the time gains nothing from dropout.
         hidden_dropout_prob=0.0,
         v_hidden_dropout_prob=0.0,

@@ -68,7 +68,7 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
             f"{workdir} holds something else (no config.json in it); take an empty "
             "folder"
         )
-    if jax.process_count() > 1:  # nobody writes before everybody has looked
+    if jax.process_count() > 1:  # no host writes before all have looked
         multihost_utils.sync_global_devices("workdir checked")
     if jax.process_index() == 0:
         try:

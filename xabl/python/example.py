@@ -17,6 +17,8 @@ from numpy.typing import ArrayLike
 from xabl.ablation import definition
 from xabl.ablation.any_model import Logits, Model
 from xabl.ablation.examples import PhraseExample
+from xabl.ablation.overlap import coverage
+from xabl.ablation.replacement import NEEDS_REGIONS, Fill
 from xabl.data.flickr30k_entities import Phrase
 from xabl.data.regions import ImageRegions
 from xabl.data.word_pieces import MAX_LENGTH, EncodedCaption, WordPieces
@@ -24,7 +26,7 @@ from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.python.frames import Frame, frame
 from xabl.python.picture import Picture
-from xabl.python.regions import average_of
+from xabl.python.standing_in import StandingIn
 from xabl.results.conditions import Condition, Direction, Level
 
 
@@ -54,6 +56,8 @@ class Example:
         regions: Sequence[int] | None = None,
         words: str | Sequence[int] | None = None,
         target: int | None = None,
+        replace: str | None = None,
+        other: ImageRegions | str | None = None,
     ) -> Frame:
         """Losses (nats) and predictions when regions or words are removed.
 
@@ -69,6 +73,12 @@ class Example:
             example.ablate(words="all", target=12)
             example.ablate(words=[0, 4])
 
+        Removed in other ways than the published ones (`results.ways`):
+
+            example.ablate("all/zero"), example.ablate(regions=[3], replace="drop")
+            example.ablate("all", replace="other_image", other=regions["7"])
+            example.ablate(words="all", replace="other_caption", other="a dog runs")
+
         Args:
             condition: its name in scores.parquet; "object@..." needs `boxes`.
             regions: numbers of the regions to remove.
@@ -76,6 +86,9 @@ class Example:
             target: the region to predict; by default the one that shows the phrase,
                 for which `boxes` are needed. As in the study, all regions that cover
                 more than half of what is to be predicted are masked with it.
+            replace: the way of removing; by default the condition's.
+            other: what stands in: the regions of another image, or words; cut, or
+                again from the start, to as many as are removed.
 
         Returns:
             A row for each word piece of the phrase; the mean of its `mlm` is the one
@@ -90,9 +103,11 @@ class Example:
             raise UserError(
                 "give one of: a condition, regions=, or words= (with target= if wished)"
             )
+        instead = StandingIn(replace=replace, other=other)
         if words is None and target is None:
-            return self._predict_words(condition or "none", regions)
-        return self._predict_region("none" if words is None else words, target)
+            return self._predict_words(condition or "none", regions, instead)
+        words = "none" if words is None else words
+        return self._predict_region(words, target, instead)
 
     def show(
         self,
@@ -110,7 +125,8 @@ class Example:
         Raises:
             UserError: as `ablate`; the picture cannot be read.
         """
-        _, ablated = self._ablated(condition, regions)
+        condition = Condition.parse(Direction.VIS4LANG, condition)
+        ablated = self._ablated(condition, regions)
         return Picture(
             image=self.image,
             ablated=ablated,
@@ -127,29 +143,34 @@ class Example:
         return f"<{phrase.text!r} in {phrase.sentence!r}{seen}>"
 
     def _ablated(
-        self, name: str, numbers: Sequence[int] | None
-    ) -> tuple[Condition, Bool[np.ndarray, " regions"]]:
-        """vis4lang: the condition, and which regions it or the numbers ablate."""
-        condition = Condition.parse(Direction.VIS4LANG, name)
+        self, condition: Condition, numbers: Sequence[int] | None
+    ) -> Bool[np.ndarray, " regions"]:
+        """vis4lang: which regions the condition or the numbers ablate."""
         count = 0 if self.image is None else self.image.num_boxes
         if numbers is not None:
-            return condition, _chosen(numbers, count, "regions")
+            return _chosen(numbers, count, "regions")
         if self.image is not None and len(self.phrase.boxes):
-            found = definition.hidden_regions(self.phrase, self.image, condition)
-            return condition, found
+            covered = coverage(self.image.boxes.astype(np.float64), self.phrase.boxes)
+            return definition.hidden_regions(covered, condition)
         if condition.level is Level.OBJECT:
-            raise UserError(f"{name}: the boxes of the phrase are needed; give boxes=")
-        return condition, np.full(count, condition.level is Level.ALL)
+            raise UserError(
+                f"{condition.name}: the boxes of the phrase are needed; give boxes="
+            )
+        return np.full(count, condition.level is Level.ALL)
 
-    def _predict_words(self, name: str, regions: Sequence[int] | None) -> Frame:
+    def _predict_words(
+        self, name: str, regions: Sequence[int] | None, instead: StandingIn
+    ) -> Frame:
         pieces = self.phrase.pieces
         if not len(pieces):
             raise UserError(
                 f"{self.phrase.text!r} is cut off: models see the first "
                 f"{MAX_LENGTH - 2} word pieces of a caption"
             )
-        condition, ablated = self._ablated(name, regions)
-        logits = np.asarray(self._logits(self.phrase, condition, ablated).words)
+        condition = instead.condition(Direction.VIS4LANG, name)
+        ablated = self._ablated(condition, regions)
+        logits = self._logits(self.phrase, condition, ablated, instead).words
+        logits = np.asarray(logits)
         log_q = _log_softmax(logits[0, pieces])
         labels = self.phrase.token_ids[pieces]
         right = np.take_along_axis(log_q, labels[:, None], axis=1)
@@ -165,19 +186,22 @@ class Example:
             }
         )
 
-    def _predict_region(self, words: str | Sequence[int], target: int | None) -> Frame:
+    def _predict_region(
+        self, words: str | Sequence[int], target: int | None, instead: StandingIn
+    ) -> Frame:
         predicted = self.config.scored_target()
         phrase, image = self._mention(words, target), self.image
         if not isinstance(words, str):
             words = Level.PHRASE if len(phrase.pieces) else Level.NONE
-        condition = Condition.parse(Direction.LANG4VIS, words)
-        masked = definition.hidden_regions(phrase, image, condition)
+        condition = instead.condition(Direction.LANG4VIS, words)
+        covered = coverage(image.boxes.astype(np.float64), phrase.boxes)
+        masked = definition.hidden_regions(covered, condition)
         asked_of = masked if target is None else np.arange(len(masked)) == target
         asked = definition.question(phrase, image, asked_of, condition)
         region = int(asked.region)
         if region < 0:
             raise UserError("no region covers more than half of a box of the phrase")
-        logits = self._logits(phrase, condition, masked).regions
+        logits = self._logits(phrase, condition, masked, instead).regions
         log_q = _log_softmax(np.asarray(logits)[0, region])
         losses = definition.mrc_losses(
             predicted, logits, jax.tree.map(lambda one: np.asarray(one)[None], asked)
@@ -215,43 +239,27 @@ class Example:
         phrase: PhraseExample,
         condition: Condition,
         hidden: Bool[np.ndarray, " regions"],
+        instead: StandingIn,
     ) -> Logits:
         """What the model predicts, in a batch of one."""
         words = definition.words_seen(
             phrase,
-            condition,
-            mask_id=self.word_pieces.mask_id,
+            definition.hidden_words(phrase, condition),
+            instead.pieces(condition, phrase, self.word_pieces),
             shift_start=len(phrase.token_ids),
         )
         regions = None
         if self.image is not None:
+            fill, features = Fill.AVERAGE, np.zeros_like(self.image.features[:1])
+            if hidden.any():  # else nothing has to stand in
+                fill, features = instead.features(condition, self.image, self.average)
             regions = definition.regions_seen(
-                self.image,
-                hidden,
-                self._instead(condition, hidden),
-                condition,
-                num_boxes=self.image.num_boxes,
+                self.image, hidden, fill, features, num_boxes=self.image.num_boxes
             )
+            if self.config.needs_regions and not regions.mask.any():
+                raise UserError(f"{condition.name}: {NEEDS_REGIONS}")
         batch = jax.tree.map(lambda one: one[None], (words, regions))
         return self.logits(*batch)
-
-    def _instead(
-        self, condition: Condition, hidden: Bool[np.ndarray, " regions"]
-    ) -> Float32[np.ndarray, "1 features"]:
-        """What takes the place of the features of hidden regions."""
-        if condition.direction is Direction.LANG4VIS or not hidden.any():
-            return np.zeros((1, self.image.features.shape[1]), np.float32)
-        if condition.way is not None:
-            raise UserError(
-                f"{condition.name}: needs other images, too; xabl.ablate has them"
-            )
-        average = average_of(self.image) if self.average is None else self.average
-        if average is None:
-            raise UserError(
-                "what takes the place of ablated regions is not known; take the image "
-                "from xabl.regions(...), or give the example average="
-            )
-        return average[None]
 
 
 def _log_softmax(

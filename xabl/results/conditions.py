@@ -7,8 +7,9 @@
 
 Names in files, names in published tables, words for people and what a condition hides
 are made here and nowhere else: tables, figures, report and the report's script are
-given them. A new way of removing is an entry of `WAYS`, and for regions one of
-`ablation.replacement.REGION_WAYS`; a new level is an entry of `Level` and of `_LEVELS`.
+given them. A new way of removing is an entry of `WAYS` and one of `REGION_WAYS` or
+`WORD_WAYS` in `ablation.replacement`; a new level is an entry of `Level` and of
+`_LEVELS`.
 
 Source: Frank et al. (EMNLP 2021), section 3.
 """
@@ -17,26 +18,16 @@ import dataclasses
 import enum
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from xabl.errors import UserError
+from xabl.results.directions import Direction as Direction
+from xabl.results.ways import WAYS, Way, check_ways
 
 # The thresholds of the paper's figure, and its main one.
 THRESHOLDS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 MAIN_THRESHOLD = 0.5
-
-
-class Direction(enum.StrEnum):
-    """Which modality is evaluated for which."""
-
-    VIS4LANG = "vis4lang"  # vision for language: regions are ablated, words predicted
-    LANG4VIS = "lang4vis"  # language for vision: words are ablated, a region predicted
-
-    @property
-    def wording(self) -> "Wording":
-        """What people are told of it."""
-        return _WORDINGS[self]
 
 
 class Level(enum.StrEnum):
@@ -49,92 +40,6 @@ class Level(enum.StrEnum):
 
 
 BASELINE = Level.NONE.value  # the condition that others are compared with
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Wording:
-    """A direction for people.
-
-    title: what it is called.
-    ablated: what is removed.
-    predicts: words or class.
-    task: what the model does.
-    explained: its conditions in a sentence or two.
-    use: completes "the model uses ...".
-    region_state: what the regions hidden from the model are called in a picture.
-    """
-
-    title: str
-    ablated: str
-    predicts: str
-    task: str
-    explained: str
-    use: str
-    region_state: str
-
-
-_WORDINGS = {
-    Direction.VIS4LANG: Wording(
-        title="Vision for language",
-        ablated="regions",
-        predicts="words",
-        task="predict the words of the phrase",
-        explained="The words of a phrase are masked and predicted: with all regions "
-        "(None), without the regions that show the phrase (Object), or without any "
-        "(All). A region shows the phrase when it covers more than a threshold of one "
-        "of the phrase's boxes: 0.5 of its area unless said otherwise.",
-        use="vision when it predicts words",
-        region_state="ablated",
-    ),
-    Direction.LANG4VIS: Wording(
-        title="Language for vision",
-        ablated="words",
-        predicts="class",
-        task="predict the class of the target region",
-        explained="The regions that show the phrase are masked, and the class of the "
-        "one that fits its box best is predicted: with all words (None), without the "
-        "words of the phrase (Phrase), or without any (All).",
-        use="language when it predicts region classes",
-        region_state="masked",
-    ),
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Way:
-    """What stands in the place of what a level selects.
-
-    done: completes "All regions ...".
-    doing: a sentence's beginning, with {} for what is selected.
-    meaning: what exactly happens, as a clause.
-    short: on axes and in tables; the published way has none.
-    """
-
-    done: str
-    doing: str
-    meaning: str
-    short: str = ""
-
-
-# By direction and the name after the slash of a condition's name (`all/zero`); the
-# published way comes first and is not written.
-WAYS: dict[Direction, dict[str, Way]] = {
-    Direction.VIS4LANG: {
-        "average": Way(
-            done="ablated",
-            doing="Removing {}",
-            meaning="the features of an ablated region become the average vector of "
-            "the data set; its box stays",
-        ),
-    },
-    Direction.LANG4VIS: {
-        "mask": Way(
-            done="ablated",
-            doing="Masking {}",
-            meaning="every piece of an ablated word becomes [MASK]; its place stays",
-        ),
-    },
-}
 
 
 class _Selection(NamedTuple):
@@ -338,13 +243,20 @@ def main_conditions(direction: str, names: Iterable[str] = ()) -> tuple[str, ...
 
 
 def all_conditions(
-    directions: Iterable[Direction], thresholds: Sequence[float] = THRESHOLDS
+    directions: Iterable[Direction],
+    thresholds: Sequence[float] = THRESHOLDS,
+    ways: Collection[str] = (),
 ) -> tuple[Condition, ...]:
-    """Every condition of `directions` in the published way, by `Condition.rank`.
+    """Every condition of `directions`, by `Condition.rank`.
+
+    Args:
+        ways: to remove in beside the published ones, which are always among them; a
+            name is of regions, of words or (`drop`) of both.
 
     Raises:
-        UserError: a threshold outside 0 ... 1, or one given twice.
+        UserError: a threshold outside 0 ... 1, one given twice, or an unknown way.
     """
+    check_ways(ways)
     for threshold in thresholds:
         if not 0 <= threshold < 1:
             raise UserError(
@@ -353,9 +265,11 @@ def all_conditions(
     if len(set(thresholds)) != len(thresholds):
         raise UserError(f"--thresholds: a value is given twice in {list(thresholds)}")
     conditions = [
-        Condition(direction=direction, level=level, threshold=threshold)
+        Condition(direction=direction, level=level, threshold=threshold, way=way)
         for direction in set(directions)
         for level in _LEVELS[direction]
         for threshold in (map(float, thresholds) if level is Level.OBJECT else [None])
+        for way in [None, *list(WAYS[direction])[1:]]
+        if way is None or (way in ways and level is not Level.NONE)
     ]
     return tuple(sorted(conditions, key=lambda condition: condition.rank))

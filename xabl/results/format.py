@@ -187,6 +187,7 @@ def manifest(
     """
     directions = list(dict.fromkeys(c.direction.value for c in conditions))
     thresholds = [c.threshold for c in conditions if c.threshold is not None]
+    thresholds = list(dict.fromkeys(thresholds))  # each in several ways
     return {
         "format": VERSION,
         "model": {"label": label, "name": name, "seed": seed, **model},

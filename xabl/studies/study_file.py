@@ -14,6 +14,7 @@ from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.errors import UserError
 from xabl.results.conditions import THRESHOLDS, Direction
+from xabl.results.ways import check_ways
 
 # Names of folders, and of models in tables.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
@@ -41,16 +42,29 @@ class Ablation(_Part):
     """How it is scored; see the flags of the ablation.
 
     directions: all that a model can be asked, by default.
+    replace: ways of removing beside the published ones.
+    replace_seed: of the images and captions that stand in for others.
     """
 
     directions: Annotated[tuple[Direction, ...], Field(min_length=1)] | None = None
     thresholds: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = THRESHOLDS
+    replace: tuple[str, ...] = ()
+    replace_seed: Annotated[int, Field(ge=0)] = 0
     precision: Precision = Precision.HIGHEST
     image_token: ImageToken = ImageToken.PUBLISHED
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
     save_predictions: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] | None = None
     mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
+
+    @pydantic.field_validator("replace")
+    @classmethod
+    def _are_ways(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            check_ways(names)
+        except UserError as error:
+            raise ValueError(str(error)) from error
+        return names
 
 
 class Model(_Part):

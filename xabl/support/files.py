@@ -1,4 +1,4 @@
-"""Files of others as text and JSON: read, or refused with their name."""
+"""Text and JSON files of users: read, or refused by name."""
 
 import json
 from pathlib import Path

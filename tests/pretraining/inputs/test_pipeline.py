@@ -162,7 +162,7 @@ def test_validation_visits_every_example_once(examples):
     )  # 30 examples in 4 batches of 8
     last = batches[-1]
     filling = last.example_index == -1
-    assert not last.region_is_target[filling].any()
+    assert (last.target_rows[filling] == -1).all()
     for targets in (last.mlm_targets, last.target_rows, last.itm_labels):
         assert (targets[filling] == -1).all()
         assert (targets[~filling] >= 0).any()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import tiny_corpus
+from tests.helpers.tiny_training import is_target
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.presets import PRESETS
@@ -98,52 +99,43 @@ def test_regions_are_labelled_where_they_are_masked(make, corpus):
     batch = make("0", "1", "3", "4", objective=2, region_rate=0.4)
     features, plain = batch.region_features, batch.unmasked_features
     changed = (features != plain).any(axis=2)
-    assert not (changed[:, 1:] & ~batch.region_is_target[:, 1:]).any()
-    assert not features[changed & batch.region_is_target].any()
-    assert not batch.region_is_target[:, 0].any()  # [IMG]
-    unchanged = batch.region_is_target & ~changed
+    assert not (changed[:, 1:] & ~is_target(batch)[:, 1:]).any()
+    assert not features[changed & is_target(batch)].any()
+    assert not is_target(batch)[:, 0].any()  # [IMG]
+    unchanged = is_target(batch) & ~changed
     assert unchanged.any() and unchanged.sum() < changed.sum()
     for row in EVERYTHING:
         image = image_of(corpus, row)
         np.testing.assert_array_equal(plain[row, 1:], image.features)
-        targets = np.flatnonzero(batch.region_is_target[row])
+        targets = np.flatnonzero(is_target(batch)[row])
         slots = batch.target_rows[row]
         np.testing.assert_array_equal(slots[: len(targets)], targets)
         assert (slots[len(targets) :] == -1).all()
-        for field, values in (
-            (batch.target_class_probabilities, image.cls_prob),
-            (batch.target_classes, image.objects_id),
-            (batch.target_class_confidences, image.objects_conf),
-            (batch.target_attributes, image.attrs_id),
-            (batch.target_attribute_confidences, image.attrs_conf),
-        ):
+        assert len(batch.labels) == 5
+        for name, labels in batch.labels.items():
             np.testing.assert_array_equal(
-                field[row, : len(targets)], values[targets - 1]
+                labels[row, : len(targets)], getattr(image, name)[targets - 1]
             )
 
 
 @pytest.mark.parametrize(
     ("target", "fields"),
     [
-        ("0", {"target_class_probabilities"}),
+        ("0", {"cls_prob"}),
         ("1", {"unmasked_features"}),
         ("2", {"unmasked_features"}),
-        ("3", {"target_classes", "target_class_confidences"}),
-        ("4", {"target_attributes", "target_attribute_confidences"}),
+        ("3", {"objects_id", "objects_conf"}),
+        ("4", {"attrs_id", "attrs_conf"}),
         ("5", {"unmasked_features"}),
-        ("6", {"target_classes"}),
+        ("6", {"objects_id"}),
     ],
 )
 def test_each_objective_has_its_own_fields(make, target, fields):
     batch = make(target)
-    optional = {
-        name
-        for name in vars(batch)
-        if name == "unmasked_features"
-        or (name.startswith("target_") and name != "target_rows")
-    }
-    assert len(optional) == 6
-    assert {name for name in optional if getattr(batch, name) is not None} == fields
+    found = set(batch.labels)
+    if batch.unmasked_features is not None:
+        found.add("unmasked_features")
+    assert found == fields
 
 
 @pytest.mark.parametrize("image_row", list(GlobalImage))
@@ -186,7 +178,7 @@ def test_the_image_row_after_masking(make):
     )
     # Hardly less than 1: the targets themselves, hidden or not, do not count.
     usual = make(objective=2, region_rate=0.5, overlap_threshold=0.99)
-    left = np.maximum((~usual.region_is_target[:, 1:]).sum(axis=1), 1)
+    left = np.maximum((~is_target(usual)[:, 1:]).sum(axis=1), 1)
     np.testing.assert_allclose(
         usual.region_features[:, 0],
         usual.region_features[:, 1:].sum(axis=1) / left[:, None],
@@ -203,20 +195,19 @@ def test_overlap_masking_removes_what_leaks(make):
     is_kept = zeroed.region_features[:, 1:].any(axis=2)
     leaked = was_kept & ~is_kept
     assert leaked.any() and not (is_kept & ~was_kept).any()
-    is_target = published.region_is_target[:, 1:]
-    assert (leaked & ~is_target).any()
+    chosen = is_target(published)[:, 1:]
+    assert (leaked & ~chosen).any()
     # Without a target in the image nothing overlaps one.
-    assert is_kept[~is_target.any(axis=1)].all()
+    assert is_kept[~chosen.any(axis=1)].all()
 
 
 @pytest.mark.parametrize("objective", [0, 1, 2])
 def test_replaced_captions(make, corpus, objective):
     batch = make(objective=objective, region_rate=0.4, word_rate=0.4)
     plain = make(objective=objective, region_rate=0.4, word_rate=0.0)
-    replaced = ~batch.is_matched
+    replaced = batch.itm_labels == 1
     has_word_target = (batch.mlm_targets >= 0).any(axis=1)
-    has_region_target = batch.region_is_target.any(axis=1)
-    np.testing.assert_array_equal(has_region_target, (batch.target_rows >= 0).any(1))
+    has_region_target = is_target(batch).any(axis=1)
     if objective == 2:
         assert not replaced.any()
         assert (batch.itm_labels == -1).all()
@@ -245,13 +236,13 @@ def test_vision_only(make):
     assert batch.token_ids.shape == (len(EVERYTHING), 1)
     assert not batch.text_mask.any()
     assert (batch.mlm_targets == -1).all() and (batch.itm_labels == -1).all()
-    assert batch.is_matched.all() and batch.region_is_target.any()
+    assert is_target(batch).any()
 
 
 def test_text_only(corpus, vocabulary):
     maker = ExampleMaker(corpus, vocabulary, PRESETS["bert_base"], InputConfig())
     batch = maker.batch(0, 0, EVERYTHING)
-    assert batch.regions is None and batch.region_is_target is None
+    assert batch.regions is None and batch.target_rows is None
     assert (batch.itm_labels == -1).all() and (batch.mlm_targets >= 0).any()
 
 
@@ -318,8 +309,8 @@ def test_images_with_fewer_boxes_are_padded(tmp_path, vocabulary):
             batch.region_mask, [[True, True, True, False, False, False]] * 6
         )
         assert not batch.region_features[:, 3:].any()
-        np.testing.assert_array_equal(batch.region_is_target[:, 1:3].all(1), [True] * 6)
-        assert not batch.region_is_target[:, 3:].any()
+        np.testing.assert_array_equal(is_target(batch)[:, 1:3].all(1), [True] * 6)
+        assert not is_target(batch)[:, 3:].any()
     maker = ExampleMaker(corpus, vocabulary, model_of(), InputConfig(region_rate=0.0))
     plain = maker.batch(0, 0, np.arange(6)).region_features
     np.testing.assert_allclose(plain[:, 0], plain[:, 1:3].mean(axis=1), rtol=1e-6)

@@ -15,11 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xabl.ablation.engine.device_regions import (
-    HostStore,
-    ImageToken,
-    RegionBatch,
-)
+from xabl.ablation.engine.batches import dropped_words, region_batch, word_batch
+from xabl.ablation.engine.device_regions import HostStore, ImageToken
 from xabl.ablation.engine.losses import RegionLabels
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
@@ -48,7 +45,6 @@ from xabl.ablation.engine.scorer import (
     Resident,
     Scorer,
     Tables,
-    WordBatch,
 )
 from xabl.ablation.plan import Plan
 from xabl.models.config import ModelConfig
@@ -350,6 +346,7 @@ class Evaluation:
             places = PlaceBatch(
                 words=step.word_places.astype(np.int32),
                 lengths=plan.words.lengths[pairs.word[numbers]],
+                dropped=dropped_words(plan, pairs.word[numbers], shape.words),
                 regions=step.region_places.astype(np.int32),
             )
             return places, targets
@@ -358,28 +355,6 @@ class Evaluation:
         if self.resident.store is not None:
             regions = region_batch(plan, pairs.region[numbers])
         return words, regions, targets
-
-
-def word_batch(plan: Plan, numbers: np.ndarray, num_words: int) -> WordBatch:
-    """Word inputs by number, cut to `num_words` positions."""
-    return WordBatch(
-        token_ids=plan.words.token_ids[numbers, :num_words],
-        lengths=plan.words.lengths[numbers],
-        shift_starts=plan.words.shift_starts[numbers],
-    )
-
-
-def region_batch(plan: Plan, numbers: np.ndarray) -> RegionBatch:
-    """Region inputs by number."""
-    donor = None
-    if plan.regions.has_donors:
-        donor = np.maximum(plan.regions.donor[numbers], 0)
-    return RegionBatch(
-        image=plan.regions.image[numbers],
-        ablated=plan.regions.ablated[numbers],
-        fill=plan.regions.fill[numbers],
-        donor=donor,
-    )
 
 
 def region_labels(plan: Plan) -> RegionLabels:

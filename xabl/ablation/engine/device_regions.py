@@ -59,6 +59,7 @@ class ProjectedStore:
     is_zero: regions without any feature, padding among them.
     average: product of `HostStore.average`.
     average_is_zero: whether that average is zero.
+    zero: product of features that are all zero, as they count in a mean.
     masked: takes the place of a row whose features are zero.
     """
 
@@ -69,6 +70,7 @@ class ProjectedStore:
     present: Bool[AnyArray, "images boxes"]
     average: Float[AnyArray, " region_hidden"]
     average_is_zero: Bool[AnyArray, ""]
+    zero: Float[AnyArray, " region_hidden"]
     masked: Float[AnyArray, " region_hidden"]
 
 
@@ -76,7 +78,8 @@ class ProjectedStore:
 class RegionBatch:
     """Region inputs as a step ships them; see `RegionInputs`.
 
-    donor: None where the plan has no input with one.
+    donor: None where all inputs of the plan are those of the published study; the
+        program is then compiled for these alone.
     """
 
     image: Int[AnyArray, "*devices batch"]
@@ -156,30 +159,39 @@ def region_input(
     """
     whole, ablated = store.features[batch.image], batch.ablated
     whole_is_zero, present = store.is_zero[batch.image], store.present[batch.image]
-    is_masked = (batch.fill == Fill.ZERO)[:, None]
+    is_masked = (batch.fill == Fill.MASKED)[:, None]
     instead, instead_is_zero = _instead(store, batch)
     features = jnp.where(ablated[..., None], instead, whole)
     is_zero = jnp.where(ablated, instead_is_zero | is_masked, whole_is_zero)
+    stays = present
+    if batch.donor is not None:
+        stays &= ~(ablated & (batch.fill == Fill.DROP)[:, None])
     boxes = ProjectedRegions(
         features=jnp.where(is_zero[..., None], store.masked, features),
         locations=None if store.locations is None else store.locations[batch.image],
         is_zero=is_zero,
-        mask=present,
+        mask=stays,
     )
     if not config.has_image_row:
         return boxes
     # What the [IMG] row is the mean of. Masked rows of `features` are not yet zero's
     # products, so lang4vis takes it from the image as it was.
-    counted = present
+    counted = stays
     if image_token is ImageToken.RECOMPUTED:
         counted &= ~(is_masked & ablated)
     rows = jnp.where(is_masked[..., None], whole, features)
     row_is_zero = jnp.where(is_masked, whole_is_zero, is_zero)
     total = jnp.sum(jnp.where(counted[..., None], rows, 0.0), axis=1)
     count = jnp.maximum(jnp.sum(counted, axis=1, keepdims=True), 1)
-    image_is_zero = jnp.all(row_is_zero | ~counted, axis=1, keepdims=True)
+    mean, image_is_zero = total / count, row_is_zero | ~counted
+    image_is_zero = jnp.all(image_is_zero, axis=1, keepdims=True)
+    if batch.donor is not None:
+        # Of regions that are dropped an average one stays.
+        none_stays = ~jnp.any(stays, axis=1, keepdims=True)
+        mean = jnp.where(none_stays, store.average, mean)
+        image_is_zero = jnp.where(none_stays, store.average_is_zero, image_is_zero)
     image = ProjectedRegions(
-        features=jnp.where(image_is_zero, store.masked, total / count)[:, None],
+        features=jnp.where(image_is_zero, store.masked, mean)[:, None],
         locations=None
         if store.locations is None
         else jnp.broadcast_to(
@@ -203,8 +215,11 @@ def _instead(
         return store.average, store.average_is_zero
     count = jnp.sum(store.present[batch.donor], axis=1, keepdims=True)
     rows = jnp.arange(store.present.shape[1]) % jnp.maximum(count, 1)
-    donor, has_donor = batch.donor[:, None], (batch.fill == Fill.IMAGE)[:, None]
+    donor, fill = batch.donor[:, None], batch.fill[:, None]
+    instead = jnp.where((fill == Fill.ZERO)[..., None], store.zero, store.average)
+    is_zero = (fill == Fill.ZERO) | store.average_is_zero
+    from_donor = fill == Fill.IMAGE
     return (
-        jnp.where(has_donor[..., None], store.features[donor, rows], store.average),
-        jnp.where(has_donor, store.is_zero[donor, rows], store.average_is_zero),
+        jnp.where(from_donor[..., None], store.features[donor, rows], instead),
+        jnp.where(from_donor, store.is_zero[donor, rows], is_zero),
     )

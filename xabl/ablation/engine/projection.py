@@ -92,6 +92,7 @@ def _programs(config: ModelConfig, devices: LocalDevices) -> tuple[Callable, ...
             "image_location": project(
                 params, image_location, method="project_locations"
             ),
+            "zero": project(params, jnp.zeros_like(average), method="project_features"),
             "masked": project(params, method="masked_projection"),
         }
 

@@ -52,11 +52,15 @@ PRODUCTS = {
 
 @pytree
 class WordBatch:
-    """Word inputs as a step ships them; see `WordInputs`."""
+    """Word inputs as a step ships them; see `WordInputs`.
+
+    dropped: None where the plan drops no word.
+    """
 
     token_ids: Int[AnyArray, "*devices batch words"]
     lengths: Int[AnyArray, "*devices batch"]
     shift_starts: Int[AnyArray, "*devices batch"]
+    dropped: Bool[AnyArray, "*devices batch words"] | None = None
 
 
 @pytree
@@ -102,10 +106,11 @@ class Tables:
 
 @pytree
 class PlaceBatch:
-    """Pairs whose inputs are in the tables."""
+    """Pairs whose inputs are in the tables; `dropped` as in `WordBatch`."""
 
     words: Int[AnyArray, "*devices batch"]
     lengths: Int[AnyArray, "*devices batch"]
+    dropped: Bool[AnyArray, "*devices batch words"] | None = None
     regions: Int[AnyArray, "*devices batch"]
 
 
@@ -242,13 +247,12 @@ class Scorer:
         self, tables: Tables, places: PlaceBatch, num_words: int
     ) -> Started:
         """Both streams before the meeting; words cut to `num_words` positions."""
-        positions = jnp.arange(num_words)[None]
         return Started(
             streams=Streams(
                 words=tables.words[places.words, :num_words],
                 regions=tables.regions[places.regions],
             ),
-            text_mask=positions < places.lengths[:, None],
+            text_mask=attended(places.lengths, places.dropped, num_words),
             region_mask=tables.region_mask[places.regions],
             sublayer=self.meeting,
         )
@@ -341,13 +345,22 @@ def _placed(table: Array, rows: Array, start: Int[Array, ""]) -> Array:
 
 def text_input(words: WordBatch) -> TextInput:
     """Token types are all 0 in the ablations."""
-    positions = jnp.arange(words.token_ids.shape[1])[None]
     return TextInput(
         token_ids=words.token_ids,
-        mask=positions < words.lengths[:, None],
+        mask=attended(words.lengths, words.dropped, words.token_ids.shape[1]),
         token_type_ids=jnp.zeros_like(words.token_ids),
         position_shift_start=words.shift_starts,
     )
+
+
+def attended(
+    lengths: Int[Array, " batch"],
+    dropped: Bool[Array, "batch words"] | None,
+    num_words: int,
+) -> Bool[Array, "batch words"]:
+    """Words that are attended to: those that are there and are not dropped."""
+    is_there = jnp.arange(num_words)[None] < lengths[:, None]
+    return is_there if dropped is None else is_there & ~dropped
 
 
 def last_attention(config: ModelConfig, direction: Direction) -> int:

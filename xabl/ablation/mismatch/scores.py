@@ -29,7 +29,7 @@ _DEVIATIONS = 2.0
 # Of what other regions change in an example's loss, in either direction, the part that
 # is a loss on average: around 1/2 and more where the image's own are used.
 _LEAST_SHARE = 0.25
-_MATTERS = 0.1  # bits by which other regions change an example's loss, if they matter
+_MATTERS = 0.25  # bits by which others change an example's loss, if they matter
 # Losses that compare a region's class, the best first.
 _CLASS_LOSSES = ("mrc_kl_aligned", "mrc_kl", "mrc_xe_corrected")
 
@@ -69,7 +69,7 @@ def trial_findings(trials: Mapping[Direction, Trial], plan: Plan) -> list[Findin
         trial = trials[Direction.VIS4LANG]
         found += [worse_than_unigram(trial, unigram_nats(plan)), other_regions(trial)]
     if Direction.LANG4VIS in trials:
-        found.append(other_classes(trials[Direction.LANG4VIS]))
+        found.append(other_captions(trials[Direction.LANG4VIS]))
     return [finding for finding in found if finding is not None]
 
 
@@ -96,18 +96,12 @@ def worse_than_unigram(trial: Trial, unigram: float) -> Finding | None:
 
 def other_regions(trial: Trial) -> Finding | None:
     """A model to which regions matter, and the image's own no more than others."""
-    if trial.other is None or trial.num_images < _LEAST_IMAGES:
-        return None
-    change = trial.other - trial.own
-    size = float(np.abs(change).mean())
-    if size < _MATTERS * NATS_PER_BIT or not _is_chance(trial, change):
-        return None
-    return Finding(
+    size = _by_chance(trial)
+    return size and Finding(
         of="words",
         expected="words that are predicted better with the image's regions than with "
-        "another image's, which change this model's loss by "
-        f"{size / NATS_PER_BIT:.2f} bits",
-        seen=f"{change.mean() / NATS_PER_BIT:+.2f} bits with another's on average",
+        f"another image's, which change this model's loss by {size:.2f} bits",
+        seen=_on_average(trial),
         cause="regions or captions under the ids of other images, or features that are "
         "not those of the model's training",
         cure="look at a few images with their boxes and captions (xabl report "
@@ -115,28 +109,39 @@ def other_regions(trial: Trial) -> Finding | None:
     )
 
 
-def other_classes(trial: Trial) -> Finding | None:
-    """Classes of regions that are predicted no better than another image's."""
-    if trial.other is None or trial.num_images < _LEAST_IMAGES:
-        return None
-    change = trial.other - trial.own
-    if not _is_chance(trial, change):
-        return None
-    return Finding(
+def other_captions(trial: Trial) -> Finding | None:
+    """A model to which captions matter, and the image's own no more than others."""
+    size = _by_chance(trial)
+    return size and Finding(
         of="classes",
-        expected="classes of regions that are predicted better than those of another "
-        "image",
-        seen=f"{trial.own.mean() / NATS_PER_BIT:.2f} bits for the detector's own, "
-        f"{trial.other.mean() / NATS_PER_BIT:.2f} bits for those of another image",
-        cause="a detector with other classes than that of the model's training, or "
-        "regions under the ids of other images",
-        cure="take regions of the detector that the model was trained with",
+        expected="classes of regions that are predicted better with the image's "
+        f"caption than with another one, which changes this model's loss by {size:.2f} "
+        "bits",
+        seen=_on_average(trial),
+        cause="regions or captions under the ids of other images, or a detector with "
+        "other classes than that of the model's training",
+        cure="look at a few images with their boxes and captions (xabl report "
+        "--regions), and take the detector that the model was trained with",
     )
 
 
-def _is_chance(trial: Trial, change: Float[np.ndarray, " examples"]) -> bool:
-    share = float(change.mean()) / max(float(np.abs(change).mean()), 1e-9)
-    return share < _LEAST_SHARE and deviations(trial.by_image(change)) < _DEVIATIONS
+def _by_chance(trial: Trial) -> float | None:
+    """In bits, how much what is another image's changes a loss; None if as it should.
+
+    That is: hardly, or mostly to the worse.
+    """
+    if trial.other is None or trial.num_images < _LEAST_IMAGES:
+        return None
+    change = (trial.other - trial.own) / NATS_PER_BIT
+    size = float(np.abs(change).mean())
+    if size < _MATTERS or float(change.mean()) >= _LEAST_SHARE * size:
+        return None
+    return None if deviations(trial.by_image(change)) >= _DEVIATIONS else size
+
+
+def _on_average(trial: Trial) -> str:
+    change = float((trial.other - trial.own).mean()) / NATS_PER_BIT
+    return f"a change by {change:+.2f} bits on average"
 
 
 def unigram_nats(plan: Plan) -> float:
@@ -223,7 +228,7 @@ def _samples(plan: Plan, text_only: bool) -> dict[Direction, _Sample]:
         )
     regions = _Sample(
         images=plan.regions.image[mrc.region],
-        pairs=_concatenated([mrc, _with(mrc, label=_halfway(mrc.label))]),
+        pairs=_concatenated([mrc, _with(mrc, word=_halfway(mrc.word))]),
     )
     return {Direction.VIS4LANG: words, Direction.LANG4VIS: regions}
 

@@ -1,7 +1,7 @@
-"""Boxes and annotations are compared in pixels: of one and the same image.
+"""Brings boxes into the pixels of the annotated image.
 
-Detectors look at a resized image. A file that gives boxes, width and height in that
-frame reads well and overlaps the wrong phrases.
+Detectors see a resized image. A file with boxes, width and height of that image is
+valid, but its boxes overlap the wrong phrases.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""Region features as published in HDF5 (the IGLUE release): one group an image."""
+"""Region features as published in HDF5 (the IGLUE release): one group per image."""
 
 import contextlib
 import functools
@@ -25,7 +25,7 @@ _LARGEST_FIELD = 64 * 2**20  # bytes; features of an image have 0.3 MB
 
 
 class VisitedRegions(RegionSource):
-    """Regions in HDF5, which another process reads first; see `scout`."""
+    """Regions in HDF5, which another process reads first: see `scout`."""
 
     def __init__(self, path: Path):
         super().__init__(path)
@@ -54,7 +54,7 @@ class VisitedRegions(RegionSource):
 
 
 class Hdf5Regions(VisitedRegions):
-    """An HDF5 file with one group an image."""
+    """An HDF5 file with one group per image."""
 
     form = "HDF5 file of region features"
 
@@ -108,7 +108,7 @@ def open_hdf5(path: Path) -> h5py.File:
 
 @contextlib.contextmanager
 def reading(path: Path, image_id: str | None = None) -> Iterator[None]:
-    """Whatever the library finds wrong with a file, as one kind of error.
+    """Turns whatever the library raises for a file into a UserError.
 
     Raises:
         UserError: names the file, and the image if there is one.
@@ -129,11 +129,11 @@ def reading(path: Path, image_id: str | None = None) -> Iterator[None]:
 def new_hdf5(
     path: Path, overwrite: bool = False
 ) -> Iterator[tuple[h5py.File, Callable[[], None]]]:
-    """An HDF5 file to be written, and what to call after each part of it.
+    """An HDF5 file to be written, and a check to call after each part of it.
 
-    It is moved to `path` when the block ends well. Told of an error (a full disk), the
-    library would crash when it closes the file; so it never hears of one, and the call
-    raises it in its place.
+    It is moved to `path` when the block ends well. If a write fails (a full disk), the
+    library crashes when it closes the file. So errors are kept from it, and the check
+    raises them.
 
     Raises:
         UserError: the file exists or cannot be written.
@@ -146,9 +146,9 @@ def new_hdf5(
 
 
 class _QuietFile(io.FileIO):
-    """Keeps the first error of a write for `check`, and what could not be written.
+    """Keeps the first failed write for `check`, and the bytes that were not written.
 
-    The library may read the latter again before it closes.
+    The library may read them again before it closes the file.
     """
 
     error: OSError | None = None

@@ -223,7 +223,7 @@ class ImageRegions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class StackedRegions:
-    """The regions of many images, one row an image, in the order of `image_ids`.
+    """The regions of many images, one row per image, in the order of `image_ids`.
 
     Images with fewer boxes than the widest one are padded with zeros; `num_boxes`
     counts the real ones. cls_prob is None when the source has none.

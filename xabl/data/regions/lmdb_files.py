@@ -1,7 +1,6 @@
-"""Region features as published in LMDB directories: one pickled record an image.
+"""Region features as published in LMDB directories: one pickled record per image.
 
-The records are pickles of strangers; `xabl.data.safe_pickle` reads them. The package
-lmdb is imported where such a directory is written: nothing else needs it.
+The package lmdb is needed for writing alone, and is imported there.
 """
 
 import functools

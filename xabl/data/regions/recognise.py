@@ -22,7 +22,7 @@ def open_regions(path: Path | str) -> RegionSource:
 
     Args:
         path: an LMDB directory (or its data.mdb), a TSV file, an HDF5 file with a
-            group an image, or a region store; told apart by content, not by name.
+            group per image, or a region store; told apart by content, not by name.
 
     Raises:
         UserError: the path does not exist, is none of these, or is damaged.

@@ -13,7 +13,7 @@ from xabl.data.regions.image_regions import ImageRegions, canonical_id
 from xabl.errors import UserError
 
 # Field, its number type, whether it may be missing.
-_ARRAYS: dict[str, tuple[str, bool]] = {
+ARRAYS: dict[str, tuple[str, bool]] = {
     "features": ("<f4", False),
     "boxes": ("<f4", False),
     "objects_id": ("<i8", False),
@@ -32,7 +32,7 @@ SHORT_NAMES = {
     "attrs_conf": "attr_conf",
 }
 _ENOUGH = 64  # different numbers that tell float16 from float32
-FIELD_NAMES = (*_ARRAYS, *SHORT_NAMES.values(), "num_boxes", "img_w", "img_h")
+FIELD_NAMES = (*ARRAYS, *SHORT_NAMES.values(), "num_boxes", "img_w", "img_h")
 
 
 def regions_of_record(
@@ -54,7 +54,7 @@ def regions_of_record(
     else:
         num_boxes = _integer(record, "num_boxes", place)
     arrays = {}
-    for name, (number_type, optional) in _ARRAYS.items():
+    for name, (number_type, optional) in ARRAYS.items():
         value = _value(record, name)
         if value is None and optional:
             arrays[name] = None
@@ -80,7 +80,7 @@ def record_of_regions(image: ImageRegions, short_names: bool) -> dict[str, objec
     record: dict[str, object] = {"img_h": image.img_h, "img_w": image.img_w}
     if not short_names:
         record["num_boxes"] = image.num_boxes
-    for name, (number_type, _) in _ARRAYS.items():
+    for name, (number_type, _) in ARRAYS.items():
         array = getattr(image, name)
         if array is None or (short_names and name in ("cls_prob", "attrs")):
             continue

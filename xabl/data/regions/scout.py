@@ -1,9 +1,9 @@
-"""HDF5 files are read in another process first, whose death is survived.
+"""Reads HDF5 files in a child process first, because the library may crash on them.
 
-The HDF5 library trusts what a file says; a damaged one can end the process that reads
-it, and with it results and messages. So one child of this process reads whatever this
-process is about to read, a step ahead. What ends it, or keeps it for minutes, is named
-and never read here.
+The HDF5 library trusts what a file says: a damaged file can end the process that reads
+it. So a child process reads, a step ahead, whatever this process is about to read. If
+the child dies or hangs, the user is told the file and the image, and this process never
+reads them.
 """
 
 import atexit
@@ -21,7 +21,7 @@ from typing import Any
 from xabl.errors import UserError, from_system
 
 _SECONDS = 120.0  # for one image; it takes milliseconds
-AHEAD = 200  # images asked for at once; their ids fit into a pipe
+AHEAD = 200  # images per request; their ids fit into a pipe
 _START = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); " + (
     "from xabl.data.regions import open_regions, scout; scout.serve(open_regions)"
 )
@@ -115,7 +115,7 @@ def visit(path: Path, image_ids: Sequence[str | None] = (None,)) -> None:
 
 
 def serve(open_regions: Callable[[str], Any]) -> None:
-    """What the child does: reads, answers with a byte, until nobody asks any more.
+    """Runs in the child: reads, and answers each request with a byte.
 
     Args:
         open_regions: `recognise.open_regions`; given, because what it opens imports

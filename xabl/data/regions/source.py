@@ -1,6 +1,7 @@
 """What every file of image regions can be asked, whatever its format."""
 
 import abc
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,15 +19,10 @@ from xabl.errors import UserError
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]
 
-_STACKED = (
-    "num_boxes",
-    "img_w",
-    "img_h",
-    "features",
-    "boxes",
-    "objects_id",
-    "objects_conf",
-    "cls_prob",
+_STACKED = tuple(
+    field.name
+    for field in dataclasses.fields(StackedRegions)
+    if field.name != "image_ids"
 )
 
 
@@ -85,7 +81,7 @@ class RegionSource(abc.ABC):
         on_error: OnError | None = None,
         sizes: Mapping[str, Size] | None = None,
     ) -> Iterator[ImageRegions]:
-        """Reads the images asked for, each once, in the order that costs least.
+        """Reads images, each once, in the order that costs least.
 
         Args:
             image_ids: no id twice.
@@ -149,7 +145,7 @@ class RegionSource(abc.ABC):
         on_error: OnError | None = None,
         sizes: Mapping[str, Size] | None = None,
     ) -> StackedRegions:
-        """Reads images into one array a field, in the order asked for.
+        """Reads images into one array per field, in the order of `image_ids`.
 
         Images given to `on_error` are missing in the result; otherwise as `read_many`.
 

@@ -14,6 +14,7 @@ from xabl.data.regions.image_regions import (
     canonical_id,
     combined_sha256,
 )
+from xabl.data.regions.records import ARRAYS
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import check_room
@@ -21,17 +22,6 @@ from xabl.support.atomic import check_room
 FORMAT = "xabl regions"
 VERSION = 1
 _NUMBERS = ("num_boxes", "img_w", "img_h")
-_ARRAYS = (
-    "features",
-    "boxes",
-    "objects_id",
-    "objects_conf",
-    "cls_prob",
-    "attrs_id",
-    "attrs_conf",
-    "attrs",
-)
-
 _DIGESTS = "sha256"  # of each image, as `ImageRegions.sha256`; older stores lack them
 
 
@@ -72,7 +62,7 @@ class RegionStore(VisitedRegions):
             n, width, height = (int(self._file[name][row]) for name in _NUMBERS)
             arrays = {
                 name: self._file[name][row, :n] if name in self._file else None
-                for name in _ARRAYS
+                for name in ARRAYS
             }
             image = ImageRegions(
                 image_id=canonical_id(image_id), img_w=width, img_h=height, **arrays
@@ -100,7 +90,8 @@ class RegionStore(VisitedRegions):
                 f"{self._file.attrs.get('version')}, this program reads {VERSION}; "
                 "import it again"
             )
-        needed = {"image_ids", *_NUMBERS, *_ARRAYS[:4]}
+        arrays = (name for name, (_, optional) in ARRAYS.items() if not optional)
+        needed = {"image_ids", *_NUMBERS, *arrays}
         if not needed <= set(self._file) or "manifest" not in self._file.attrs:
             raise UserError(
                 f"{self.path}: a region store that was not finished; import it again"
@@ -155,7 +146,7 @@ def write(
 
 
 def _bytes_of(image: ImageRegions) -> int:
-    arrays = (getattr(image, name) for name in _ARRAYS)
+    arrays = (getattr(image, name) for name in ARRAYS)
     return sum(array.nbytes for array in arrays if array is not None)
 
 
@@ -163,7 +154,7 @@ def _create_arrays(file: h5py.File, num_images: int, first: ImageRegions) -> Non
     """Empty arrays for all images; as wide as the first, to be widened if needed."""
     for name in _NUMBERS:
         file.create_dataset(name, (num_images,), np.int32)
-    for name in _ARRAYS:
+    for name in ARRAYS:
         array = getattr(first, name)
         if array is not None:
             file.create_dataset(
@@ -180,7 +171,7 @@ def _write_row(
 ) -> None:
     for name in _NUMBERS:
         file[name][row] = getattr(image, name)
-    for name in _ARRAYS:
+    for name in ARRAYS:
         array = getattr(image, name)
         there = name in file
         if there != (array is not None) or (

@@ -18,9 +18,11 @@ from xabl.models.presets import PRESETS
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.inputs.config import InputConfig
 
-config = PretrainingConfig(
-    name="bert_cc",
-    model=PRESETS["bert_base"],
-    inputs=InputConfig(max_words=36),
-    initial=InitialValues(bert="models/bert_base"),
-)
+RUNS = {
+    "bert_cc": PretrainingConfig(
+        name="bert_cc",
+        model=PRESETS["bert_base"],
+        inputs=InputConfig(max_words=36),
+        initial=InitialValues(bert="models/bert_base"),
+    )
+}

@@ -27,14 +27,16 @@ from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.small_models import small_uniter
 
-config = PretrainingConfig(
-    name="synthetic_world",
-    model=small_uniter(vocab_size=235, feature_size=128),
-    # More targets than the published 15%: few updates have to do.
-    inputs=InputConfig(objective=2, word_rate=0.4),
-    optimiser=OptimiserConfig(learning_rate=2e-3, beta2=0.98),
-    initial=InitialValues(scheme="uniform"),
-    steps=500,
-    batch_size=64,
-    checkpoint_every=250,
-)
+RUNS = {
+    "synthetic_world": PretrainingConfig(
+        name="synthetic_world",
+        model=small_uniter(vocab_size=235, feature_size=128),
+        # More targets than the published 15%: few updates have to do.
+        inputs=InputConfig(objective=2, word_rate=0.4),
+        optimiser=OptimiserConfig(learning_rate=2e-3, beta2=0.98),
+        initial=InitialValues(scheme="uniform"),
+        steps=500,
+        batch_size=64,
+        checkpoint_every=250,
+    )
+}

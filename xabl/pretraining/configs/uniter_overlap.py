@@ -31,9 +31,11 @@ from xabl.models.presets import PRESETS
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.inputs.config import InputConfig
 
-config = PretrainingConfig(
-    name="uniter_overlap",
-    model=PRESETS["ctrl_uniter_base"],
-    inputs=InputConfig(overlap_threshold=0.4, overlap_measure="iou"),
-    initial=InitialValues(bert="models/bert_base"),
-)
+RUNS = {
+    "uniter_overlap": PretrainingConfig(
+        name="uniter_overlap",
+        model=PRESETS["ctrl_uniter_base"],
+        inputs=InputConfig(overlap_threshold=0.4, overlap_measure="iou"),
+        initial=InitialValues(bert="models/bert_base"),
+    )
+}

@@ -12,8 +12,8 @@ class PretrainingBatch:
 
     `regions` counts the [IMG] row where the model has one, `targets` are slots, and
     `*batch` is one axis as the pipeline gives it, any number after a reshape to
-    [devices, parts, batch]. Every region field is None for a text-only model.
-    Fields that no visual target of the model needs are None.
+    [devices, parts, batch]. Every region field is None for a text-only model, and
+    `unmasked_features` where no visual target needs them.
 
     The targets of the words lie where the words lie (-1: not a target). The targets
     of the regions are gathered into slots, because one row of class probabilities is
@@ -28,15 +28,11 @@ class PretrainingBatch:
         `TextInput`.
     mlm_targets: word pieces to predict, -1 elsewhere.
     region_features: after masking and ablation, [IMG] row computed from the result.
-    region_is_target: row is a target; as `target_rows` says it, in another form.
-    target_class_probabilities: the detector's, background first (visual target "0").
-    target_classes, target_class_confidences: the detector's arg max without background,
-        0 ... 1599, and its probability (visual targets "3" and "6").
-    target_attributes, target_attribute_confidences: likewise, 0 ... 399 ("4").
+    labels: of the targets, by the field of `ImageRegions` they come from, each
+        [*batch targets ...]: those that a visual target of the model needs.
     unmasked_features: the region stream before masking and ablation; [IMG] is then the
         plain mean of the image ("1", "2", "5").
     itm_labels: 0 matching pair, 1 replaced caption, -1 no matching loss here.
-    is_matched: the caption is the image's own (not replaced).
     """
 
     example_index: Int[AnyArray, "*batch"]
@@ -46,17 +42,11 @@ class PretrainingBatch:
     position_shift_start: Int[AnyArray, "*batch"]
     mlm_targets: Int[AnyArray, "*batch words"]
     itm_labels: Int[AnyArray, "*batch"]
-    is_matched: Bool[AnyArray, "*batch"]
     region_features: Float[AnyArray, "*batch regions features"] | None = None
     region_locations: Float[AnyArray, "*batch regions locations"] | None = None
     region_mask: Bool[AnyArray, "*batch regions"] | None = None
-    region_is_target: Bool[AnyArray, "*batch regions"] | None = None
     target_rows: Int[AnyArray, "*batch targets"] | None = None
-    target_class_probabilities: Float[AnyArray, "*batch targets classes"] | None = None
-    target_classes: Int[AnyArray, "*batch targets"] | None = None
-    target_class_confidences: Float[AnyArray, "*batch targets"] | None = None
-    target_attributes: Int[AnyArray, "*batch targets"] | None = None
-    target_attribute_confidences: Float[AnyArray, "*batch targets"] | None = None
+    labels: dict[str, AnyArray] | None = None
     unmasked_features: Float[AnyArray, "*batch regions features"] | None = None
 
     @property
@@ -79,13 +69,3 @@ class PretrainingBatch:
             locations=self.region_locations,
             mask=self.region_mask,
         )
-
-
-# By field of `ImageRegions` that a visual target is about, where it is in a batch.
-LABEL_FIELDS = {
-    "cls_prob": "target_class_probabilities",
-    "objects_id": "target_classes",
-    "objects_conf": "target_class_confidences",
-    "attrs_id": "target_attributes",
-    "attrs_conf": "target_attribute_confidences",
-}

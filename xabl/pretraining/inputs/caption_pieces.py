@@ -12,7 +12,7 @@ from xabl.data.word_pieces import WordPieces
 class CaptionPieces:
     """Captions as [CLS] pieces [SEP], padded with zeros to one length.
 
-    A caption is tokenised when it is first read, and then kept in two bytes a piece.
+    A caption is tokenised when it is first read, and then kept, two bytes per piece.
     """
 
     def __init__(

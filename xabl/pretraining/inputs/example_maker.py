@@ -10,7 +10,7 @@ from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.pretraining.corpus.reader import Corpus, CorpusImage
 from xabl.pretraining.inputs import masking
-from xabl.pretraining.inputs.batch import LABEL_FIELDS, PretrainingBatch
+from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.inputs.caption_pieces import CaptionPieces
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.inputs.random_numbers import RandomNumbers
@@ -84,7 +84,6 @@ class ExampleMaker:
         return PretrainingBatch(
             example_index=np.where(is_example, examples, -1).astype(np.int32),
             itm_labels=np.where(is_example, itm_labels, -1).astype(np.int32),
-            is_matched=~is_replaced,
             **fields,
         )
 
@@ -159,22 +158,15 @@ class ExampleMaker:
         self._set_image_row(stream, box_rows, is_real & ~overlapped)
         target_boxes = masking.fill_slots(chosen & has_targets[:, None], self._slots)
         target_rows = np.where(target_boxes >= 0, target_boxes + box_rows.start, -1)
-        is_target = np.zeros(stream.shape[:2], bool)
-        example, slot = np.nonzero(target_boxes >= 0)
-        is_target[example, target_rows[example, slot]] = True
         region_mask = np.ones(stream.shape[:2], bool)
         region_mask[:, box_rows] = is_real
-        return (
-            fields
-            | self._region_targets(images, target_boxes)
-            | {
-                "region_features": stream,
-                "region_locations": self._locations(images, boxes, box_rows),
-                "region_mask": region_mask,
-                "region_is_target": is_target,
-                "target_rows": target_rows.astype(np.int32),
-            }
-        )
+        return fields | {
+            "region_features": stream,
+            "region_locations": self._locations(images, boxes, box_rows),
+            "region_mask": region_mask,
+            "target_rows": target_rows.astype(np.int32),
+            "labels": self._label_values(images, target_boxes),
+        }
 
     def _stream(
         self, images: list[CorpusImage]
@@ -217,25 +209,23 @@ class ExampleMaker:
         placed[:, box_rows] = relative_locations(boxes, widths, heights, num_locs)
         return placed
 
-    def _region_targets(
+    def _label_values(
         self,
         images: list[CorpusImage],
         target_boxes: Int32[np.ndarray, "batch targets"],
     ) -> dict[str, np.ndarray]:
-        """The labels of the target regions, as the model's visual targets need them."""
+        """Of the target regions, what the model's visual targets need."""
         numbers = (target_boxes >= 0).sum(axis=1)
-        fields = {}
-        for name, field in LABEL_FIELDS.items():
-            if name not in self._labels:
-                continue
+        labels = {}
+        for name in sorted(self._labels - {"features"}):
             like = getattr(images[0], name)
             # np.zeros takes no memory where nothing is written.
             values = np.zeros((*target_boxes.shape, *like.shape[1:]), like.dtype)
             for example, image in enumerate(images):
                 targets = target_boxes[example, : numbers[example]]
                 values[example, : len(targets)] = getattr(image, name)[targets]
-            fields[field] = values
-        return fields
+            labels[name] = values
+        return labels
 
 
 def _check_regions(corpus: Corpus, model: ModelConfig) -> None:

@@ -103,7 +103,7 @@ def overlapped(
     example, target = np.nonzero(chosen)
     with_others = np.zeros(chosen.shape, bool)
     if len(example):
-        others = boxes[example]  # one row a target: all boxes of its image
+        others = boxes[example]  # one row per target: all boxes of its image
         own = boxes[example, target][:, None]
         if measure == "iou":
             overlap = iou(others, own)[..., 0]

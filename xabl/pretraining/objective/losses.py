@@ -20,7 +20,7 @@ from jaxtyping import Array, Bool, Float, Int
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
 from xabl.models.visual_targets import VISUAL_TARGETS, Loss, VisualTarget
-from xabl.pretraining.inputs.batch import LABEL_FIELDS, PretrainingBatch
+from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.inputs.config import InputConfig
 
 MLM, ITM, REGIONS = "mlm", "itm", "regions_"
@@ -157,10 +157,10 @@ def contrast(
 
 def region_labels(batch: PretrainingBatch) -> dict[str, Array]:
     """What is known of each target region, by field of `ImageRegions`."""
-    labels = {name: getattr(batch, of) for name, of in LABEL_FIELDS.items()}
-    if batch.unmasked_features is not None:
-        labels["features"] = at_rows(batch.unmasked_features, batch.target_rows)
-    return {name: values for name, values in labels.items() if values is not None}
+    if batch.unmasked_features is None:
+        return batch.labels
+    features = at_rows(batch.unmasked_features, batch.target_rows)
+    return {**batch.labels, "features": features}
 
 
 # Of all but the contrastive loss: see `contrast`.
@@ -233,5 +233,5 @@ def sum_at_targets(
 
 
 def _first(predictions: Array, features: int) -> Array:
-    """Decoders have the published 2048 outputs; smaller features train the first."""
+    """Decoders have the published 2048 outputs; fewer features train the first ones."""
     return predictions[..., :features]
