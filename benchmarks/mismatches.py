@@ -50,7 +50,7 @@ _WORLDS = {
     5: {"surviving_leaks": "both"},
 }
 _FIRST = 10_000  # number of the first image of a case: none is in the training
-_APART = 1_000  # numbers from one case to the next
+_APART = 100  # numbers from one case to the next
 _TOGETHER = 18  # cases that are scored with the same programs
 
 
@@ -106,11 +106,9 @@ def trained(one: Trial, root: Path) -> Trained:
 
 def cases(counts: dict[str, int]) -> Iterator[tuple[str, int, int]]:
     """Kind, number and first image of every case."""
-    first = _FIRST
-    for kind in (HEALTHY, *PLANTS):
+    for place, kind in enumerate((HEALTHY, *PLANTS)):
         for number in range(counts[kind]):
-            yield kind, number, first
-            first += _APART
+            yield kind, number, _FIRST + (1_000 * place + number) * _APART
 
 
 def judged(

@@ -219,7 +219,7 @@ def _taken(case: Case, rows: np.ndarray) -> Case:
 
 def other_captions(case, world, first, rng):
     """Captions and annotations of another split, under the ids of this one."""
-    other = healthy(world, first + 500_000, len(case.annotated)).annotated
+    other = healthy(world, first + 5_000_000, len(case.annotated)).annotated
     annotated = [
         dataclasses.replace(theirs, image_id=image.image_id)
         for image, theirs in zip(case.annotated, other, strict=True)
@@ -229,7 +229,7 @@ def other_captions(case, world, first, rng):
 
 def other_words(case, world, first, rng):
     """Captions of other images, whose phrases are linked to this image's boxes."""
-    donors = healthy(world, first + 500_000, len(case.annotated)).annotated
+    donors = healthy(world, first + 5_000_000, len(case.annotated)).annotated
     annotated = []
     for image, donor in zip(case.annotated, donors, strict=True):
         chains = sorted(image.boxes)
