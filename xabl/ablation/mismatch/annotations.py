@@ -265,7 +265,10 @@ def _same(of_image: Int[np.ndarray, " phrases"], *columns: np.ndarray) -> int:
     """Pairs of phrases of different images that agree in all columns."""
 
     def pairs(keys: tuple[np.ndarray, ...]) -> int:
-        counts = np.unique(np.stack(keys), axis=1, return_counts=True)[1].astype(int)
+        numbers = np.zeros(len(of_image), np.int64)
+        for key in keys:  # one number for each combination
+            numbers = numbers * (int(key.max()) + 1) + key
+        counts = np.unique(numbers, return_counts=True)[1].astype(int)
         return int((counts * (counts - 1) // 2).sum())
 
     return pairs(columns) - pairs((of_image, *columns))
