@@ -19,6 +19,7 @@ from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.scores import scored, trial_findings
 from xabl.ablation.plan import Plan, build_plan
+from xabl.ablation.yardsticks import of_words
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, mentions
 from xabl.data.regions.description import RegionDescription, describe
 from xabl.data.regions.image_regions import ImageRegions, StackedRegions
@@ -336,7 +337,9 @@ def judge(
     for n, part, trials in zip(left, parts, scored(evaluation, parts), strict=True):
         case = cases[n]
         findings = annotation_findings(regions[n], mentions(case.annotated))
-        findings += trial_findings(trials, part)
+        guesses = of_words(part.examples, case.annotated, trained.word_pieces)
+        unigram = float(np.nanmean(guesses.unigram["mlm"]))
+        findings += trial_findings(trials, unigram)
         described = describe(image.features for image in case.regions)
         found[n] = Found(
             *(

@@ -17,10 +17,13 @@ from xabl.ablation.engine.device_regions import ImageToken, host_store
 from xabl.ablation.engine.explain import explain, score_cost, table_cost
 from xabl.ablation.engine.memory import pair_bytes
 from xabl.ablation.engine.padding import ProgramLimits
+from xabl.ablation.engine.pair_scores import scored_pairs
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.tables import words_table
+from xabl.ablation.word_classes import by_lists
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
 from xabl.models.model import parameter_shapes
@@ -65,9 +68,8 @@ def assert_same(scores, reference, rows=slice(None)):
             )
 
 
-def defined_losses(config, params, conditions):
-    """By loss, [examples, conditions]: every input on its own, written out."""
-    definition = Definition(
+def definition_of(config, params):
+    return Definition(
         model=flax_model(config, params),
         regions=None if config.text_only else ablation.regions(),
         average=ablation.average(),
@@ -76,7 +78,11 @@ def defined_losses(config, params, conditions):
         donors=ablation.donors(),
         needs_regions=config.needs_regions,
     )
-    found = {}
+
+
+def defined_losses(config, params, conditions):
+    """By loss, [examples, conditions]: every input on its own, written out."""
+    definition, found = definition_of(config, params), {}
     for column, condition in enumerate(conditions):
         for name, losses in definition.losses(ablation.examples(), condition).items():
             shape = (len(losses), len(conditions))
@@ -94,6 +100,39 @@ def assert_as_defined(config, conditions):
         np.testing.assert_allclose(
             scores.loss(name), expected[name], atol=TOLERANCE, rtol=0
         )
+    assert_words(scores, definition_of(config, params))
+
+
+def test_pairs_kept_without_the_losses_of_their_pieces_are_scored_again():
+    """As versions before kept them."""
+    scores, direction = scored("bert"), Direction.VIS4LANG
+    pairs = dict(scores.pairs[direction])
+    assert scored_pairs(scores.plan, pairs, direction).all()
+    del pairs["piece_loss"]
+    assert not scored_pairs(scores.plan, pairs, direction).any()
+
+
+def assert_words(scores, definition):
+    """words.parquet: its means are mlm, and its pieces those of the definition."""
+    plan = scores.plan
+    classes = by_lists(plan.examples)
+    words = words_table(scores, ablation.word_pieces(), classes).to_pandas()
+    mlm = scores.loss("mlm")
+    for column in plan.columns(Direction.VIS4LANG):
+        condition = plan.conditions[column]
+        found = words[words["condition"] == condition.name]
+        means = found.groupby("example")["loss"].mean()
+        scored = ~np.isnan(mlm[:, column])
+        numbers = np.array([example.number for example in plan.examples])[scored]
+        np.testing.assert_array_equal(means.index, numbers)
+        np.testing.assert_allclose(means, mlm[scored, column], atol=1e-6, rtol=0)
+    defined = definition.scores(plan.examples, condition)  # under the last of them
+    np.testing.assert_allclose(
+        found["loss"], defined["piece_loss"], atol=TOLERANCE, rtol=0
+    )
+    # A rank may change where two pieces are all but equally probable.
+    assert (found["rank"] == defined["piece_rank"]).mean() > 0.99
+    np.testing.assert_allclose(np.log(found["probability"]), -found["loss"], atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", QUICK_FIRST)

@@ -5,6 +5,7 @@ people, and one of `ablation.replacement.REGION_WAYS`, for images.
 """
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -31,6 +32,10 @@ from xabl.results.ways import WAYS, Way
 
 ALL_WAYS = ("zero", "other_image", "drop", "other_caption")
 TOLERANCE = 5e-6  # nats
+QUICK_FIRST = (
+    "two-stream",
+    *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("uniter", "vl-bert")),
+)
 NEXT = Way(
     done="swapped",
     doing="Swapping {}",
@@ -75,9 +80,14 @@ def conditions_of(config, ways=ALL_WAYS, thresholds=(0.5,)):
     return all_conditions(directions, thresholds, ways)
 
 
+@functools.cache
+def model_of(config):
+    return flax_model(config, ablation.ruled_params(config))
+
+
 def definition_of(config, world=None, model=None):
     return Definition(
-        model=model or flax_model(config, ablation.ruled_params(config)),
+        model=model or model_of(config),
         regions=None if config.text_only else world or ablation.regions(),
         average=ablation.average(),
         mask_id=ablation.word_pieces().mask_id,
@@ -149,16 +159,14 @@ def dropped_inputs(config, direction, level):
         shown.append((words, regions))
         return flax_logits(words, regions)
 
-    flax_logits = flax_model(config, ablation.ruled_params(config))
+    flax_logits = model_of(config)
     condition = Condition.parse(direction, f"{level}/drop")
     definition = definition_of(config, model=model)
     losses = definition.losses(ablation.examples()[:16], condition)
     return flax_logits, *shown[0], losses
 
 
-@pytest.mark.parametrize(
-    "kind", ["two-stream", "vl-bert", pytest.param("uniter", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("kind", QUICK_FIRST)
 def test_what_is_dropped_changes_nothing_to_the_bit(kind, quick_compilation):
     config = ablation.shallow(kind)
     rng = np.random.default_rng(0)
@@ -190,9 +198,8 @@ def test_what_is_dropped_changes_nothing_to_the_bit(kind, quick_compilation):
         )
 
 
-@pytest.mark.parametrize(
-    "kind", ["two-stream", pytest.param("vl-bert", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["two-stream", "vl-bert"])
 def test_scores_do_not_depend_on_dropped_regions(kind, quick_compilation):
     """Not even on the features of VL-BERT's last region, which words see elsewhere."""
     config, world = ablation.shallow(kind), ablation.regions()

@@ -1,12 +1,14 @@
 """Seeds and pairs of models."""
 
+import json
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from tests.helpers.fake_results import FakeModel, text_only, write_study
 from xabl import analysis
-from xabl.analysis import comparisons, effects
+from xabl.analysis import comparisons, effects, verdicts
 from xabl.errors import UserError
 from xabl.models.presets import PRESETS
 from xabl.results.published import PUBLISHED
@@ -95,3 +97,66 @@ def test_models_without_a_published_row_are_not_compared(tmp_path):
         write_study(tmp_path, [FakeModel(label="mine", name="my_config")])
     )
     assert comparisons.published(study).empty
+
+
+def effect(study, pair=("A", "B")):
+    table = comparisons.compare_models(study, effects.bootstrap_of(study), [pair])
+    row = table.set_index(["metric", "condition", "quantity"])
+    key = ("mlm", "all", "effect")
+    return row.loc[key].to_dict() | dict(zip(row.index.names, key, strict=True))
+
+
+def test_two_runs_of_one_seed_each_differ_and_no_more(tmp_path):
+    models = [FakeModel(label="A", mlm_effect=1.0), FakeModel(label="B", mlm_effect=0)]
+    row = effect(analysis.load_study(write_study(tmp_path, models)))
+    assert row["p"] < 0.001 and row["evidence"] == "higher"
+    assert np.isnan(row["seeds_p"]) and row["seeds_evidence"] == "not measured"
+    said = verdicts.comparison_sentence(row)
+    assert "these two models differ" in said and "over images" in said
+    assert "says nothing of why" in said
+    for claim in ("p <", "p =", "less", "more", "trained"):
+        assert claim not in said
+
+
+@pytest.mark.parametrize(
+    ("spread", "called", "said"),
+    [
+        (0.02, "higher", "models trained as B use it less than those trained as A"),
+        (0.5, "no evidence", "no evidence that models trained as A and as B differ"),
+    ],
+)
+def test_several_seeds_on_each_side_speak_of_models_like_them(
+    tmp_path, spread, called, said
+):
+    """The image-only interval calls both differences certain."""
+    models = [
+        FakeModel(label=label, seed=seed, mlm_effect=mean + spread * (seed - 2))
+        for label, mean in (("A", 1.2), ("B", 0.8))
+        for seed in (1, 2, 3)
+    ]
+    row = effect(analysis.load_study(write_study(tmp_path, models)))
+    assert row["difference"] == pytest.approx(0.4, abs=1e-5)
+    assert row["evidence"] == "higher" and row["p_holm"] < 0.001
+    assert row["seeds_evidence"] == called
+    assert row["seeds_low"] < 0.4 < row["seeds_high"]
+    assert said in verdicts.comparison_sentence(row)
+    assert "3 and 3 seeds" in verdicts.comparison_sentence(row)
+
+
+def test_groups_are_those_of_the_manifests(tmp_path):
+    models = [
+        FakeModel(label=label, seed=seed, mlm_effect=1.0 + 0.01 * seed)
+        for label in ("A", "B", "C")
+        for seed in (1, 2)
+    ]
+    directories = write_study(tmp_path, models)
+    assert analysis.load_study(directories).of_groups().models == ()
+    for directory in directories[:4]:  # A and B
+        path = directory / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["model"]["group"] = "both"
+        path.write_text(json.dumps(manifest))
+    groups = analysis.load_study(directories).of_groups()
+    assert {m.label: len(m.runs) for m in groups.models} == {"both": 4, "C": 2}
+    table = comparisons.compare_models(groups, effects.bootstrap_of(groups))
+    assert set(table["seeds_first"]) == {4} and set(table["seeds_second"]) == {2}

@@ -34,6 +34,6 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
         for output in outputs
     )
     assert "In all 5 models with both directions" in text
-    assert "UNITER: Removing all image regions raises the MLM loss" in text
+    assert "UNITER (2 seeds): Removing all image regions raises the MLM loss" in text
     assert any("image/png" in output.get("data", {}) for output in outputs)
     assert not any(output.get("name") == "stderr" for output in outputs)

@@ -10,12 +10,18 @@ import pytest
 
 from tests.helpers.fake_results import FakeModel, paper_models, text_only, write_study
 from tests.helpers.report_pages import Page
-from tests.helpers.report_worlds import add_images, add_regions, write_class_names
+from tests.helpers.report_worlds import (
+    add_images,
+    add_regions,
+    add_words,
+    write_class_names,
+)
 from xabl import analysis
 from xabl.ablation.overlap import coverage
 from xabl.analysis import effects, verdicts
+from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.report import ReportOptions, write_report
-from xabl.analysis.report.html_tables import typeset
+from xabl.analysis.report.html_tables import probability, typeset
 
 QUICK = dict(resamples=100)
 TWO = (FakeModel(), text_only("BERT-CC", 5.4))
@@ -40,6 +46,7 @@ def made(tmp_path_factory):
     add_regions(directories[0], folder / "regions.h5")
     add_regions(directories[1], folder / "again.h5")
     add_images(directories[0], folder / "images")
+    add_words(directories[0])
     page, message = report_of(
         directories,
         folder,
@@ -71,10 +78,10 @@ def test_the_verdict_and_its_intervals_are_the_numbers(made):
     _, directories, page, _ = made
     study = analysis.load_study(directories)
     bootstrap = effects.bootstrap_of(study, resamples=100)
-    asymmetry = effects.asymmetry(study, bootstrap)
+    table = asymmetry(study, bootstrap)
     text = " ".join(page.text.split())
-    assert verdicts.verdict(asymmetry) in text
-    for row in asymmetry.to_dict("records")[:2]:
+    assert verdicts.verdict(table) in text
+    for row in table.to_dict("records")[:2]:
         sentence = typeset(verdicts.asymmetry_sentence(row))
         assert "95% interval" in sentence and sentence in text
     assert "BERT-CC: asymmetry not measured" not in text  # sees no regions at all
@@ -125,6 +132,45 @@ def test_every_prediction_is_there(made):
         assert abs(probability - row["probability"]) <= 5e-5
 
 
+def test_every_word_is_there(made):
+    _, directories, page, message = made
+    about = page.index["runs"][0]
+    conditions = about["conditions"]["vis4lang"]
+    arrays, texts = page.block(about["words"])
+    losses, ranks = (
+        arrays[name].reshape(-1, len(conditions)) for name in ("losses", "ranks")
+    )
+    table = pq.read_table(directories[0] / "words.parquet").to_pylist()
+    assert len(table) == losses.size == ranks.size
+    for row in table:
+        first, last = arrays["starts"][row["example"] : row["example"] + 2]
+        positions = arrays["positions"][first:last].tolist()
+        piece = int(first) + positions.index(row["position"])
+        column = conditions.index(row["condition"])
+        bits = losses[piece, column] / page.index["word_steps"]
+        assert abs(bits - row["loss"] / math.log(2)) < 5.2e-4  # half a step
+        assert ranks[piece, column] == row["rank"]
+        assert arrays["places"][piece] == row["word"]
+        assert texts["pieces"][arrays["pieces"][piece]] == row["piece"]
+        assert texts["kinds"][arrays["kinds"][piece]] == row["word_class"]
+    assert [run["words"] for run in page.index["runs"][1:]] == [None, None]
+    note = "VL-BERT, seed 42, BERT-CC: no losses by word: words.parquet is missing; run"
+    assert note in " ".join(page.text.split()) and note in message
+
+
+def test_a_condition_says_what_its_effect_is_made_of(made):
+    page = made[2]
+    conditions = page.index["conditions"]
+    for name, thing in (("all", "object@0.5"), ("object@0.3", "object@0.3")):
+        assert conditions["vis4lang"][name]["effects"] == {
+            "lost": ["mlm", "all", "none"],
+            "misled": ["mlm", thing, "all"],
+        }
+    assert conditions["lang4vis"]["all"]["effects"] == {}
+    assert "average vector" in conditions["vis4lang"]["all"]["way"]
+    assert conditions["vis4lang"]["none"]["way"] is None
+
+
 def test_examples_and_regions_are_there(made):
     folder, directories, page, _ = made
     arrays, texts = page.block("examples")
@@ -147,10 +193,15 @@ def test_examples_and_regions_are_there(made):
         assert abs(drawn - own).max() <= 0.5
         first, last = regions["level_start"][place : place + 2]
         overlap = coverage(own.astype(np.float64), found)
+        steps = region_texts["overlap_steps"]
+        assert (
+            abs(regions["overlaps"][first:last] / steps - overlap).max() <= 0.5 / steps
+        )
         for level, threshold in enumerate(region_texts["thresholds"]):
             above = regions["levels"][first:last] > level
             assert (above == (overlap > threshold)).all()
     assert region_texts["thresholds"] == [i / 10 for i in range(10)]
+    assert regions["kinds"].tolist() == [*range(1, 7)] * 8  # line 0: background
     pictures = [name for name in page.scripts if name and name.startswith("image-")]
     assert len(pictures) == len(texts["images"]) == 8
 
@@ -165,6 +216,24 @@ def test_figures_and_tables(made):
         assert title in page.text
     assert "LabelMatch examples" in page.text
     assert re.search(r"report.html: 0\.\d MB, 3 models, 31 of 31 examples", message)
+
+
+def test_a_p_value_is_never_nothing():
+    assert probability(0.0).text == probability(9e-4).text == "< 0.001"
+    assert probability(0.0012).text == "0.001" and probability(1.0).text == "1.000"
+
+
+def test_rows_are_whole_and_numbers_have_values(made):
+    page = made[2]
+    cells = [a for tag, a in page.elements if tag == "td" and "data-low" in a]
+    assert len(cells) > 50
+    for cell in cells:
+        low, value, high = (float(cell[f"data-{n}"]) for n in ("low", "value", "high"))
+        assert low <= value <= high or cell["data-label"] == "Mean"
+    again = [a for tag, a in page.elements if tag == "th" and a.get("class") == "again"]
+    assert len(again) >= 2 * (3 - 1)  # two models, three conditions
+    paper = [a for tag, a in page.elements if tag == "th" and "data-paper" in a]
+    assert len(paper) > 5
 
 
 def test_more_than_may_be_shown_is_sampled_by_image(tmp_path):

@@ -129,8 +129,8 @@ def test_switching_the_condition_changes_the_numbers(page, made):
     example = chosen_example(page)
     seen = {}
     for condition, text in (
-        ("all", "All regions ablated"),
-        ("object@0.3", "Object regions (overlap above 0.3) ablated"),
+        ("all", "All: all regions ablated"),
+        ("object@0.3", "Object 0.3: regions with overlap above 0.3 ablated"),
         ("none", "None: all regions seen"),
     ):
         choose(page, "condition", text)
@@ -145,7 +145,7 @@ def test_switching_the_condition_changes_the_numbers(page, made):
             assert number(change) == pytest.approx(here - none, abs=6e-4)
         of_list = find(page, "#list [aria-selected=true] .second").text
         assert of_list.endswith(f"loss {loss}")
-        boxes = find(page, "#detail .picture > svg")
+        boxes = find(page, "#detail .picture > div > svg")
         drawn = boxes.find_elements(By.CSS_SELECTOR, ".ablated-box")
         assert len(drawn) == int(ablated)
         seen[condition] = (loss, len(drawn))
@@ -157,8 +157,8 @@ def test_switching_the_condition_changes_the_numbers(page, made):
 def test_conditions_of_the_other_direction(page, made):
     scores = made[1]["UNITER"]
     example = chosen_example(page)
-    button = "tr[data-direction=lang4vis][data-condition=all] button"
-    find(page, f"#detail {button}").click()
+    link = "tr[data-direction=lang4vis][data-condition=all] a"
+    find(page, f"#detail {link}").click()
     assert Select(find(page, "#loss")).first_selected_option.text == "MRC-KL"
     assert chosen_example(page) == example
     _, loss, change, predictions = shown_row(page, "lang4vis", "all")
@@ -173,7 +173,7 @@ def test_conditions_of_the_other_direction(page, made):
         word.get_attribute("class") == "masked"
         for word in sentence.find_elements(By.TAG_NAME, "span")
     )
-    target = find(page, "#detail .picture > svg").find_elements(
+    target = find(page, "#detail .picture > div > svg").find_elements(
         By.CSS_SELECTOR, ".target-box"
     )
     assert len(target) == 1
@@ -252,7 +252,7 @@ def test_hostile_texts_do_nothing(tmp_path):
     with chromium() as page:
         open_report(page, output)
         find(page, "body").send_keys("j")
-        find(page, "#detail button").click()
+        find(page, "#detail .conditions a").click()
         assert page.execute_script("return window.harmed") is None
         assert "<img src=x onerror=" in find(page, "#detail .sentence").text
         assert page.execute_script("return document.querySelectorAll('img').length") > 0

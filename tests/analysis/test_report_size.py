@@ -1,5 +1,9 @@
-"""A report of the whole study: below 30 MB, and usable within 2 seconds."""
+"""A report of the whole study: below 30 MB, and usable within 2 seconds.
 
+What is printed (`-s`) are the figures of benchmarks/README.md.
+"""
+
+import resource
 import time
 
 import pytest
@@ -8,7 +12,8 @@ from selenium.webdriver.support.ui import Select
 
 from tests.helpers.chromium import chromium, open_report
 from tests.helpers.large_results import EXAMPLES, write_large_results
-from xabl.analysis.report import ReportOptions, write_report
+from xabl.analysis.figures import write_figures
+from xabl.analysis.report import write_report
 
 pytestmark = pytest.mark.slow
 
@@ -23,6 +28,18 @@ def directories(tmp_path_factory):
         write_large_results(folder / label, label, seed)
         for seed, label in enumerate(LABELS)
     ]
+
+
+def written(directories, output):
+    """The message; prints what writing takes."""
+    start, used = time.perf_counter(), time.process_time()
+    message = write_report(directories, output)
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(
+        f"{message}written in {seconds:.0f} s ({used:.0f} s of a core), {peak:.0f} MB"
+    )
+    return message
 
 
 def opened(output, models, record_property):
@@ -50,14 +67,23 @@ def opened(output, models, record_property):
 
 def test_two_models_with_every_example(tmp_path, directories, record_property):
     output = tmp_path / "report.html"
-    write_report(directories[:2], output, ReportOptions(resamples=100))
+    written(directories[:2], output)
     count = opened(output, 2, record_property)
     assert count.startswith(f"{EXAMPLES:,} of {EXAMPLES:,} examples")
 
 
 def test_five_models_sampled_to_the_limit(tmp_path, directories, record_property):
     output = tmp_path / "report.html"
-    message = write_report(directories, output, ReportOptions(resamples=100))
+    message = written(directories, output)
     opened(output, 5, record_property)
     assert f"of {EXAMPLES:,} examples to browse" in message
-    print(message)
+
+
+def test_figures_of_five_models(tmp_path, directories):
+    start, used = time.perf_counter(), time.process_time()
+    message = write_figures(directories, tmp_path / "figures")
+    seconds, used = time.perf_counter() - start, time.process_time() - used
+    size = sum(p.stat().st_size for p in tmp_path.rglob("*") if p.is_file()) / 1e6
+    print(f"figures: {seconds:.0f} s ({used:.0f} s of a core), {size:.1f} MB")
+    assert "figures written" in message
+    assert (tmp_path / "figures" / "tables" / "differences.csv").is_file()

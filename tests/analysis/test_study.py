@@ -7,9 +7,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers.fake_results import SCHEMA, FakeModel, write_results, write_study
+from tests.helpers.fake_results import (
+    SCHEMA,
+    FakeModel,
+    text_only,
+    write_results,
+    write_study,
+)
 from xabl import analysis
 from xabl.analysis import comparisons, effects
+from xabl.analysis.report import ReportOptions, write_report
 from xabl.errors import UserError
 from xabl.results import read
 
@@ -257,3 +264,41 @@ def test_notes_that_many_runs_share_are_given_once(tmp_path):
     about_mlm = [note for note in study.notes if "MLM" in note]
     assert len(about_mlm) == 1
     assert about_mlm[0].startswith("UNITER, seed 0 and 2 other runs: 2 scores of MLM")
+
+
+def test_positions_are_of_models_that_have_them_whatever_their_name(tmp_path):
+    """Not of those with a name like VL-BERT's."""
+    names = [("ctrl_vl-bert_base", "vilbert"), ("mine", "vl-bert")]
+    for name, embeddings in names:
+        models = [FakeModel(label=label, name=name) for label in "AB"]
+        folder = tmp_path / name
+        for directory, rule in zip(
+            write_study(folder, models), ("reference_batch", "per_example"), strict=True
+        ):
+            path = directory / "manifest.json"
+            manifest = json.loads(path.read_text())
+            manifest["model"]["config"]["image_embeddings"] = embeddings
+            manifest["identity"] = {"vlbert_positions": rule}
+            path.write_text(json.dumps(manifest))
+        notes = " ".join(analysis.load_study(folder).notes)
+        assert ("differ in VL-BERT positions" in notes) == (embeddings == "vl-bert")
+
+
+def test_one_model_under_two_seeds_is_said_to_be_one(tmp_path):
+    directories = write_study(tmp_path, [FakeModel(seed=seed) for seed in (1, 2)])
+    for directory in directories:
+        path = directory / "manifest.json"
+        manifest = json.loads(path.read_text())
+        manifest["model"]["params_sha256"] = "ab"
+        path.write_text(json.dumps(manifest))
+    (note,) = analysis.load_study(tmp_path).notes
+    assert note.startswith("UNITER, seed 1; UNITER, seed 2: the same parameters under")
+
+
+@pytest.mark.parametrize("labels", [("BERT",), ("BERT", "BERT-CC")])
+def test_text_only_models_alone_make_a_report(tmp_path, labels):
+    models = [text_only(label, 7.0) for label in labels]
+    directories = write_study(tmp_path / "in", models, num_images=5)
+    path = tmp_path / "report.html"
+    write_report(directories, path, ReportOptions(resamples=100))
+    assert "Neither direction can be compared" in path.read_text()

@@ -12,6 +12,7 @@ from tests.helpers import golden, golden_world
 from tests.helpers.binaries import ROOT
 from tests.helpers.torch_writer import write_torch_file
 from tests.helpers.transformers_checkpoints import lxmert_state, write_settings
+from xabl.analysis.verified import VERIFIED
 
 README = (ROOT / "README.md").read_text()
 CASE = golden.ablation_case("ctrl_uniter_base")
@@ -94,3 +95,9 @@ def test_from_checkpoint_to_report_and_python(folder):
     assert done.returncode == 0, done.stderr
     assert "vis4lang" in done.stdout  # the summary
     assert (folder / "results" / "from_python" / "scores.parquet").is_file()
+
+
+def test_what_was_verified_is_what_the_report_says():
+    text = " ".join(README.split())
+    for item in VERIFIED:
+        assert f"{item.question} {item.answer} `{item.command}`" in text

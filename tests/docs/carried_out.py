@@ -63,6 +63,7 @@ def test_a_condition(tmp_path):
         average=ablation.average(),
         mask_id=ablation.word_pieces().mask_id,
         target=config.scored_target(),
+        donors=ablation.donors(),
     )
     found = {}
     for name in NAMES:
@@ -90,10 +91,11 @@ def test_a_condition(tmp_path):
     conditions = page.index["conditions"]["vis4lang"]
     assert [conditions[name]["menu"] for name in NAMES] == [
         "None: all regions seen",
-        "Object regions (overlap above 0.5) ablated",
-        "All regions ablated",
-        "Object regions (overlap above 0.5) replaced by the next image's",
-        "All regions replaced by the next image's",
+        "Object 0.5: regions with overlap above 0.5 ablated",
+        "All: all regions ablated",
+        "Object 0.5 (next image): regions with overlap above 0.5 "
+        "replaced by the next image's",
+        "All (next image): all regions replaced by the next image's",
     ]
     _, shown = page.block("regions")
     hides, levels = shown["hides"]["vis4lang"], len(shown["thresholds"])
@@ -146,13 +148,13 @@ def test_a_form_of_region_files(tmp_path):
 def test_a_figure(tmp_path):
     folder = write_results(tmp_path / "results", FakeModel(), num_images=6)
     said = write_figures(folder, tmp_path / "figures", resamples=100)
-    assert "not drawn: Figure 10" not in said
+    assert "not drawn: Figure 12" not in said
     for suffix in ("pdf", "svg", "png", "tsv"):
-        assert (tmp_path / "figures" / f"figure_10_spread.{suffix}").is_file()
+        assert (tmp_path / "figures" / f"figure_12_spread.{suffix}").is_file()
     values = pd.read_csv(
-        tmp_path / "figures" / "figure_10_spread.tsv", sep="\t", keep_default_na=False
+        tmp_path / "figures" / "figure_12_spread.tsv", sep="\t", keep_default_na=False
     )
     assert values["condition"].tolist() == NAMES[:3]
     report = tmp_path / "report.html"
     write_report(folder, report, ReportOptions(resamples=100))
-    assert "Figure 10. MLM loss of single examples" in Page(report).source
+    assert "Figure 12. MLM loss of single examples" in Page(report).source

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from tests.helpers import golden_world
 from tests.helpers.ablation_binaries import columns, manifest
@@ -24,6 +25,7 @@ def assert_golden(output: Path, expected: Mapping[str, np.ndarray]) -> None:
     """
     assert_examples(output)
     assert_scores(output, expected)
+    assert_words(output)
     assert_counts(output, expected)
 
 
@@ -42,6 +44,26 @@ def assert_examples(output):
     np.testing.assert_array_equal(ours["first_word"], words)
     for boxes, example in zip(ours["boxes"], published, strict=True):
         np.testing.assert_array_equal(json.loads(boxes), example["refBoxes"])
+
+
+def assert_words(output):
+    """The losses of the pieces average to those of the phrases."""
+    keys = ["example", "direction", "condition"]
+    scores, words = (pd.DataFrame(columns(output, n)) for n in ("scores", "words"))
+    means = words.groupby(keys)["loss"].mean()
+    mlm = scores.set_index(keys)["mlm"].dropna()
+    assert len(means) == len(mlm) > 0
+    np.testing.assert_allclose(means, mlm.loc[means.index], rtol=0, atol=1e-6)
+    for sentence, start, end, piece in zip(
+        columns(output, "examples")["sentence"][words["example"]],
+        words["start"],
+        words["end"],
+        words["piece"],
+        strict=True,
+    ):
+        word = sentence[start:end]
+        assert word and " " not in word
+        assert piece == "[UNK]" or piece.removeprefix("##") in word.lower()
 
 
 def assert_scores(output, expected):

@@ -1,6 +1,7 @@
 """Fake results of the size of the study, written column by column.
 
-14,433 examples of 1,000 images under 15 conditions, with five predictions a target.
+14,433 examples of 1,000 images under 15 conditions, with five predictions a target and
+losses by word.
 Losses and predictions are random and vary as real ones do: neighbouring thresholds
 often ablate the same regions, and then score the same; a target's candidates are
 few, but of a large vocabulary.
@@ -14,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tests.helpers.fake_results import LOSSES, SCHEMA, THRESHOLDS
+from xabl.results.format import WORDS
 
 EXAMPLES, IMAGES, PIECES, VOCABULARY, TOP = 14_433, 1_000, 2, 30_522, 5
 CONDITIONS = {
@@ -31,7 +33,7 @@ def write_large_results(directory: Path, label: str, seed: int) -> Path:
     examples = _examples()
     pq.write_table(examples, directory / "examples.parquet")
     rng = np.random.default_rng(seed)
-    scores, predictions = [], []
+    scores, predictions, words = [], [], []
     for direction, conditions in CONDITIONS.items():
         same = np.cumsum(rng.random((EXAMPLES, len(conditions))) < 0.6, axis=1)
         same[:, -1] += 1  # `all` is never the same as a threshold
@@ -42,8 +44,11 @@ def write_large_results(directory: Path, label: str, seed: int) -> Path:
             keys = (direction, condition)
             scores.append(_scores(examples, keys, abs(bits), rng))
             predictions.append(_predictions(keys, same[:, place], seed))
+            if direction == "vis4lang":
+                words.append(_words(examples, condition, abs(bits), seed))
     pq.write_table(pa.concat_tables(scores), directory / "scores.parquet")
     pq.write_table(pa.concat_tables(predictions), directory / "predictions.parquet")
+    pq.write_table(pa.concat_tables(words), directory / WORDS.name)
     (directory / "manifest.json").write_text(json.dumps(_manifest(label, seed)))
     return directory
 
@@ -140,6 +145,34 @@ def _predictions(keys: tuple[str, str], same: np.ndarray, seed: int) -> pa.Table
             "probability": pa.array(shares.ravel(), pa.float32()),
         }
     )
+
+
+def _words(examples: pa.Table, condition: str, bits: np.ndarray, seed: int) -> pa.Table:
+    """Losses of both pieces, whose mean is the example's."""
+    share = np.random.default_rng([seed, 7]).beta(2, 2, EXAMPLES)
+    losses = np.stack([share, 1 - share], axis=1) * 2 * bits[:, None] * np.log(2)
+    first = np.array(
+        [len(" ".join(t.split()[:2])) + 1 for t in examples["sentence"].to_pylist()]
+    )
+    phrases = [phrase.split() for phrase in examples["phrase"].to_pylist()]
+    lengths = np.array([[len(word) for word in phrase] for phrase in phrases])
+    start = np.stack([first, first + lengths[:, 0] + 1], axis=1)
+    count = losses.size
+    columns = {
+        "example": np.repeat(np.arange(EXAMPLES), PIECES),
+        "direction": ["vis4lang"] * count,
+        "condition": [condition] * count,
+        "position": np.tile(np.arange(PIECES) + 3, EXAMPLES),
+        "piece": [word for phrase in phrases for word in phrase],
+        "word": np.tile(np.arange(PIECES) + 2, EXAMPLES),
+        "start": start.ravel(),
+        "end": (start + lengths).ravel(),
+        "word_class": ["function", "noun"] * EXAMPLES,
+        "loss": losses.ravel(),
+        "rank": 1 + np.minimum(np.exp(losses), VOCABULARY - 1).astype(int).ravel(),
+        "probability": np.exp(-losses).ravel(),
+    }
+    return WORDS.table(columns, count)
 
 
 def _manifest(label: str, seed: int) -> dict:

@@ -1,6 +1,8 @@
-"""What a report is made of beside scores: regions and images that fit fake results."""
+"""What a report is made of beside scores: regions, images, words that fit fake ones."""
 
 import json
+import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from tests.helpers.fake_results import VOCABULARY
 from xabl.ablation.overlap import coverage
 from xabl.data.regions import ImageRegions
 from xabl.data.regions.store import write
+from xabl.results.format import WORDS
 
 NUM_REGIONS = 6
 
@@ -63,6 +66,51 @@ def _image(rng, image_id: str, width: int, height: int) -> ImageRegions:
         objects_id=np.arange(NUM_REGIONS),
         objects_conf=np.ones(NUM_REGIONS, np.float32),
     )
+
+
+def add_words(directory: Path) -> dict[tuple[int, str], list[dict]]:
+    """Makes up losses by word whose mean over an example's pieces is its MLM.
+
+    The first word of a phrase has one piece, the last those that are left. Returns the
+    pieces by example and condition.
+    """
+    scores = pq.read_table(directory / "scores.parquet").to_pylist()
+    examples = pq.read_table(directory / "examples.parquet").to_pylist()
+    pieces = [
+        piece
+        for row in scores
+        if row["mlm"] is not None
+        for piece in _pieces(examples[row["example"]], row)
+    ]
+    columns = {name: [piece[name] for piece in pieces] for name in WORDS.schema.names}
+    pq.write_table(WORDS.table(columns, len(pieces)), directory / WORDS.name)
+    found: dict[tuple[int, str], list[dict]] = {}
+    for piece in pieces:
+        found.setdefault((piece["example"], piece["condition"]), []).append(piece)
+    return found
+
+
+def _pieces(example: dict, row: dict) -> Iterator[dict]:
+    words = example["sentence"].split(" ")
+    count = row["target_pieces"]
+    for place in range(count):
+        word = example["first_word"] + min(place, example["num_words"] - 1)
+        start = len(" ".join(words[:word])) + (word > 0)
+        loss = row["mlm"] * 2 * (place + 1) / (count + 1)  # their mean is mlm
+        yield {
+            "example": row["example"],
+            "direction": row["direction"],
+            "condition": row["condition"],
+            "position": example["first_word"] + 1 + place,
+            "piece": words[word] if place < example["num_words"] else "##s",
+            "word": word,
+            "start": start,
+            "end": start + len(words[word]),
+            "word_class": "noun" if place else "function",
+            "loss": loss,
+            "rank": 1 + place + round(row["mlm"]),
+            "probability": math.exp(-loss),
+        }
 
 
 def add_images(directory: Path, folder: Path, suffix: str = "jpg") -> list[str]:

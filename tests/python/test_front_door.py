@@ -93,6 +93,7 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
     for name, frame in (
         ("scores", scores.frame()),
         ("examples", scores.examples()),
+        ("words", scores.words()),
         ("predictions", scores.predictions()),
     ):
         pd.testing.assert_frame_equal(frame, read(tmp_path / "saved", name))

@@ -33,14 +33,24 @@ NEXT_IMAGE = Way(
 )
 MENU = [
     "None: all regions seen",
-    "Object regions (overlap above 0.5) ablated",
-    "All regions ablated",
-    "Object regions (overlap above 0.5) replaced by those of the next image",
-    "All regions replaced by those of the next image",
+    "Object 0.5: regions with overlap above 0.5 ablated",
+    "All: all regions ablated",
+    "Object 0.5 (next image): regions with overlap above 0.5 "
+    "replaced by those of the next image",
+    "All (next image): all regions replaced by those of the next image",
 ]
 NAMES = ["none", "object@0.5", "all", "object@0.5/next_image", "all/next_image"]
+TITLES = ["Object 0.5 (next image)", "All (next image)"]
 MASKS = ["None", "0.5", "All", "0.5 (next image)", "All (next image)"]
-POSITIONS = ["None", "Object", "All", "Object", "(next image)", "All", "(next image)"]
+POSITIONS = [
+    "None",
+    "Object 0.5",
+    "All",
+    "Object 0.5",
+    "(next image)",
+    "All",
+    "(next image)",
+]
 
 
 @pytest.fixture
@@ -113,7 +123,8 @@ def test_the_report_says_it_in_words(study):
         "Replacing the regions that overlap the phrase by more than 0.5 by those of "
         "the next image" in text
     )
-    places = [text.index(f" {mask} ", text.index("MLM in bits")) for mask in MASKS[3:]]
+    start = text.index("MLM in bits")
+    places = [text.index(f" {title} ", start) for title in TITLES]
     assert places == sorted(places)
     assert NEXT_IMAGE.meaning in text
     conditions = page.index["conditions"]["vis4lang"]
@@ -140,7 +151,7 @@ def test_the_browser_shows_what_it_hides(study):
             )
             example = int(detail.get_attribute("data-example"))
             hidden = detail.find_elements(
-                By.CSS_SELECTOR, ".picture > svg .ablated-box"
+                By.CSS_SELECTOR, ".picture > div > svg .ablated-box"
             )
             assert len(hidden) == counts[name, example]
             text = f"{len(hidden)} of {NUM_REGIONS} regions ablated"
@@ -177,9 +188,9 @@ def test_a_figure_is_a_function_and_an_entry(study, monkeypatch):
         figure = draw([panel], ["all"], 3.0)
         return Drawn(figure=figure, table=table([panel]), caption="How many examples.")
 
-    monkeypatch.setitem(FIGURES, 10, ("size", number_of_examples))
+    monkeypatch.setitem(FIGURES, 12, ("size", number_of_examples))
     said = write_figures(study / "results", study / "figures", resamples=100)
-    assert "not drawn: Figure 10" not in said
+    assert "not drawn: Figure 12" not in said
     for suffix in ("pdf", "svg", "png", "tsv"):
-        assert (study / "figures" / f"figure_10_size.{suffix}").is_file()
-    assert "Figure 10. How many examples." in Page(report_of(study)).source
+        assert (study / "figures" / f"figure_12_size.{suffix}").is_file()
+    assert "Figure 12. How many examples." in Page(report_of(study)).source

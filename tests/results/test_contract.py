@@ -147,11 +147,11 @@ def test_analysis_and_report_take_what_another_program_wrote(tmp_path):
     table = analysis.effects.means(study, analysis.effects.bootstrap_of(study, 100))
     assert table["condition"].tolist() == ["none", "object@0.5", "all"]
     text = write_figures(path, tmp_path / "figures", resamples=100)
-    assert text.startswith("1 figures written")
+    assert text.startswith("2 figures written")
     said = write_report(path, tmp_path / "report.html", ReportOptions(resamples=100))
     assert "1 models, 12 of 12 examples to browse" in said
     page = (tmp_path / "report.html").read_text()
-    assert "Mine: Removing all image regions raises the MLM loss" in page
+    assert "Mine (1 seed): Removing all image regions raises the MLM loss" in page
 
 
 def test_results_of_ours_and_of_another_program_are_compared(tmp_path):

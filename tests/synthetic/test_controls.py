@@ -75,7 +75,7 @@ def test_known_effects_are_found_and_said(tmp_path):
     assert "grows with every step" in text
     assert "with right labels, masking all words raises MRC-KL" in text
     assert "between intact and all" in text
-    assert text.count("less with silver labels") == 2
+    assert text.count("less with silver labels, with 2 seeds a side, of these mo") == 2
     table = pd.read_csv(tmp_path / "out" / "controls.tsv", sep="\t")
     whole = table[(table["condition"] == "all") & (table["metric"] == "mlm")]
     expected = [0.0, 0.0, 0.4, 0.4, 1.0, 1.0, 1.0, 1.0]

@@ -6,7 +6,7 @@ Part of one modality is hidden from a model: how much worse does it predict the 
 - which words and which regions are hidden: `hidden_words`, `hidden_regions`;
 - what takes their place: `words_seen`, `regions_seen` (and `replacement`, by way);
 - what is asked, and what is right: `question`;
-- how far the model is from it: `mlm_loss`, `mrc_losses`.
+- how far the model is from it: `mlm_losses`, `mrc_losses`.
 
 `Definition` asks any function from words and regions to logits (`any_model`), and
 computes every input on its own. The plan takes from here what is hidden, and gives with
@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from xabl.ablation.any_model import Model, Regions, Words
 from xabl.ablation.examples import PhraseExample
@@ -43,6 +43,7 @@ from xabl.data.regions.image_regions import (
 from xabl.data.word_pieces import MAX_LENGTH
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction, Level
+from xabl.results.losses import LOSSES
 from xabl.types import AnyArray, pytree
 
 BATCH_SIZE = 16
@@ -167,14 +168,23 @@ def question(
 
 
 @jax.jit
-def mlm_loss(
+def mlm_losses(
     logits: Float[Array, "batch words vocabulary"], pieces: Int[Array, "batch words"]
-) -> Float[Array, " batch"]:
-    """Mean cross-entropy, in nats, over the pieces that are asked for."""
+) -> dict[str, Shaped[Array, "batch ..."]]:
+    """Cross-entropy, in nats, of the pieces that are asked for, and its mean.
+
+    Returns:
+        mlm [batch]; piece_loss and piece_rank (1: the most probable) [batch words],
+        rank 0 where none is asked for.
+    """
     log_q = jax.nn.log_softmax(logits)
     chosen = jnp.take_along_axis(log_q, jnp.maximum(pieces, 0)[..., None], axis=-1)
     asked = pieces >= 0
-    return -jnp.sum(chosen[..., 0] * asked, axis=1) / jnp.sum(asked, axis=1)
+    return {
+        "mlm": -jnp.sum(chosen[..., 0] * asked, axis=1) / jnp.sum(asked, axis=1),
+        "piece_loss": -chosen[..., 0],
+        "piece_rank": jnp.where(asked, 1 + jnp.sum(log_q > chosen, axis=-1), 0),
+    }
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -236,16 +246,32 @@ class Definition:
         self, examples: Sequence[PhraseExample], condition: Condition
     ) -> dict[str, Float[np.ndarray, " examples"]]:
         """Losses in nats by name; NaN for examples of which nothing can be asked."""
+        found = self.scores(examples, condition)
+        return {name: found[name] for name in LOSSES if name in found}
+
+    def scores(
+        self, examples: Sequence[PhraseExample], condition: Condition
+    ) -> dict[str, Shaped[np.ndarray, " _"]]:
+        """The losses, and in vis4lang those of every piece.
+
+        Returns:
+            What `losses` gives; and piece_loss, piece_rank: of the right pieces, the
+            `pieces` of one example after the other.
+        """
         batches = list(self.batches(examples, condition))
-        return {
+        found = {
             name: np.concatenate([batch[name] for batch in batches])
             for name in batches[0]
         }
+        if condition.direction is Direction.VIS4LANG:
+            asked = found["piece_rank"] > 0
+            found |= {name: found[name][asked] for name in ("piece_loss", "piece_rank")}
+        return found
 
     def batches(
         self, examples: Sequence[PhraseExample], condition: Condition
-    ) -> Iterator[dict[str, Float[np.ndarray, " batch"]]]:
-        """The same, `BATCH_SIZE` examples at a time."""
+    ) -> Iterator[dict[str, Shaped[np.ndarray, "batch ..."]]]:
+        """What `mlm_losses` or `mrc_losses` gives, `BATCH_SIZE` examples at a time."""
         for start in range(0, len(examples), BATCH_SIZE):
             batch = list(examples[start : start + BATCH_SIZE])
             count = len(batch)
@@ -255,7 +281,7 @@ class Definition:
             words, regions, asked = jax.tree.map(lambda *each: np.stack(each), *inputs)
             logits = self.model(words, regions)
             if condition.direction is Direction.VIS4LANG:
-                found = {"mlm": mlm_loss(logits.words, asked.pieces)}
+                found = mlm_losses(logits.words, asked.pieces)
             else:
                 found = mrc_losses(self.target, logits.regions, asked)
             yield {name: np.asarray(loss)[:count] for name, loss in found.items()}

@@ -38,6 +38,7 @@ class PhraseExample:
     caption: number of the caption among those of the image.
     boxes: of the phrase, x1, y1, x2, y2 in pixels.
     token_ids: [CLS], the caption's pieces, [SEP]; nothing masked.
+    word_index: the word of the caption each of them is part of; -1: of none.
     pieces: positions of the phrase's pieces; empty when all were cut off.
     reference_shift_start: shortest `token_ids` of its reference batch.
     """
@@ -52,6 +53,7 @@ class PhraseExample:
     sentence: str
     boxes: Float32[np.ndarray, "_ 4"]
     token_ids: Int32[np.ndarray, " words"]
+    word_index: Int32[np.ndarray, " words"]
     pieces: Int64[np.ndarray, " targets"]
     reference_shift_start: int
 
@@ -118,6 +120,7 @@ def _example(
         sentence=" ".join(mention.caption.words),
         boxes=mention.boxes,
         token_ids=caption.token_ids,
+        word_index=caption.word_index,
         pieces=caption.positions_of(phrase.first_word, phrase.num_words),
         reference_shift_start=shift,
     )

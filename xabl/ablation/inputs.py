@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from xabl.ablation import yardsticks
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
     HostStore,
@@ -12,6 +13,7 @@ from xabl.ablation.engine.device_regions import (
     host_store,
 )
 from xabl.ablation.examples import (
+    PhraseExample,
     VlBertPositions,
     mentions_by_image,
     prepare_examples,
@@ -20,6 +22,9 @@ from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.findings import Finding
 from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
+from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
+from xabl.ablation.yardsticks import Guesses
+from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import (
     AnnotatedImage,
     check_linked,
@@ -59,6 +64,9 @@ class InputFiles:
     replace: ways of removing beside the published ones, see `all_conditions`.
     replace_seed: of the images and captions that stand in for others.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
+    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
+        takes what lies beside the regions.
+    tagger: "stanza" tells the classes of words instead.
     """
 
     entities: Path
@@ -74,6 +82,9 @@ class InputFiles:
     limit: int | None = None
     skip_bad_examples: bool = False
     gold_labels: Path | None = None
+    class_names: Path | None = None
+    attribute_names: Path | None = None
+    tagger: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -92,6 +103,8 @@ class Inputs:
     config: ModelConfig
     word_pieces: WordPieces
     plan: Plan
+    word_classes: WordClasses
+    guesses: Guesses
     store: HostStore | None
     examples_total: int
     skipped: dict[str, str]
@@ -169,10 +182,14 @@ def read_inputs(
         needs_regions=config.needs_regions,
     )
     check_scorable(plan)
+    word_classes = _word_classes(files, plan.examples)
+    guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     store, described, findings = None, None, []
     if regions is not None:
         described = _described(regions)
         findings = annotation_findings(regions, mentions(images))
+        if plan.columns(Direction.LANG4VIS):
+            guesses |= yardsticks.of_classes(plan, regions, config.scored_target())
         # Likewise of the whole split.
         average = average_features(regions, mentions_by_image(examples))
         store = host_store(config, regions, average)
@@ -180,6 +197,8 @@ def read_inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
+        word_classes=word_classes,
+        guesses=guesses,
         store=store,
         examples_total=len(examples),
         skipped=skipped,
@@ -260,6 +279,22 @@ def _regions(
 def _described(regions: StackedRegions) -> RegionDescription | None:
     rows = evenly(len(regions), _DESCRIBED_IMAGES)
     return describe(regions.features[row, : regions.num_boxes[row]] for row in rows)
+
+
+def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordClasses:
+    """By a tagger if one is wished, else by the detector's names and other lists."""
+    if files.tagger is not None:
+        return by_tagger(examples)
+
+    def beside(name: str) -> Path | None:
+        found = files.regions and files.regions.parent / name
+        return found if found and found.is_file() else None
+
+    return by_lists(
+        examples,
+        class_names=files.class_names or beside(OBJECTS),
+        attribute_names=files.attribute_names or beside(ATTRIBUTES),
+    )
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

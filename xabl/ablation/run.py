@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
@@ -25,7 +25,12 @@ from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
-from xabl.ablation.tables import examples_table, predictions_table, scores_table
+from xabl.ablation.tables import (
+    examples_table,
+    predictions_table,
+    scores_table,
+    words_table,
+)
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
@@ -34,15 +39,11 @@ from xabl.results.format import (
     PREDICTIONS,
     SCORES,
     SUSPICIONS,
+    WORDS,
     manifest,
 )
-from xabl.results.published import PublishedRow, published_row
-from xabl.results.summary import (
-    SummaryRow,
-    summarise,
-    summary_text,
-    summary_tsv,
-)
+from xabl.results.published import published_row
+from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import meet
@@ -55,6 +56,7 @@ class RunOptions:
 
     output: the results directory; None only to explain.
     label: what the model is called in tables; its configuration's name by default.
+    group: of a study's models that this one belongs to.
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
@@ -70,45 +72,12 @@ class RunOptions:
     resume: bool = False
     label: str | None = None
     model_seed: int | None = None
+    group: str | None = None
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
     on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
     on_progress: Callable[[int, int], None] = lambda done, total: None
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AblationResults:
-    """What one ablation found: what a results directory holds, before it is written.
-
-    tables: by the name of their file.
-    published: the published means of the same model and examples, if there are any.
-    """
-
-    label: str
-    tables: Mapping[str, pa.Table]
-    manifest: Mapping[str, Any]
-    published: PublishedRow | None
-
-    @property
-    def summary(self) -> tuple[SummaryRow, ...]:
-        """Means of every condition, in bits."""
-        return summarise(self.tables[SCORES.name])
-
-    @property
-    def text(self) -> str:
-        """The summary for people, beside what was published; suspicions first."""
-        lines = [f"suspicious: {line}" for line in self.manifest[SUSPICIONS]]
-        return "\n".join([*lines, summary_text(self.summary, self.published)])
-
-    def write(self, directory: ResultsDirectory) -> None:
-        """Writes all files.
-
-        Raises:
-            UserError: the directory cannot be written.
-        """
-        text = summary_tsv(self.label, self.summary)
-        directory.write(self.tables, text, self.manifest)
 
 
 def explain_run(options: RunOptions) -> None:
@@ -174,8 +143,11 @@ def _run(
             f"{error}; the scores are kept: run again with --resume"
         ) from error
     kept.discard()
+    if WORDS.name in found.tables and inputs.word_classes.notice:
+        _say(inputs.word_classes.notice)
     print(found.text)
     print(f"wrote {results.path}")
+    print(f"next: xabl report --results={results.path} --output=report.html")
 
 
 def evaluate(options: RunOptions, params: Params) -> AblationResults:
@@ -274,16 +246,25 @@ def _results(
 ) -> AblationResults:
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples),
+        EXAMPLES.name: examples_table(inputs.plan.examples, inputs.guesses.unigram),
     }
+    if inputs.plan.columns(Direction.VIS4LANG):
+        tables[WORDS.name] = words_table(
+            scores, inputs.word_pieces, inputs.word_classes
+        )
     if options.evaluation.top:
         predictions = predictions_table(scores, inputs.word_pieces)
         tables[PREDICTIONS.name] = predictions
+    label = options.label or inputs.config.name
+    judged = yardsticks(
+        tables[SCORES.name], tables[EXAMPLES.name], inputs.guesses.uniform
+    )
     clock.phase_ends("write")
     return AblationResults(
-        label=options.label or inputs.config.name,
+        label=label,
         tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, clock),
+        manifest=_manifest(options, inputs, devices, identity, clock)
+        | in_manifest(label, judged),
         published=published_row(
             inputs.config.name,
             split=options.files.split,
@@ -327,6 +308,7 @@ def _manifest(
         label=options.label or config.name,
         name=config.name,
         seed=options.model_seed,
+        group=options.group,
         model={
             "directory_name": Path(files.model).absolute().name,
             "config": config.to_dict(),
@@ -348,6 +330,7 @@ def _manifest(
             SUSPICIONS: [str(finding) for finding in inputs.findings],
             "refused": inputs.refused,
             "replace_seed": files.replace_seed,
+            "word_classes": dict(inputs.word_classes.source),
             "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,

@@ -1,18 +1,31 @@
 """What an ablation found, as the tables of a results directory."""
 
 import json
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Int, Shaped
+from jaxtyping import Float32, Int, Shaped
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.examples import PhraseExample
+from xabl.ablation.word_classes import WordClasses
 from xabl.data.word_pieces import WordPieces
 from xabl.results.conditions import Condition, Direction
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.losses import LOSSES
+from xabl.results.yardsticks import unigram_column
+
+_PIECE_COLUMNS = (
+    "example",
+    "position",
+    "piece",
+    "word",
+    "start",
+    "end",
+    "word_class",
+)
 
 
 def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
@@ -37,8 +50,15 @@ def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
-    """examples.parquet: what an example is, one row each; boxes as JSON."""
+def examples_table(
+    examples: tuple[PhraseExample, ...],
+    unigram: Mapping[str, Shaped[np.ndarray, " examples"]] | None = None,
+) -> pa.Table:
+    """examples.parquet: what an example is, one row each; boxes as JSON.
+
+    Args:
+        unigram: by loss, what a guess by frequency loses (`yardsticks.Guesses`).
+    """
     values = _example_columns(examples) | {
         "sentence": [example.sentence for example in examples],
         "first_word": [example.phrase.first_word for example in examples],
@@ -46,8 +66,79 @@ def examples_table(examples: tuple[PhraseExample, ...]) -> pa.Table:
         "boxes": [json.dumps(example.boxes.tolist()) for example in examples],
         "img_w": [example.img_w for example in examples],
         "img_h": [example.img_h for example in examples],
+        **{unigram_column(n): _not_nan(v) for n, v in (unigram or {}).items()},
     }
     return EXAMPLES.table(values, len(examples))
+
+
+def words_table(
+    scores: AblationScores, word_pieces: WordPieces, classes: WordClasses
+) -> pa.Table:
+    """words.parquet: the pieces of all examples under the first condition, and so on.
+
+    Excluded examples have no rows.
+    """
+    plan, found = scores.plan, scores.pairs[Direction.VIS4LANG]
+    pieces = pieces_table(plan.examples, word_pieces, classes)
+    which, target = _targets(np.array([len(e.pieces) for e in plan.examples]))
+    parts = [WORDS.schema.empty_table()]
+    for column in plan.columns(Direction.VIS4LANG):
+        pair = plan.pair[which, column]
+        loss = np.where(
+            pair == NOT_SCORED, np.nan, found["piece_loss"][pair, target]
+        ).astype(np.float32)
+        rank = found["piece_rank"][pair, target]
+        parts.append(words_of(pieces, plan.conditions[column], loss, rank))
+    return pa.concat_tables(parts)
+
+
+def pieces_table(
+    examples: Sequence[PhraseExample], word_pieces: WordPieces, classes: WordClasses
+) -> pa.Table:
+    """The pieces that are predicted, example by example: what `words_of` starts from.
+
+    Columns: those of words.parquet that are the same under every condition.
+    """
+    rows: dict[str, list] = {name: [] for name in _PIECE_COLUMNS}
+    for example in examples:
+        kinds = classes.by_sentence[example.sentence]
+        words = example.word_index[example.pieces]
+        lengths = np.array([len(word) for word in example.sentence.split(" ")])
+        starts = np.cumsum(lengths + 1) - lengths - 1
+        rows["example"] += [example.number] * len(words)
+        rows["position"] += example.pieces.tolist()
+        rows["piece"] += word_pieces.tokens(example.token_ids[example.pieces])
+        rows["word"] += words.tolist()
+        rows["start"] += starts[words].tolist()
+        rows["end"] += (starts + lengths)[words].tolist()
+        rows["word_class"] += [kinds[word].value for word in words]
+    schema = pa.schema([WORDS.schema.field(name) for name in _PIECE_COLUMNS])
+    return pa.table(rows, schema=schema)
+
+
+def words_of(
+    pieces: pa.Table,
+    condition: Condition,
+    loss: Float32[np.ndarray, " pieces"],
+    rank: Int[np.ndarray, " pieces"],
+) -> pa.Table:
+    """The rows of words.parquet under one condition.
+
+    Args:
+        pieces: all that may be predicted.
+        loss: of the right piece, in nats; NaN where the example is not scored.
+        rank: of the right piece, 1 the best.
+    """
+    scored = np.flatnonzero(~np.isnan(loss))
+    kept = pieces.take(scored)
+    values = {name: kept[name] for name in kept.column_names} | {
+        "direction": pa.repeat(condition.direction.value, len(scored)),
+        "condition": pa.repeat(condition.name, len(scored)),
+        "loss": loss[scored],
+        "rank": rank[scored],
+        "probability": np.exp(-loss[scored]),
+    }
+    return WORDS.table(values, len(scored))
 
 
 def predictions_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:

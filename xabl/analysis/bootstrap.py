@@ -1,141 +1,105 @@
-"""Intervals by resampling images, since the phrases of one image go together.
+"""Intervals by resampling: of these models over images, or of models like them too.
 
-Resampling whole images (a cluster bootstrap: Davison & Hinkley 1997, section 3.8)
-keeps the dependence between an image's examples; resampling examples as if they were
-independent gives intervals that are too narrow. The same resamples serve every column,
-so conditions and models are compared on the same images (paired).
+Two questions, two intervals. *These* models on other images: images are resampled
+(`ImageBootstrap`). Models trained like them, with other seeds, on other images: models
+are resampled within their group and images, shared by all models, at the same time
+(`over_seeds`). Runs of one seed each answer the first question only.
 """
 
 import dataclasses
+import math
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float
+from scipy import stats
 
-RESAMPLES = 2000
-CONFIDENCE = 0.95
-_CHUNK = 250  # resamples a matrix product; bounds the float copy of the weights
+from xabl.results.intervals import CONFIDENCE as CONFIDENCE
+from xabl.results.intervals import RESAMPLES as RESAMPLES
+from xabl.results.intervals import Draws as Draws
+from xabl.results.intervals import ImageBootstrap as ImageBootstrap
+from xabl.results.intervals import paired as paired
+
+# Models a group needs for an interval over models. With two, and spreads that differ
+# between the groups, intervals said to hold 95% were seen to hold 89%.
+FEWEST_SEEDS = 3
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class Draws:
-    """Statistics, one per column, and their values in every resample.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spread:
+    """A mean over models, or a difference of two, with seeds and images as sources.
 
-    NaN where there is nothing to average.
+    low, high: of the 95% interval; p: two-sided, of being 0. NaN: too few models.
     """
 
-    estimate: Float[np.ndarray, " columns"]
-    resampled: Float[np.ndarray, "resamples columns"]
-
-    def __getitem__(self, columns: slice | list[int]) -> "Draws":
-        return Draws(
-            estimate=self.estimate[columns], resampled=self.resampled[:, columns]
-        )
-
-    def __sub__(self, other: "Draws") -> "Draws":
-        return Draws(
-            estimate=self.estimate - other.estimate,
-            resampled=self.resampled - other.resampled,
-        )
-
-    def __truediv__(self, other: "Draws") -> "Draws":
-        return Draws(
-            estimate=self.estimate / other.estimate,
-            resampled=self.resampled / other.resampled,
-        )
-
-    def interval(
-        self, confidence: float = CONFIDENCE
-    ) -> tuple[Float[np.ndarray, " columns"], Float[np.ndarray, " columns"]]:
-        """Percentile interval of each column: low, high.
-
-        NaN where a resample has no data at all: too few images for an interval.
-        """
-        tail = (1 - confidence) / 2
-        low, high = np.quantile(self.resampled, [tail, 1 - tail], axis=0)
-        return low, high
-
-    def standard_error(self) -> Float[np.ndarray, " columns"]:
-        """Standard deviation over the resamples."""
-        if not self.resampled.size:
-            return np.zeros_like(self.estimate)
-        return self.resampled.std(axis=0, ddof=1)
+    estimate: float
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
 
 
-class ImageBootstrap:
-    """Resamples of the images that a set of examples comes from.
+def over_seeds(first: Draws, second: Draws | None = None, *, seed: int = 0) -> Spread:
+    """The mean over a group of models, or how far it is above a second group's.
+
+    In every resample of the images (a row of the draws, shared by all models) models
+    are drawn with replacement within their group, as many as it has. With 3 to 10
+    models the plain percentile interval of this is too narrow, for two reasons, each
+    with its correction (both in Hesterberg 2015, The American Statistician
+    69:371-386): deviations of resampled models are too small by sqrt((n - 1) / n), so
+    they are scaled up; and the spread of few models is itself uncertain, so the
+    interval is the estimate plus and minus the resampled standard error times a
+    quantile of t, with the degrees of freedom of Satterthwaite (1946, Biometrics
+    Bulletin 2:110-114). What is left errs to the safe side: resampling both ways
+    counts the noise of single scores more than once (Owen 2007, Annals of Applied
+    Statistics 1:386-411).
 
     Args:
-        images: the image of each example, as any labels.
-        resamples: how many.
-        seed: of the resampling; the same seed and images give the same resamples.
+        first, second: a column per model, of one bootstrap; models without a number
+            are left out.
+        seed: of the models drawn.
     """
-
-    def __init__(
-        self,
-        images: Shaped[np.ndarray, " examples"],
-        *,
-        resamples: int = RESAMPLES,
-        seed: int = 0,
-    ):
-        labels, self._image = np.unique(images, return_inverse=True)
-        self._num_images = len(labels)
-        # Sorted by image, so that sums over an image are sums over a slice.
-        self._order = np.argsort(self._image, kind="stable")
-        self._starts = np.searchsorted(
-            self._image[self._order], np.arange(self._num_images)
-        )
-        rng = np.random.default_rng(seed)
-        shares = np.full(self._num_images, 1 / max(1, self._num_images))
-        # How often each image is drawn: all that a mean over the resample needs.
-        self._weights = rng.multinomial(
-            self._num_images, shares, size=resamples
-        ).astype(np.int16)
-
-    @property
-    def num_images(self) -> int:
-        return self._num_images
-
-    def means(
-        self,
-        values: Float[np.ndarray, "examples columns"],
-        use: Bool[np.ndarray, " examples"] | None = None,
-    ) -> Draws:
-        """The mean over examples of every column, NaN left out column by column.
-
-        Args:
-            values: one row per example.
-            use: the examples to average over; default all.
-        """
-        present = ~np.isnan(values)
-        if use is not None:
-            present &= use[:, None]
-        sums = self._per_image(np.where(present, values, 0.0).astype(np.float64))
-        counts = self._per_image(present.astype(np.float64))
-        resampled = np.empty((len(self._weights), values.shape[1]))
-        with np.errstate(invalid="ignore"):  # 0 / 0: nothing to average is NaN
-            for start in range(0, len(self._weights), _CHUNK):
-                rows = slice(start, start + _CHUNK)
-                weights = self._weights[rows].astype(np.float64)
-                resampled[rows] = (weights @ sums) / (weights @ counts)
-            estimate = sums.sum(axis=0) / counts.sum(axis=0)
-        # One image drawn again and again never varies: that is not an interval of 0.
-        resampled[:, (counts > 0).sum(axis=0) < 2] = np.nan
-        return Draws(estimate=estimate, resampled=resampled)
-
-    def _per_image(
-        self, values: Float[np.ndarray, "examples columns"]
-    ) -> Float[np.ndarray, "images columns"]:
-        if not len(values):
-            return np.zeros((0, values.shape[1]))
-        return np.add.reduceat(values[self._order], self._starts, axis=0)
+    rng = np.random.default_rng(seed)
+    groups = [_present(group) for group in (first, second) if group is not None]
+    sizes = [len(group.estimate) for group in groups]
+    if not all(sizes):
+        return Spread(estimate=math.nan)
+    signs = (1, -1)[: len(groups)]
+    estimate = float(
+        sum(s * g.estimate.mean() for s, g in zip(signs, groups, strict=True))
+    )
+    if min(sizes) < FEWEST_SEEDS:
+        return Spread(estimate=estimate)
+    resampled = sum(s * _resampled(g, rng) for s, g in zip(signs, groups, strict=True))
+    error = float(np.std(resampled, ddof=1))
+    if math.isnan(error):
+        return Spread(estimate=estimate)
+    if error == 0:
+        same = float(estimate == 0)
+        return Spread(estimate=estimate, low=estimate, high=estimate, p=same)
+    # Images are many: their part of the variance is known well enough.
+    uncertain = sum(
+        (g.estimate.var(ddof=1) / n) ** 2 / (n - 1)
+        for g, n in zip(groups, sizes, strict=True)
+    )
+    freedom = error**4 / uncertain if uncertain else math.inf
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom)) * error
+    return Spread(
+        estimate=estimate,
+        low=estimate - half,
+        high=estimate + half,
+        p=2 * float(stats.t.sf(abs(estimate) / error, freedom)),
+    )
 
 
-def paired(
-    first: Float[np.ndarray, "examples columns"],
-    second: Float[np.ndarray, "examples columns"],
-) -> tuple[
-    Float[np.ndarray, "examples columns"], Float[np.ndarray, "examples columns"]
-]:
-    """Both with NaN wherever either has one, so that both average the same examples."""
-    missing = np.isnan(first) | np.isnan(second)
-    return np.where(missing, np.nan, first), np.where(missing, np.nan, second)
+def _present(group: Draws) -> Draws:
+    return group[np.flatnonzero(~np.isnan(group.estimate)).tolist()]
+
+
+def _resampled(
+    group: Draws, rng: np.random.Generator
+) -> Float[np.ndarray, " resamples"]:
+    """The mean over models drawn anew in every resample of the images."""
+    resamples, size = group.resampled.shape
+    times = rng.multinomial(size, np.full(size, 1 / size), size=resamples)
+    mean = group.resampled.mean(axis=1)
+    drawn = (group.resampled * times).sum(axis=1) / size
+    return mean + math.sqrt(size / (size - 1)) * (drawn - mean)

@@ -8,8 +8,16 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from xabl.analysis.bootstrap import CONFIDENCE, ImageBootstrap, paired
-from xabl.analysis.effects import p_values
+from xabl.analysis.bootstrap import (
+    CONFIDENCE,
+    FEWEST_SEEDS,
+    Draws,
+    ImageBootstrap,
+    Spread,
+    over_seeds,
+    paired,
+)
+from xabl.analysis.effects import bits_of, p_values, stack
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import NO_EVIDENCE, evidence
 from xabl.results.conditions import BASELINE
@@ -106,9 +114,14 @@ def compare_models(
     """Pairs of models on the same examples and resamples; by default every pair.
 
     Two quantities: `loss` (first - second under a condition) and `effect` (what the
-    ablation adds to the first - what it adds to the second). p is corrected over the
-    whole table (Holm 1979). Columns: first, second, quantity, metric, condition,
-    difference, low, high, p, p_holm, evidence (by the interval and p_holm < 0.05), n.
+    ablation adds to the first - what it adds to the second). Low, high, p and evidence
+    are of these very models: images are resampled. Whether models trained like the
+    first differ from models trained like the second is said by the columns with
+    seeds_: seeds are resampled too (`bootstrap.over_seeds`); NaN, and "not measured",
+    where one of them has fewer than three. p is corrected over the whole table (Holm
+    1979). Columns: first, second, seeds_first, seeds_second (how many), quantity,
+    metric, condition, difference, low, high, p, p_holm, evidence (by the interval and
+    p_holm < 0.05), seeds_low, seeds_high, seeds_p, seeds_p_holm, seeds_evidence, n.
 
     Raises:
         UserError: a label without results.
@@ -117,33 +130,64 @@ def compare_models(
         models = list(itertools.combinations(study.models, 2))
     else:
         models = [(study.model(a), study.model(b)) for a, b in pairs]
-    keys, columns = [], []
+    keys, columns, spreads = [], [], []
     for first, second in models:
         for metric in metrics:
             for condition in study.main_conditions(LOSSES[metric].direction):
                 for quantity in ("loss", "effect"):
-                    values = _difference(first, second, quantity, metric, condition)
-                    if values is not None:
-                        keys.append(
-                            (first.label, second.label, quantity, metric, condition)
+                    what = (quantity, metric, condition)
+                    values = _difference(first, second, *what)
+                    if values is None:
+                        continue
+                    sizes = len(first.runs), len(second.runs)
+                    keys.append((first.label, second.label, *sizes, *what))
+                    columns.append(values)
+                    use = ~np.isnan(values)
+                    spread = Spread(estimate=math.nan)
+                    if min(sizes) >= FEWEST_SEEDS:
+                        spread = over_seeds(
+                            _by_seed(study, first, what, bootstrap, use),
+                            _by_seed(study, second, what, bootstrap, use),
                         )
-                        columns.append(values)
-    names = ["first", "second", "quantity", "metric", "condition"]
-    table = pd.DataFrame(keys, columns=names)
+                    spreads.append(spread)
+    names = "first second seeds_first seeds_second quantity metric condition"
+    table = pd.DataFrame(keys, columns=names.split())
     values = np.stack(columns, axis=1) if columns else np.empty((study.num_examples, 0))
     draws = bootstrap.means(values)
     table["difference"] = draws.estimate
     table["low"], table["high"] = draws.interval()
     table["p"] = p_values(draws)
-    table["p_holm"] = holm(table["p"].to_numpy(float))
-    table["evidence"] = [
-        NO_EVIDENCE if p >= 1 - CONFIDENCE else evidence(low, high)
-        for p, low, high in zip(
-            table["p_holm"], table["low"], table["high"], strict=True
-        )
-    ]
+    for name in ("low", "high", "p"):
+        table[f"seeds_{name}"] = [getattr(spread, name) for spread in spreads]
+    for of in ("", "seeds_"):
+        table[f"{of}p_holm"] = holm(table[f"{of}p"].to_numpy(float))
+        table[f"{of}evidence"] = [
+            NO_EVIDENCE if p >= 1 - CONFIDENCE else evidence(low, high)
+            for p, low, high in zip(
+                *(table[f"{of}{name}"] for name in ("p_holm", "low", "high")),
+                strict=True,
+            )
+        ]
     table["n"] = (~np.isnan(values)).sum(axis=0)
     return table
+
+
+def _by_seed(
+    study: Study,
+    model: Model,
+    what: tuple[str, str, str],
+    bootstrap: ImageBootstrap,
+    use: np.ndarray,
+) -> Draws:
+    """A quantity of every seed of a model, over the examples of a comparison."""
+    quantity, metric, condition = what
+    columns = []
+    for one in model.by_seed():
+        values = bits_of(study, one, metric, condition)
+        if quantity == "effect":
+            values = values - bits_of(study, one, metric, BASELINE)
+        columns.append(values)
+    return bootstrap.means(stack(study, columns), use)
 
 
 def holm(p: np.ndarray) -> np.ndarray:

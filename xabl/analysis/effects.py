@@ -2,9 +2,12 @@
 
 Every function gives a tidy data frame, one row per number. A number that cannot be
 given is NaN, and the column `gap` says why. Intervals (`low`, `high`) are 95%
-percentile intervals over resampled images.
+percentile intervals over resampled images: of these very models. Where a label has
+three seeds or more, `seeds_low` and `seeds_high` are of models trained like them
+(`bootstrap.over_seeds`).
 """
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -12,11 +15,17 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool
 
-from xabl.analysis.bootstrap import Draws, ImageBootstrap, paired
+from xabl.analysis.bootstrap import (
+    FEWEST_SEEDS,
+    Draws,
+    ImageBootstrap,
+    over_seeds,
+    paired,
+)
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN, columns_of, main_loss
+from xabl.results.losses import LOSSES, columns_of
 
 MOST_PIECES = 4  # phrases of that many target pieces or more are one group
 # A group of examples by name; None: all of them.
@@ -60,7 +69,7 @@ def means(
     high, n (examples averaged), gap.
     """
     cells = _cells(study, metrics)
-    values = _stack(study, [_bits(study, *cell) for cell in cells])
+    values = stack(study, [bits_of(study, *cell) for cell in cells])
     tables = []
     for group, use in groups:
         draws = bootstrap.means(values, use)
@@ -88,14 +97,18 @@ def differences(
     """How much each ablation changes each loss, against `none` of the same examples.
 
     Columns: those of `means` with `none` (the loss unablated, over the examples scored
-    under both), difference, low, high, relative (difference / none), relative_low,
-    relative_high, p (two-sided, from the resampled standard error), evidence
-    (higher, lower, no evidence or not measured: `verdicts.evidence`).
+    under both), difference, low, high, seeds_low, seeds_high, relative (difference /
+    none), relative_low, relative_high, p (two-sided, from the resampled standard
+    error), evidence (higher, lower, no evidence or not measured: `verdicts.evidence`
+    of low and high).
     """
     cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
     intact = [(model, metric, BASELINE) for model, metric, _ in cells]
     first, second = paired(
-        *(_stack(study, [_bits(study, *cell) for cell in of]) for of in (cells, intact))
+        *(
+            stack(study, [bits_of(study, *cell) for cell in of])
+            for of in (cells, intact)
+        )
     )
     gaps = [
         model.cell(metric, name).gap or model.cell(metric, BASELINE).gap
@@ -110,6 +123,7 @@ def differences(
         relative = difference / none
         low, high = difference.interval()
         relative_low, relative_high = relative.interval()
+        seeds_low, seeds_high = _over_seeds(study, cells, bootstrap, use)
         tables.append(
             _keys(cells).assign(
                 group=group,
@@ -117,6 +131,8 @@ def differences(
                 difference=difference.estimate,
                 low=low,
                 high=high,
+                seeds_low=seeds_low,
+                seeds_high=seeds_high,
                 relative=relative.estimate,
                 relative_low=relative_low,
                 relative_high=relative_high,
@@ -165,48 +181,6 @@ def ablated_share(study: Study, condition: str) -> float:
     return float(np.nanmean(ablated / regions))
 
 
-def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
-    """Vision for language against language for vision, in one number per model.
-
-    asymmetry = relative increase of MLM under `all` - relative increase of MRC-KL
-    under `all`; positive: the model uses vision for language more than the reverse.
-    MRC-KL is the aligned one where a model has it. Columns: model, seeds, kl (the
-    metric used), mlm_relative, kl_relative, asymmetry, low, high, evidence, gap.
-    """
-    rows = []
-    words, regions = (columns_of(direction) for direction in Direction)
-    everything = Level.ALL.value
-    for model in study.models:
-        scored = [m for m in regions if model.cell(m, everything).bits is not None]
-        kl = main_loss(Direction.LANG4VIS, scored)
-        if kl is None or not LOSSES[kl].is_main:
-            kl = PUBLISHED_MAIN[1]
-        wanted = [(m, c) for m in (words[0], kl) for c in (everything, BASELINE)]
-        gaps = [model.cell(m, c).gap for m, c in wanted]
-        values = [_bits(study, model, m, c) for m, c in wanted]
-        increase = []
-        for ablated, none in (values[:2], values[2:]):
-            first, second = paired(_stack(study, [ablated]), _stack(study, [none]))
-            increase.append(bootstrap.means(first - second) / bootstrap.means(second))
-        difference = increase[0] - increase[1]
-        low, high = difference.interval()
-        rows.append(
-            {
-                "model": model.label,
-                "seeds": len(model.runs),
-                "kl": kl,
-                "mlm_relative": increase[0].estimate[0],
-                "kl_relative": increase[1].estimate[0],
-                "asymmetry": difference.estimate[0],
-                "low": low[0],
-                "high": high[0],
-                "evidence": evidence(low[0], high[0]),
-                "gap": next((gap for gap in gaps if gap), None),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
 def p_values(draws: Draws) -> np.ndarray:
     """Two-sided p of each statistic being 0, by its resampled standard error.
 
@@ -222,6 +196,31 @@ def p_values(draws: Draws) -> np.ndarray:
         else:
             values.append(math.erfc(abs(estimate / error) / math.sqrt(2)))
     return np.array(values)
+
+
+def _over_seeds(
+    study: Study,
+    cells: Sequence[_Cell],
+    bootstrap: ImageBootstrap,
+    use: Bool[np.ndarray, " examples"] | None,
+) -> tuple[list[float], list[float]]:
+    """Ends of the intervals over seeds and images of every cell's difference."""
+    ends = []
+    for model, group in itertools.groupby(cells, key=lambda cell: cell[0]):
+        own, seeds = list(group), model.by_seed()
+        if len(seeds) < FEWEST_SEEDS:
+            ends += [(math.nan, math.nan)] * len(own)
+            continue
+        columns = [
+            bits_of(study, one, metric, name) - bits_of(study, one, metric, BASELINE)
+            for _, metric, name in own
+            for one in seeds
+        ]
+        draws = bootstrap.means(np.stack(columns, axis=1), use)
+        for start in range(0, len(columns), len(seeds)):
+            spread = over_seeds(draws[start : start + len(seeds)])
+            ends.append((spread.low, spread.high))
+    return [low for low, _ in ends], [high for _, high in ends]
 
 
 def _cells(study: Study, metrics: Sequence[str] | None) -> list[_Cell]:
@@ -242,12 +241,14 @@ def _cells(study: Study, metrics: Sequence[str] | None) -> list[_Cell]:
     return cells
 
 
-def _bits(study: Study, model: Model, metric: str, condition: str) -> np.ndarray:
+def bits_of(study: Study, model: Model, metric: str, condition: str) -> np.ndarray:
+    """A loss of every example in bits, the mean over seeds; NaN where not known."""
     bits = model.cell(metric, condition).bits
     return np.full(study.num_examples, np.nan, np.float32) if bits is None else bits
 
 
-def _stack(study: Study, columns: list[np.ndarray]) -> np.ndarray:
+def stack(study: Study, columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Columns side by side, [examples, columns], though there be none."""
     if not columns:
         return np.empty((study.num_examples, 0), np.float32)
     return np.stack(columns, axis=1)

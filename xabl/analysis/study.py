@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
+from xabl.analysis.study_notes import differences, gaps, same_parameters
 from xabl.errors import UserError
 from xabl.results.conditions import (
     BASELINE,
@@ -22,6 +23,7 @@ from xabl.results.format import MANIFEST, SCORES, UNFINISHED
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.published import PUBLISHED
 from xabl.results.reading import Cell, Run, read, read_file
+from xabl.results.yardsticks import warnings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,6 +56,10 @@ class Model:
     def seeds(self) -> tuple[int, ...]:
         """Known seeds, ascending."""
         return tuple(sorted(run.seed for run in self.runs if run.seed is not None))
+
+    def by_seed(self) -> tuple["Model", ...]:
+        """Every run as a model of its own."""
+        return tuple(Model(label=run.title, runs=(run,)) for run in self.runs)
 
     def cell(self, metric: str, condition: str) -> Cell:
         """The mean over seeds, example by example; runs with a gap are left out."""
@@ -96,6 +102,20 @@ class Study:
         """All runs, model by model."""
         return tuple(run for model in self.models for run in model.runs)
 
+    def of_groups(self) -> "Study":
+        """The study with its groups in place of models.
+
+        A group is what a study file calls one (`group` in the manifests): all runs of
+        it, of any label. A run without is in the group of its label. No models if no
+        run has a group.
+        """
+        groups: dict[str, list[Run]] = {}
+        for run in self.runs:
+            groups.setdefault(run.group or run.label, []).append(run)
+        named = any(run.group for run in self.runs)
+        models = [Model(label=name, runs=tuple(runs)) for name, runs in groups.items()]
+        return dataclasses.replace(self, models=tuple(models) if named else ())
+
     def model(self, label: str) -> Model:
         """The model of a label.
 
@@ -126,6 +146,10 @@ class Study:
             if name != BASELINE
         ]
         return tuple(dict.fromkeys(found))
+
+    def warnings(self) -> tuple[str, ...]:
+        """The first lines of every output: models no better than guessing."""
+        return tuple(line for run in self.runs for line in warnings(run.manifest))
 
     def metrics(self) -> tuple[str, ...]:
         """Losses that any run has scores of, as columns of scores.parquet."""
@@ -166,7 +190,13 @@ def load_study(results: Paths) -> Study:
         notes=(),
     )
     return dataclasses.replace(
-        study, notes=(*notes, *_differences(runs), *_gaps(study))
+        study,
+        notes=(
+            *notes,
+            *same_parameters(runs),
+            *differences(runs),
+            *gaps(runs, study.missing_seeds()),
+        ),
     )
 
 
@@ -302,77 +332,3 @@ def _group(runs: Iterable[Run]) -> tuple[Model, ...]:
         Model(label=label, runs=tuple(sorted(by_label[label], key=by_seed)))
         for label in sorted(by_label, key=rank)
     )
-
-
-def _differences(runs: Sequence[Run]) -> list[str]:
-    """Settings that differ: the runs are kept, the reader is told."""
-    settings = {
-        "region features": lambda run: run.manifest["data"].get("regions_sha256"),
-        "precision": lambda run: run.manifest.get("precision"),
-        "image token": lambda run: _identity(run).get("image_token"),
-        "VL-BERT positions": lambda run: (
-            _identity(run).get("vlbert_positions") if "vl-bert" in run.name else None
-        ),
-        "overlap thresholds": lambda run: (
-            tuple(run.manifest.get("thresholds") or ()) or None
-        ),
-    }
-    notes = []
-    for words, setting in settings.items():
-        groups: dict[object, list[str]] = {}
-        for run in runs:
-            if setting(run) is not None:
-                groups.setdefault(setting(run), []).append(run.title)
-        if len(groups) > 1:
-            listed = "; ".join(
-                f"{_short(value)} ({', '.join(titles)})"
-                for value, titles in groups.items()
-            )
-            notes.append(f"the runs differ in {words}: {listed}")
-    return notes
-
-
-def _identity(run: Run) -> dict[str, object]:
-    return run.manifest.get("identity") or {}
-
-
-def _short(value: object) -> str:
-    if isinstance(value, tuple):
-        return " ".join(f"{item:g}" for item in value)
-    return str(value)[:12]
-
-
-def _gaps(study: Study) -> list[str]:
-    notes = [
-        f"{label}: no results for {'seed' if len(seeds) == 1 else 'seeds'} "
-        + ", ".join(map(str, seeds))
-        for label, seeds in study.missing_seeds().items()
-    ]
-    titles: dict[str, list[str]] = {}
-    for run in study.runs:
-        for note in _gaps_of(run):
-            titles.setdefault(note, []).append(run.title)
-    for note, (first, *others) in titles.items():
-        more = f" and {len(others)} other runs" if len(others) > 1 else ""
-        both = f" and {others[0]}" if len(others) == 1 else ""
-        notes.append(f"{first}{more}{both}: {note}")
-    return notes
-
-
-def _gaps_of(run: Run) -> list[str]:
-    notes = [
-        f"{len(places)} scores of {LOSSES[name].title} under {condition} are not "
-        f"finite (first: example {run.example_ids[places[0]]}); no mean is given there"
-        for (_, condition, name), places in run.not_finite.items()
-        if name in LOSSES
-    ]
-    counts: dict[str, list[int]] = {}
-    for key in run.excluded:
-        for reason, count in run.excluded_counts(*key).items():
-            counts.setdefault(reason, []).append(count)
-    excluded = [
-        f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
-        for reason, found in counts.items()
-    ]
-    suspicions = [f"suspicious: {line}" for line in run.suspicions]
-    return [*suspicions, *notes, *run.problems, *excluded]

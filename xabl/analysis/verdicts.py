@@ -1,4 +1,9 @@
-"""From numbers to words. An interval that contains 0 is "no evidence", never "no"."""
+"""From numbers to words, none of them stronger than its evidence.
+
+An interval that contains 0 is "no evidence", never "no". What is said of a model holds
+for that very model, over images like these; only where there are seeds enough is
+anything said of models trained like it.
+"""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,6 +19,21 @@ Row = Mapping[str, Any] | pd.Series
 HIGHER, LOWER = "higher", "lower"
 NO_EVIDENCE = "no evidence"
 NOT_MEASURED = "not measured"
+
+_VISION, _LANGUAGE = (direction.wording.title.lower() for direction in Direction)
+# The two measures of an asymmetry (`asymmetry.MEASURES`), the clearer one first.
+_MEASURES = {"bits": "in bits", "relative": "in percent of the intact loss"}
+_INFLUENCES = {
+    HIGHER: "vision influences language more than language influences vision",
+    LOWER: "language influences vision more than vision influences language",
+    NO_EVIDENCE: "there is no evidence of an asymmetry",
+}
+_USES = {
+    HIGHER: f"{_VISION} is used more than {_LANGUAGE}",
+    LOWER: f"{_LANGUAGE} is used more than {_VISION}",
+    NO_EVIDENCE: f"there is no evidence of an asymmetry between {_VISION} and "
+    f"{_LANGUAGE}",
+}
 
 
 def evidence(low: float, high: float) -> str:
@@ -32,73 +52,145 @@ def effect_sentence(row: Row) -> str:
     removed, use = condition.removing, condition.direction.wording.use
     said = evidence(row["low"], row["high"])
     if said == NOT_MEASURED:
-        return f"{row['model']}: {removed}: not measured ({_gap(row)})."
+        return f"{_named(row)}: {removed}: not measured ({_gap(row)})."
     numbers = (
-        f"{bits(row['difference'], signed=True)} bits, 95% interval "
-        f"{bits(row['low'], signed=True)} to {bits(row['high'], signed=True)}; "
-        f"{percent(row['relative'])}"
+        f"{bits(row['difference'], signed=True)} bits, "
+        f"{_interval(row['low'], row['high'])}; {percent(row['relative'])}"
     )
-    if said == NO_EVIDENCE:
-        return (
-            f"{row['model']}: {removed} shows no evidence of changing the {title} "
-            f"loss ({numbers}): no evidence that the model uses {use}."
-        )
-    if said == HIGHER:
-        return (
-            f"{row['model']}: {removed} raises the {title} loss ({numbers}): the "
-            f"model uses {use}."
-        )
+    mean = "on average " if row["seeds"] > 1 else ""
+    text = {
+        NO_EVIDENCE: f"{removed} shows no evidence of changing the {title} loss "
+        f"({numbers}): no evidence that the model uses {use}.",
+        HIGHER: f"{removed} raises the {title} loss ({numbers}): {mean}the model uses "
+        f"{use}.",
+        LOWER: f"{removed} lowers the {title} loss ({numbers}): {mean}the model does "
+        f"better without it, so nothing here shows a use of {use}.",
+    }[said]
+    return f"{_named(row)}: {text}{_other_seeds(row, '', said)}"
+
+
+def misled_sentence(row: Row) -> str:
+    """One row of `misled.lost_and_misled` in words."""
+    condition = Condition.parse(Direction.VIS4LANG, row["condition"])
+    if row["evidence"] == NOT_MEASURED:
+        return f"{_named(row)}: {condition.removing}: not measured ({_gap(row)})."
+    lost, misled = (_bits_with_interval(row, name) for name in ("lost", "misled"))
+    more = {
+        HIGHER: f"being misled by the regions that stay adds {misled}",
+        LOWER: f"the regions that stay still help: {misled}",
+        NO_EVIDENCE: "there is no evidence that the regions that stay mislead or help: "
+        f"{misled}",
+    }[row["evidence"]]
     return (
-        f"{row['model']}: {removed} lowers the {title} loss ({numbers}): the model "
-        f"does better without it, so nothing here shows a use of {use}."
+        f"{_named(row)}: {condition.removing}: information lost, which goes with all "
+        f"regions too, is {lost}; {more}. Of the phrases, {row['share']:.0%} cost more "
+        "than with all regions removed."
+        f"{_other_seeds(row, 'misled_', row['evidence'])}"
     )
 
 
 def asymmetry_sentence(row: Row) -> str:
-    """One row of `effects.asymmetry` in words."""
-    said = evidence(row["low"], row["high"])
-    if said == NOT_MEASURED:
-        return f"{row['model']}: asymmetry not measured ({_gap(row)})."
-    first, second = (direction.wording.title.lower() for direction in Direction)
-    numbers = (
-        f"{LOSSES[PUBLISHED_MAIN[0]].title} {percent(row['mlm_relative'])}, "
-        f"{LOSSES[row['kl']].title} "
-        f"{percent(row['kl_relative'])}; difference {points(row['asymmetry'])} "
-        f"percentage points, 95% interval {points(row['low'])} to "
-        f"{points(row['high'])}"
-    )
-    if said == NO_EVIDENCE:
-        return (
-            f"{row['model']}: no evidence of an asymmetry between {first} and {second} "
-            f"({numbers})."
+    """One row of `asymmetry.asymmetry` in words."""
+    calls = _calls(row)
+    if NOT_MEASURED in calls:
+        return f"{_named(row)}: asymmetry not measured ({_gap(row)})."
+    numbers = {
+        measure: f"{LOSSES[PUBLISHED_MAIN[0]].title} {show(row[f'mlm_{measure}'])}, "
+        f"{LOSSES[row['kl']].title} {show(row[f'kl_{measure}'])}; difference "
+        f"{difference(row[measure])}{unit}, 95% interval over images "
+        f"{difference(row[f'{measure}_low'])} to {difference(row[f'{measure}_high'])}"
+        for measure, show, difference, unit in (
+            ("bits", _signed, _signed, ""),
+            ("relative", percent, points, " percentage points"),
         )
-    more, less = (first, second) if said == HIGHER else (second, first)
-    return f"{row['model']} uses {more} more than {less} ({numbers})."
+    }
+    first, second = (
+        f"{words} ({numbers[measure]})" for measure, words in _MEASURES.items()
+    )
+    if calls[0] == calls[1]:
+        joined = "or" if calls[0] == NO_EVIDENCE else "and"
+        said = f"{_USES[calls[0]]}, {first} {joined} {second}."
+    else:
+        said = (
+            f"the two measures disagree: {first} {_USES[calls[0]]}; {second} "
+            f"{_USES[calls[1]]}."
+        )
+    return f"{_named(row)}: {said}{_other_seeds(row, 'bits_', calls[0], ', in bits')}"
 
 
 def verdict(asymmetries: pd.DataFrame) -> str:
-    """The answer to the paper's question over all models of `effects.asymmetry`."""
-    said = {
-        row["model"]: evidence(row["low"], row["high"])
-        for row in asymmetries.to_dict("records")
+    """The answer to the paper's question over all models of `asymmetry.asymmetry`.
+
+    It is that of the published ways of removing, under both measures; then whether it
+    is the same with every other way that was run.
+    """
+    rows = asymmetries.to_dict("records")
+    published: dict[str, Row] = {}
+    for row in rows:
+        published.setdefault(row["model"], row)
+    measured = {
+        model: _calls(row)
+        for model, row in published.items()
+        if NOT_MEASURED not in _calls(row)
     }
-    measured = {m: s for m, s in said.items() if s != NOT_MEASURED}
     if not measured:
         return "Neither direction can be compared: no model has both of them."
     parts = []
-    for call, words in (
-        (HIGHER, "vision influences language more than language influences vision"),
-        (LOWER, "language influences vision more than vision influences language"),
-        (NO_EVIDENCE, "there is no evidence of an asymmetry"),
-    ):
-        models = [model for model, value in measured.items() if value == call]
-        if models and len(models) == len(measured):
+    for calls in dict.fromkeys(measured.values()):
+        models = [model for model, value in measured.items() if value == calls]
+        if len(models) == len(measured):
             which = "the one model" if len(models) == 1 else f"all {len(models)} models"
-            parts.append(f"in {which} with both directions ({_join(models)}) {words}")
-        elif models:
-            parts.append(f"in {_join(models)} {words}")
-    text = "; ".join(parts) + "."
-    return text[0].upper() + text[1:]
+            parts.append(f"in {which} with both directions ({_join(models)}) ")
+        else:
+            parts.append(f"in {_join(models)} ")
+        parts[-1] += _both_measures(calls)
+    return f"{_sentence('; '.join(parts))} {_seeds_of(published, measured)}" + (
+        _every_way([row for row in rows if row["model"] in measured], measured)
+    )
+
+
+def comparison_sentence(row: Row) -> str:
+    """One row of `comparisons.compare_models` (an effect) in words."""
+    direction = LOSSES[row["metric"]].direction
+    condition = Condition.parse(direction, row["condition"])
+    first, second = row["first"], row["second"]
+    seeds = row["seeds_first"], row["seeds_second"]
+    title = LOSSES[row["metric"]].title
+    used = direction.wording.title
+    cost = (
+        f"what {condition.removing[0].lower()}{condition.removing[1:]} adds to {title} "
+        f"differs by {_signed(row['difference'])} bits ({first} \N{MINUS SIGN} {second}"
+    )
+    if row["seeds_evidence"] != NOT_MEASURED:
+        over = _interval(row["seeds_low"], row["seeds_high"], "over seeds and images")
+        said = {
+            HIGHER: f"models trained as {second} use it less than those trained as "
+            f"{first}",
+            LOWER: f"models trained as {second} use it more than those trained as "
+            f"{first}",
+            NO_EVIDENCE: f"no evidence that models trained as {first} and as {second} "
+            "differ",
+        }[row["seeds_evidence"]]
+        count = f"{seeds[0]} and {seeds[1]} seeds"
+        corrected = row["seeds_p_holm"]
+        p = "p < 0.001" if corrected < 0.001 else f"p = {corrected:.3f}"
+        return (
+            f"{used}: {said}: {cost}; {over}; {p}, corrected for all comparisons made; "
+            f"{count})."
+        )
+    if row["evidence"] == NOT_MEASURED:
+        return f"{used}: {first} and {second} cannot be compared."
+    both = "two models" if seeds == (1, 1) else "models"
+    said = (
+        f"no evidence that these {both} differ"
+        if row["evidence"] == NO_EVIDENCE
+        else f"these {both} differ"
+    )
+    few = "one seed each" if seeds == (1, 1) else f"{seeds[0]} and {seeds[1]} seeds"
+    return (
+        f"{used}: {said}: {cost}; {_interval(row['low'], row['high'])}). With {few} "
+        "this says nothing of why: other seeds might differ as much."
+    )
 
 
 def bits(value: float, signed: bool = False) -> str:
@@ -117,9 +209,115 @@ def points(share: float) -> str:
     return f"{100 * share:+.1f}"
 
 
+def seeds_in_words(count: int) -> str:
+    """1 seed, 3 seeds."""
+    return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def _named(row: Row) -> str:
+    return f"{row['model']} ({seeds_in_words(int(row['seeds']))})"
+
+
+def _signed(value: float) -> str:
+    return bits(value, signed=True)
+
+
+def _interval(low: float, high: float, over: str = "over images") -> str:
+    return f"95% interval {over} {_signed(low)} to {_signed(high)}"
+
+
+def _bits_with_interval(row: Row, name: str) -> str:
+    ends = _interval(row[f"{name}_low"], row[f"{name}_high"])
+    return f"{_signed(row[name])} bits, {ends}"
+
+
+def _other_seeds(row: Row, prefix: str, said: str, measure: str = "") -> str:
+    """What the seeds of a label say of models trained like them; one seed: nothing."""
+    if row["seeds"] == 1:
+        return ""
+    low, high = row[f"{prefix}seeds_low"], row[f"{prefix}seeds_high"]
+    called = evidence(low, high)
+    if called == NOT_MEASURED:
+        return f" {row['seeds']} seeds are too few to speak of other seeds."
+    over = _interval(low, high, "over seeds and images")
+    if called == NO_EVIDENCE:
+        return f" No evidence of it for models of other seeds{measure} ({over})."
+    if called == said:
+        return f" So it is for models of other seeds{measure} ({over})."
+    return f" For models of other seeds it is {called}{measure} ({over})."
+
+
+def _calls(row: Row) -> tuple[str, ...]:
+    """What each measure of an asymmetry says."""
+    return tuple(row[f"{measure}_evidence"] for measure in _MEASURES)
+
+
+def _both_measures(calls: tuple[str, ...]) -> str:
+    first, second = _MEASURES.values()
+    if calls[0] == calls[1]:
+        joined = "or" if calls[0] == NO_EVIDENCE else "and"
+        return f"{_INFLUENCES[calls[0]]}, {first} {joined} {second}"
+    return (
+        f"the two measures disagree: {first} {_INFLUENCES[calls[0]]}, {second} "
+        f"{_INFLUENCES[calls[1]]}"
+    )
+
+
+def _seeds_of(published: Mapping[str, Row], measured: Mapping[str, object]) -> str:
+    """How many models this is said of, and what their seeds add to it."""
+    counts = {model: published[model]["seeds"] for model in measured}
+    if max(counts.values()) == 1:
+        one = "one seed" if len(counts) == 1 else "one seed each"
+        return f"This is of the models that were run ({one}), not of other seeds."
+    listed = ", ".join(f"{m} {seeds_in_words(int(n))}" for m, n in counts.items())
+    known, same = [], []
+    for model in measured:
+        row = published[model]
+        calls = tuple(
+            evidence(row[f"{name}_seeds_low"], row[f"{name}_seeds_high"])
+            for name in _MEASURES
+        )
+        if NOT_MEASURED not in calls:
+            known.append(model)
+            same += [model] if calls == measured[model] else []
+    text = f"This is of the models that were run ({listed})"
+    if not known:
+        return f"{text}, too few seeds to speak of others."
+    if same == known:
+        return (
+            f"{text}; with seeds counted as well as images it holds for {_join(known)}."
+        )
+    lost = _join(model for model in known if model not in same)
+    kept = f" holds for {_join(same)} but" if same else ""
+    return f"{text}; with seeds counted as well as images it{kept} does not for {lost}."
+
+
+def _every_way(rows: list[Row], measured: Mapping[str, tuple[str, ...]]) -> str:
+    """Whether the verdict is that of every other way of removing that was run."""
+    pairs = {(row["regions"], row["words"]) for row in rows}
+    if len(pairs) == 1:
+        return " One way of removing was run: the published one."
+    other = [
+        f"{row['model']} (regions {row['regions']}, words {row['words']}: "
+        f"{_both_measures(_calls(row))})"
+        for row in rows
+        if NOT_MEASURED not in _calls(row) and _calls(row) != measured[row["model"]]
+    ]
+    if not other:
+        return f" It is the same under all {len(pairs)} pairs of ways of removing."
+    return (
+        f" It does not survive every way of removing ({len(pairs)} pairs were run); "
+        f"otherwise in {'; '.join(other)}."
+    )
+
+
 def _gap(row: Row) -> str:
     gap = row.get("gap")
     return gap if isinstance(gap, str) else "too few images for an interval"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _join(names: Iterable[str]) -> str:

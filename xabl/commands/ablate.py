@@ -134,6 +134,24 @@ def define_flags() -> None:
         None,
         "JSON list with a class or null for each example, from xabl labelmatch",
     )
+    flags.DEFINE_string(
+        "class_names",
+        None,
+        "the detector's classes, one a line, which tell nouns from other words "
+        "(default: objects_vocab.txt beside the regions)",
+    )
+    flags.DEFINE_string(
+        "attribute_names",
+        None,
+        "the detector's attributes, which tell adjectives (default: "
+        "attributes_vocab.txt beside the regions)",
+    )
+    flags.DEFINE_enum(
+        "tagger",
+        None,
+        ["stanza"],
+        "a part-of-speech tagger tells the classes of words, not lists of words",
+    )
     flags.DEFINE_integer("devices", None, "local devices to use (default: all)")
     flags.DEFINE_string(
         "coordinator",
@@ -174,6 +192,9 @@ def main() -> None:
         limit=FLAGS.limit,
         skip_bad_examples=FLAGS.skip_bad_examples,
         gold_labels=_path(FLAGS.gold_labels),
+        class_names=_path(FLAGS.class_names),
+        attribute_names=_path(FLAGS.attribute_names),
+        tagger=FLAGS.tagger,
     )
     evaluation = Options(
         precision=Precision(FLAGS.precision),

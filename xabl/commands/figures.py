@@ -9,9 +9,10 @@ all numbers with their intervals as CSV, Parquet and LaTeX.
 
 Figures: 1 both directions, 2 overlap threshold, 3 seeds, 4 initialisation, 5 overlap
 threshold in pretraining, 6 pretraining loss, 7 LabelMatch, 8 LabelMatch-agree,
-9 confusion matrix. Figures 4 to 6 know variants by the labels their runs were given
-(xabl ablate --label): BASE_rnd-vl, BASE_rnd-v-vl, BASE_bert-v-vl; BASE-thr04,
-BASE-thr04iot; BASE-xent, where BASE is the label of the model they are variants of.
+9 confusion matrix, 10 lost or misled, 11 classes of words. Figures 4 to 6 know variants
+by the labels their runs were given (xabl ablate --label): BASE_rnd-vl, BASE_rnd-v-vl,
+BASE_bert-v-vl; BASE-thr04, BASE-thr04iot; BASE-xent, where BASE is the label of the
+model they are variants of.
 """
 
 from pathlib import Path

@@ -4,8 +4,10 @@
 
 --results takes results directories of xabl ablate, or folders that hold them.
 The file needs no network and no other file: send it, or open it from disk. The browser
-shows every example under every condition: the caption, the image, what was ablated,
-the losses, and the most probable predictions (of runs with --save_predictions).
+shows every example under every condition: the caption with its words tinted by their
+change in bits, the image, what was ablated, the losses, and the most probable
+predictions (of runs with --save_predictions); of two models side by side if you choose.
+Its address holds what is chosen, so that an example under a condition is a link.
 
     xabl report --results=results --output=report.html \\
         --images=flickr30k-images --regions=regions.h5 \\

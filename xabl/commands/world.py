@@ -31,6 +31,13 @@ def define_flags() -> None:
         "drawn without looking.",
     )
     flags.DEFINE_enum(
+        "words_from_image",
+        "all",
+        ["all", "nouns", "colours"],
+        "Which words of such a phrase follow the image; its others are drawn without "
+        "looking.",
+    )
+    flags.DEFINE_enum(
         "label_noise",
         "gold",
         ["gold", "silver"],
@@ -82,6 +89,7 @@ def main() -> None:
         val_images=val_images,
         test_images=test_images,
         vision_to_language=FLAGS.vision_to_language,
+        words_from_image=FLAGS.words_from_image,
         label_noise=FLAGS.label_noise,
         region_overlap=int(overlap) if overlap.isdecimal() else overlap,
         surviving_leaks=FLAGS.surviving_leaks,

@@ -36,7 +36,6 @@ class Example:
 
     config, logits, word_pieces: the model's.
     image: None for a text-only model.
-    caption: its word pieces.
     phrase: the phrase as an example of the study.
     average: what takes the place of an ablated region's features, if it was given.
     """
@@ -45,7 +44,6 @@ class Example:
     logits: Model
     word_pieces: WordPieces
     image: ImageRegions | None
-    caption: EncodedCaption
     phrase: PhraseExample
     average: Float32[np.ndarray, " features"] | None
 
@@ -177,7 +175,7 @@ class Example:
         words = self.phrase.sentence.split()
         return frame(
             {
-                "word": [words[number] for number in self.caption.word_index[pieces]],
+                "word": [words[number] for number in self.phrase.word_index[pieces]],
                 "piece": self.word_pieces.tokens(labels),
                 "mlm": -right[:, 0],
                 "rank": 1 + (log_q > right).sum(axis=1),
@@ -229,9 +227,7 @@ class Example:
         if isinstance(words, str):
             return phrase
         chosen = _chosen(words, len(phrase.sentence.split()), "words")
-        pieces = np.flatnonzero(
-            np.isin(self.caption.word_index, np.flatnonzero(chosen))
-        )
+        pieces = np.flatnonzero(np.isin(phrase.word_index, np.flatnonzero(chosen)))
         return dataclasses.replace(phrase, pieces=pieces)
 
     def _logits(
@@ -310,6 +306,7 @@ def phrase_example(
         sentence=" ".join(words),
         boxes=np.zeros((0, 4), np.float32) if boxes is None else _boxes(boxes),
         token_ids=encoded.token_ids,
+        word_index=encoded.word_index,
         pieces=encoded.positions_of(first, count),
         reference_shift_start=len(encoded.token_ids),
     )

@@ -81,7 +81,6 @@ class Model:
             logits=self.logits,
             word_pieces=self.word_pieces,
             image=image,
-            caption=encoded,
             phrase=phrase_example(caption, encoded, image, phrase, boxes),
             average=average,
         )

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.inputs import InputFiles
 from xabl.ablation.mismatch.findings import OnMismatch
-from xabl.ablation.run import AblationResults, RunOptions, evaluate
+from xabl.ablation.run import RunOptions, evaluate
 from xabl.errors import UserError
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.losses import LOSSES
 
 
@@ -32,6 +33,19 @@ class Scores:
     def examples(self) -> Frame:
         """A row for each example: caption, phrase and boxes, as in examples.parquet."""
         return frame(self._results.tables[EXAMPLES.name])
+
+    def words(self) -> Frame:
+        """A row for each word piece predicted under each condition; nats.
+
+        As in words.parquet: loss, rank and probability of the right piece, and the
+        class of its word; of vision for language alone.
+
+        Raises:
+            UserError: no words were predicted.
+        """
+        if WORDS.name not in self._results.tables:
+            raise UserError("no words were predicted; ablate with vis4lang")
+        return frame(self._results.tables[WORDS.name])
 
     def predictions(self) -> Frame:
         """The most probable predictions, as in predictions.parquet.
@@ -67,7 +81,7 @@ class Scores:
         self._results.write(ResultsDirectory(output, overwrite=overwrite))
 
     def __repr__(self) -> str:
-        return f"{self._results.label}\n{self._results.text}"
+        return self._results.text
 
 
 def ablate(
@@ -83,6 +97,9 @@ def ablate(
     limit: int | None = None,
     skip_bad_examples: bool = False,
     gold_labels: Path | str | None = None,
+    class_names: Path | str | None = None,
+    attribute_names: Path | str | None = None,
+    tagger: str | None = None,
     vlbert_positions: str = VlBertPositions.REFERENCE_BATCH.value,
     image_token: str = ImageToken.PUBLISHED.value,
     precision: str = Precision.HIGHEST.value,
@@ -112,7 +129,7 @@ def ablate(
         model=model.path,
         entities=Path(entities),
         split=split,
-        regions=None if regions is None else Path(regions),
+        regions=_path(regions),
         vocabulary=model.vocabulary,
         directions=directions and tuple(_one_of(Direction, d) for d in directions),
         thresholds=tuple(thresholds),
@@ -121,7 +138,10 @@ def ablate(
         vlbert_positions=_one_of(VlBertPositions, vlbert_positions),
         limit=limit,
         skip_bad_examples=skip_bad_examples,
-        gold_labels=None if gold_labels is None else Path(gold_labels),
+        gold_labels=_path(gold_labels),
+        class_names=_path(class_names),
+        attribute_names=_path(attribute_names),
+        tagger=tagger,
     )
     options = RunOptions(
         files=files,
@@ -139,6 +159,10 @@ def ablate(
         flags={},
     )
     return Scores(evaluate(options, model.params))
+
+
+def _path(value: Path | str | None) -> Path | None:
+    return None if value is None else Path(value)
 
 
 def _one_of(kind: type, value: str) -> object:

@@ -1,6 +1,7 @@
 """What is wrong with results, column by column."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ import pyarrow as pa
 from xabl.errors import UserError
 from xabl.results.columns import missing_rows, rows_by_condition, value_problems
 from xabl.results.conditions import Condition
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, File
 from xabl.results.losses import LOSSES, columns_of
 from xabl.results.reading import read_file, read_manifest
+from xabl.results.word_classes import WordClass
+
+_MOST_APART = 1e-4  # nats: what rounding can do to a mean
 
 
 def check(directory: Path | str) -> tuple[str, ...]:
@@ -27,7 +31,7 @@ def check(directory: Path | str) -> tuple[str, ...]:
         problems.append(str(error))
     if not directory.is_dir():
         return tuple(problems)
-    for file in (SCORES, EXAMPLES, PREDICTIONS):
+    for file in (SCORES, EXAMPLES, WORDS, PREDICTIONS):
         if file.absent is None and not (directory / file.name).is_file():
             continue
         try:
@@ -43,12 +47,15 @@ def table_problems(tables: Mapping[str, pa.Table]) -> list[str]:
     for file, find in (
         (SCORES, _score_problems),
         (EXAMPLES, _example_problems),
-        (PREDICTIONS, _prediction_problems),
+        (WORDS, _word_problems),
+        (PREDICTIONS, partial(_rows_problems, file=PREDICTIONS)),
     ):
         if file.name in tables:
             found = find(tables[file.name])
             if SCORES.name in tables and file is not SCORES:
                 found += _other_examples(tables[file.name], tables[SCORES.name])
+            if SCORES.name in tables and file is WORDS:
+                found += _other_means(tables[file.name], tables[SCORES.name])
             problems += [f"{file.name}: {problem}" for problem in found]
     return problems
 
@@ -105,9 +112,41 @@ def _example_problems(examples: pa.Table) -> list[str]:
     return value_problems(examples, EXAMPLES) + missing_rows(numbers, numbers)
 
 
-def _prediction_problems(predictions: pa.Table) -> list[str]:
-    problems = value_problems(predictions, PREDICTIONS)
-    for direction, condition in rows_by_condition(predictions):
+def _word_problems(words: pa.Table) -> list[str]:
+    problems = _rows_problems(words, WORDS)
+    if "word_class" in words.column_names:
+        found = words["word_class"].drop_null().unique().to_pylist()
+        unknown = sorted(set(found) - set(WordClass))
+        if unknown:
+            problems.append(
+                f"column word_class: {unknown[0]!r} is none of {', '.join(WordClass)}"
+            )
+    return problems
+
+
+def _other_means(words: pa.Table, scores: pa.Table) -> list[str]:
+    """Losses by word that are not those of the phrases."""
+    if "mlm" not in scores.column_names:
+        return [f"there is no mlm in {SCORES.name}"]
+    keys = ["example", "direction", "condition"]
+    means = words.select([*keys, "loss"]).group_by(keys).aggregate([("loss", "mean")])
+    both = means.join(scores.select([*keys, "mlm"]), keys, join_type="inner")
+    mean, mlm = both["loss_mean"].to_numpy(), both["mlm"].to_numpy()
+    wrong = np.flatnonzero(~(np.abs(mean - mlm) <= _MOST_APART))
+    if not len(wrong):
+        return []
+    row = both.slice(int(wrong[0]), 1).to_pylist()[0]
+    return [
+        f"{len(wrong)} means over an example's pieces are not its mlm (first: example "
+        f"{row['example']} under {row['condition']}: {row['loss_mean']:g} against "
+        f"{row['mlm']:g})"
+    ]
+
+
+def _rows_problems(table: pa.Table, file: File) -> list[str]:
+    """Of a file with any number of rows for an example and condition."""
+    problems = value_problems(table, file)
+    for direction, condition in rows_by_condition(table):
         try:
             Condition.parse(direction, condition)
         except UserError as error:

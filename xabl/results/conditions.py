@@ -45,33 +45,33 @@ BASELINE = Level.NONE.value  # the condition that others are compared with
 class _Selection(NamedTuple):
     """A level of one direction; {} stands for its threshold.
 
-    title: in the published tables and on axes.
-    menu: begins a menu's entry.
+    title: what the level is called.
+    explained: follows a condition's title in menus.
     selected: within a sentence.
     """
 
     title: str
-    menu: str
+    explained: str
     selected: str = ""
 
 
 # By direction, least ablated first.
 _LEVELS = {
     Direction.VIS4LANG: {
-        Level.NONE: _Selection("None", "None: all regions seen"),
+        Level.NONE: _Selection("None", "all regions seen"),
         Level.OBJECT: _Selection(
             "Object",
-            "Object regions (overlap above {})",
+            "regions with overlap above {}",
             "the regions that overlap the phrase by more than {}",
         ),
-        Level.ALL: _Selection("All", "All regions", "all image regions"),
+        Level.ALL: _Selection("All", "all regions", "all image regions"),
     },
     Direction.LANG4VIS: {
-        Level.NONE: _Selection("None", "None: all words seen"),
+        Level.NONE: _Selection("None", "all words seen"),
         Level.PHRASE: _Selection(
-            "Phrase", "Words of the phrase", "the words of the phrase"
+            "Phrase", "words of the phrase", "the words of the phrase"
         ),
-        Level.ALL: _Selection("All", "All words", "all words"),
+        Level.ALL: _Selection("All", "all words", "all words"),
     },
 }
 _NAME = re.compile(r"(?P<level>\w+)(@(?P<threshold>[\d.]+))?(/(?P<way>[\w-]+))?")
@@ -133,23 +133,31 @@ class Condition:
         return f"{self.level.value}{threshold}{way}"
 
     @property
+    def title(self) -> str:
+        """What people read everywhere: None, Object 0.5, Phrase, All, All (zero)."""
+        return (
+            f"{self._level_title} ({self._way.short})"
+            if self.way
+            else self._level_title
+        )
+
+    @property
+    def axis_title(self) -> str:
+        """The title on the axis of a figure, in one or two lines."""
+        return self.title.replace(" (", "\n(")
+
+    @property
+    def menu_name(self) -> str:
+        """The title and what it means: All: all regions ablated."""
+        explained = self._selection.explained.format(self.threshold)
+        done = "" if self.level is Level.NONE else f" {self._way.done}"
+        return f"{self.title}: {explained}{done}"
+
+    @property
     def published_name(self) -> str:
         """The Mask column of the published tables: None, 0.5, Phrase, All."""
         name = self._selection.title if self.threshold is None else str(self.threshold)
         return f"{name} ({self._way.short})" if self.way else name
-
-    @property
-    def axis_name(self) -> str:
-        """On the axis of a figure, in one or two lines: None, Object, Phrase, All."""
-        title = self._selection.title
-        return f"{title}\n({self._way.short})" if self.way else title
-
-    @property
-    def menu_name(self) -> str:
-        """Alone, in words: All regions ablated."""
-        if self.level is Level.NONE:
-            return self._selection.menu
-        return f"{self._selection.menu.format(self.threshold)} {self._way.done}"
 
     @property
     def removing(self) -> str:
@@ -158,9 +166,19 @@ class Condition:
         return self._way.doing.format(self._selection.selected.format(threshold))
 
     @property
+    def way_name(self) -> str:
+        """A key of `WAYS`, that of the published way included."""
+        return self.way or next(iter(WAYS[self.direction]))
+
+    @property
     def way_meaning(self) -> str:
         """What becomes of what is ablated, as a clause."""
         return self._way.meaning
+
+    @property
+    def whole(self) -> "Condition":
+        """Everything removed in the same way."""
+        return dataclasses.replace(self, level=Level.ALL, threshold=None)
 
     @property
     def region_threshold(self) -> float | None:
@@ -196,22 +214,23 @@ class Condition:
             list(Direction).index(self.direction),
             -1
             if self.level is Level.NONE
-            else list(WAYS[self.direction]).index(self._way_name),
+            else list(WAYS[self.direction]).index(self.way_name),
             list(_LEVELS[self.direction]).index(self.level),
             -(self.threshold or 0.0),
         )
+
+    @property
+    def _level_title(self) -> str:
+        threshold = "" if self.threshold is None else f" {self.threshold}"
+        return f"{self._selection.title}{threshold}"
 
     @property
     def _selection(self) -> _Selection:
         return _LEVELS[self.direction][self.level]
 
     @property
-    def _way_name(self) -> str:
-        return self.way or next(iter(WAYS[self.direction]))
-
-    @property
     def _way(self) -> Way:
-        return WAYS[self.direction][self._way_name]
+        return WAYS[self.direction][self.way_name]
 
 
 def _names(direction: Direction) -> str:

@@ -2,6 +2,7 @@
 
 scores.parquet       a row per example and condition, losses in nats
 examples.parquet     a row per example
+words.parquet        a row per word piece that is predicted, example and condition
 predictions.parquet  most probable predictions, only on request
 summary.tsv          means in bits, a row per condition
 manifest.json        which model, data, flags and versions
@@ -115,6 +116,16 @@ _LOSSES = tuple(
     )
     for loss in LOSSES.values()
 )
+_GUESSES = tuple(
+    Column(
+        name=f"unigram_{loss.column}",
+        type=pa.float32(),
+        meaning=f"{loss.title} in nats of a guess by frequency in the split alone",
+        low=-1e-3,
+    )
+    for loss in LOSSES.values()
+    if loss.is_main
+)
 SCORES = File(
     name="scores.parquet",
     columns=(
@@ -143,8 +154,32 @@ EXAMPLES = File(
         _text("boxes", "boxes of the phrase, JSON [[x1, y1, x2, y2]]"),
         _int("img_w", 32, "width of the image in pixels", low=1),
         _int("img_h", 32, "height of the image in pixels", low=1),
+        *_GUESSES,
     ),
     absent="the example browser needs it; write the results again with their examples",
+)
+WORDS = File(
+    name="words.parquet",
+    columns=(
+        _int("example", 32, "number of the example in its split", needed=True),
+        *_CONDITION,
+        _int("position", 16, "place of the piece in the input", needed=True),
+        _text("piece", "the word piece to predict", needed=True),
+        _int("word", 16, "place of its word in the caption, from 0", needed=True),
+        _int("start", 16, "first character of its word in the caption", needed=True),
+        _int("end", 16, "first character after its word", needed=True),
+        _text("word_class", "noun, adjective, number, verb, function or other"),
+        Column(
+            name="loss",
+            type=pa.float32(),
+            meaning="cross-entropy of the piece in nats; the mean over an example's "
+            "pieces is its mlm",
+            low=-1e-3,
+            needed=True,
+        ),
+        _int("rank", 32, "rank of the right piece, 1 the best", low=1, needed=True),
+        _probability("probability", "what the right piece is given", needed=True),
+    ),
 )
 PREDICTIONS = File(
     name="predictions.parquet",
@@ -175,6 +210,7 @@ def manifest(
     data: Mapping[str, Any],
     conditions: Sequence[Any],
     rest: Mapping[str, Any],
+    group: str | None = None,
 ) -> dict[str, Any]:
     """manifest.json: what every reader needs, then what else is known of the run.
 
@@ -184,13 +220,21 @@ def manifest(
         model: more on the model.
         data: `split`, digests of files, `examples_total`, `limit`.
         conditions: those scored (`conditions.Condition`).
+        group: of models that a study compares with other groups; a run without one
+            belongs with the runs of its label.
     """
     directions = list(dict.fromkeys(c.direction.value for c in conditions))
     thresholds = [c.threshold for c in conditions if c.threshold is not None]
     thresholds = list(dict.fromkeys(thresholds))  # each in several ways
     return {
         "format": VERSION,
-        "model": {"label": label, "name": name, "seed": seed, **model},
+        "model": {
+            "label": label,
+            "name": name,
+            "seed": seed,
+            **({} if group is None else {"group": group}),
+            **model,
+        },
         "data": dict(data),
         "flags": {},
         "directions": directions,

@@ -23,7 +23,7 @@ from xabl.results.columns import (
     rows_by_condition,
 )
 from xabl.results.conditions import Condition
-from xabl.results.format import FACTS, MANIFEST, SCORES, SUSPICIONS, VERSION, File
+from xabl.results.format import FACTS, MANIFEST, SCORES, VERSION, File
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 
 
@@ -72,9 +72,10 @@ class Run:
         return self.label if self.seed is None else f"{self.label}, seed {self.seed}"
 
     @property
-    def suspicions(self) -> tuple[str, ...]:
-        """Lines on what may not have belonged together when it was scored."""
-        return tuple(map(str, self.manifest.get(SUSPICIONS) or ()))
+    def group(self) -> str | None:
+        """What a study compares it as, with all other runs of that group."""
+        group = self.manifest["model"].get("group")
+        return group if isinstance(group, str) else None
 
     @property
     def columns(self) -> frozenset[str]:

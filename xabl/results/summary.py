@@ -1,14 +1,17 @@
 """Means of every condition in bits, alone and beside the published ones."""
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from xabl.results.columns import rows_by_condition
-from xabl.results.conditions import Condition
-from xabl.results.losses import LOSSES, columns_of, mean_bits
+from xabl.results.conditions import BASELINE, Condition
+from xabl.results.intervals import ImageBootstrap
+from xabl.results.losses import LOSSES, NATS_PER_BIT, columns_of, mean_bits
 from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
 
 
@@ -23,6 +26,38 @@ class SummaryRow:
     bits: dict[str, float | None]
     scored: int
     excluded: int
+
+
+class Change(NamedTuple):
+    """What a condition adds to a loss in bits, with its 95% interval over images."""
+
+    mean: float
+    low: float
+    high: float
+
+
+def changes(scores: pa.Table) -> dict[tuple[Condition, str], Change]:
+    """By condition and loss, over the examples scored under it and under `none`."""
+    keys, columns, images = [], [], None
+    intact: dict[str, np.ndarray] = {}
+    for condition, part in by_condition(scores):
+        order = np.argsort(part["example"].to_numpy(), kind="stable")
+        if images is None:
+            images = np.asarray(part["image_id"].take(order).to_pylist(), object)
+        for column in columns_of(condition.direction):
+            losses = part[column].to_numpy()[order] / NATS_PER_BIT
+            losses = np.where(np.isfinite(losses), losses, np.nan)
+            if condition.name == BASELINE:
+                intact[column] = losses
+            elif column in intact and not np.isnan(losses - intact[column]).all():
+                keys.append((condition, column))
+                columns.append(losses - intact[column])
+    if not keys:
+        return {}
+    draws = ImageBootstrap(images.astype(str)).means(np.stack(columns, axis=1))
+    low, high = draws.interval()
+    ends = zip(draws.estimate.tolist(), low.tolist(), high.tolist(), strict=True)
+    return dict(zip(keys, (Change(*numbers) for numbers in ends), strict=True))
 
 
 def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
@@ -90,10 +125,13 @@ def summary_tsv(label: str, rows: Sequence[SummaryRow]) -> str:
 
 
 def summary_text(
-    rows: Sequence[SummaryRow], published: PublishedRow | None = None
+    rows: Sequence[SummaryRow],
+    published: PublishedRow | None = None,
+    changed: Mapping[tuple[Condition, str], Change] | None = None,
 ) -> str:
-    """The table to print, with the published means beside one's own if given."""
+    """The table to print, with changes and the published means beside them if given."""
     header = ["direction", "condition", "loss", "bits"]
+    header += ["change", "95% interval"] if changed else []
     header += ["published", "difference"] if published else []
     lines = [[*header, "n", "excluded"]]
     for row in rows:
@@ -106,6 +144,9 @@ def summary_text(
                 LOSSES[name].title,
             ]
             line.append(f"{mean:.4f}")
+            if changed:
+                change = changed.get((row.condition, name))
+                line += ["", ""] if change is None else _shown(change)
             if published:
                 reference = published.bits.get((name, row.condition.name))
                 known = reference is not None
@@ -113,6 +154,11 @@ def summary_text(
                 line.append(f"{mean - reference:+.4f}" if known else "")
             lines.append([*line, str(row.scored), str(row.excluded)])
     text = aligned(lines)
+    if changed:
+        text += (
+            "\nchange: in bits, from none; interval: over images, of this model and "
+            "not of other seeds"
+        )
     if published:
         seed = "" if published.seed is None else f", seed {published.seed}"
         text += (
@@ -120,6 +166,12 @@ def summary_text(
             "examples (Frank et al. 2021)"
         )
     return text
+
+
+def _shown(change: Change) -> list[str]:
+    ends = change.low, change.high
+    known = not any(map(math.isnan, ends))  # of one image alone there is none
+    return [f"{change.mean:+.4f}", "{:+.4f} to {:+.4f}".format(*ends) if known else ""]
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

@@ -13,9 +13,17 @@ from xabl.errors import UserError
 from xabl.results.checking import table_problems
 from xabl.results.columns import form_problems
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, File, manifest
+from xabl.results.format import (
+    EXAMPLES,
+    PREDICTIONS,
+    SCORES,
+    WORDS,
+    File,
+    manifest,
+)
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.summary import by_condition, summarise, summary_tsv
+from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 
 _SHOWN_PROBLEMS = 5
@@ -29,6 +37,7 @@ def write(
     seed: int | None = None,
     unit: str = "nats",
     examples: Any = None,
+    words: Any = None,
     predictions: Any = None,
     split: str | None = None,
     model: Mapping[str, Any] | None = None,
@@ -48,6 +57,7 @@ def write(
         unit: of the losses: nats or bits.
         examples: captions and boxes of the examples; without them the report shows
             phrases alone.
+        words: losses of the word pieces, always in nats; their means are `mlm`.
         predictions: the most probable predictions, for the report.
         split: of the data.
         model: whatever else the manifest is to say of the model.
@@ -69,8 +79,9 @@ def write(
     if examples is None:
         examples = _phrases(scores)
     tables = {SCORES.name: scores, EXAMPLES.name: _table(examples, EXAMPLES)}
-    if predictions is not None:
-        tables[PREDICTIONS.name] = _table(predictions, PREDICTIONS)
+    for file, given in ((WORDS, words), (PREDICTIONS, predictions)):
+        if given is not None:
+            tables[file.name] = _table(given, file)
     problems = table_problems(tables)
     if problems:
         more = len(problems) - _SHOWN_PROBLEMS
@@ -80,6 +91,7 @@ def write(
             + (f"; and {more} more" if more > 0 else "")
         )
     rows = summarise(scores)
+    judged = yardsticks(scores, tables[EXAMPLES.name], {})
     results.write(
         tables,
         summary_tsv(label, rows),
@@ -96,6 +108,7 @@ def write(
                 "excluded": dict(Counter(scores["excluded"].drop_null().to_pylist())),
                 "versions": provenance.versions(),
                 "started": provenance.now(),
+                **in_manifest(label, judged),
             },
         ),
     )

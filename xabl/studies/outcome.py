@@ -38,6 +38,8 @@ def write_outcome(folder: Path, runs: Sequence[Run], report: Report) -> list[Pat
     if not done:
         return []
     (folder / _OF).unlink(missing_ok=True)
+    for run in done:
+        _note_group(run)
     _write_table(folder / TABLE, done)
     # Takes a second to import.
     from xabl.analysis.report import ReportOptions, write_report
@@ -63,6 +65,16 @@ def _outcome_of(runs: Sequence[Run], report: Report) -> dict[str, Any]:
         "runs": {run.name: [run.key, run.group] for run in runs if run.is_done()},
         "report": report.model_dump(mode="json"),
     }
+
+
+def _note_group(run: Run) -> None:
+    """A group may change in the file, though nothing is scored anew."""
+    manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
+    if manifest["model"].get("group") != run.group:
+        manifest["model"]["group"] = run.group
+        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        with new_file(run.manifest, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
 
 def _write_table(path: Path, runs: Sequence[Run]) -> None:

@@ -103,6 +103,7 @@ class Run(Job):
                 resume=not is_other,
                 label=self.label,
                 model_seed=self.seed,
+                group=self.group,
                 study_key=self.key,
                 on_mismatch=self.on_mismatch,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
@@ -231,6 +232,9 @@ def _run(
             limit=data.limit,
             skip_bad_examples=data.skip_bad_examples,
             gold_labels=data.gold_labels,
+            class_names=data.class_names,
+            attribute_names=data.attribute_names,
+            tagger=data.tagger,
         ),
         evaluation=Options(
             precision=ablation.precision,

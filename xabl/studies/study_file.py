@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -34,6 +34,9 @@ class Data(_Part):
     regions: Path | None = None
     vocabulary: Path | None = None
     gold_labels: Path | None = None
+    class_names: Path | None = None
+    attribute_names: Path | None = None
+    tagger: Literal["stanza"] | None = None
     limit: Annotated[int, Field(ge=1)] | None = None
     skip_bad_examples: bool = False
 

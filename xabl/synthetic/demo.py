@@ -17,6 +17,11 @@ from xabl.synthetic.parallel_trials import run_trials
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders
 from xabl.synthetic.world.settings import LABEL_NOISES
 
+_LABELS = (
+    "gold labels: the detector names every object rightly; silver labels: it errs as "
+    "often as the published one."
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DemoSettings:
@@ -42,8 +47,8 @@ def run_demo(output: Path, settings: DemoSettings | None = None) -> None:
     settings = settings or DemoSettings()
     trials = [_trial(labels, settings) for labels in LABEL_NOISES]
     print(
-        "Two small worlds (gold and silver labels), a model pretrained on each, both "
-        f"ablated; in {output}",
+        f"Two small worlds, a model pretrained on each, both ablated; in {output}\n"
+        f"{_LABELS}",
         flush=True,
     )
     results = run_trials(trials, output, settings.processes)
@@ -74,18 +79,21 @@ def story(results: Sequence[Path]) -> str:
     bootstrap = analysis.effects.bootstrap_of(study)
     rows = analysis.effects.differences(study, bootstrap, metrics=("mlm", "mrc_kl"))
     lines = [
-        "Loss in bits and its increase, 95% intervals (resampled images)",
-        f"{'labels':<8} {'direction':<9} {'loss':<7} {'ablated':<11} {'intact':>7} "
+        f"{_LABELS}\n",
+        "Loss in bits and its increase, 95% intervals over images",
+        f"{'model':<13} {'direction':<9} {'loss':<7} {'ablated':<11} {'intact':>7} "
         f"{'increase':>9}  interval",
     ]
     for row in rows.to_dict("records"):
         lines.append(
-            f"{row['model']:<8} {row['direction']:<9} {row['metric']:<7} "
+            f"{row['model']:<13} {row['direction']:<9} {row['metric']:<7} "
             f"{row['condition']:<11} {row['none']:>7.3f} {row['difference']:>+9.3f}  "
             f"{row['low']:+.3f} to {row['high']:+.3f}"
         )
     whole = rows[rows["condition"] == "all"]
     lines += ["", *(map(analysis.verdicts.effect_sentence, whole.to_dict("records")))]
+    misled = analysis.misled.lost_and_misled(study, bootstrap)
+    lines += ["", *(map(analysis.verdicts.misled_sentence, misled.to_dict("records")))]
     lines += ["", *_effect_of_labels(study, bootstrap)]
     return "\n".join(lines) + "\n"
 
@@ -93,31 +101,17 @@ def story(results: Sequence[Path]) -> str:
 def _effect_of_labels(
     study: analysis.Study, bootstrap: analysis.ImageBootstrap
 ) -> list[str]:
-    """What the detector's errors change: a sentence for each direction."""
+    """Gold against silver: a sentence for each direction."""
     pair = (study.models[0].label, study.models[1].label)
     table = analysis.comparisons.compare_models(study, bootstrap, [pair])
     rows = table[(table["quantity"] == "effect") & (table["condition"] == "all")]
-    return [_label_sentence(row) for row in rows.to_dict("records")]
-
-
-def _label_sentence(row: analysis.verdicts.Row) -> str:
-    used = {"mlm": "vision for language", "mrc_kl": "language for vision"}
-    change = {
-        analysis.verdicts.HIGHER: f"less with {row['second']} labels",
-        analysis.verdicts.LOWER: f"more with {row['second']} labels",
-    }
-    said = change.get(row["evidence"], "no evidence of a difference between the labels")
-    return (
-        f"Use of {used[row['metric']]}: {said} ({row['first']} - {row['second']}: "
-        f"{row['difference']:+.3f} bits, 95% interval {row['low']:+.3f} to "
-        f"{row['high']:+.3f})."
-    )
+    return list(map(analysis.verdicts.comparison_sentence, rows.to_dict("records")))
 
 
 def _trial(labels: str, settings: DemoSettings) -> Trial:
     return Trial(
         name=labels,
-        label=labels,
+        label=f"{labels} labels",
         world=SmallWorld(
             name=labels,
             train_images=settings.train_images,

@@ -27,15 +27,20 @@ def mlm_scores(
     is_target: Bool[Array, "batch targets"],
     top: int,
 ) -> Scores:
-    """Mean cross-entropy over each example's target pieces.
+    """Cross-entropy of each example's target pieces, and its mean over them.
 
     Returns:
-        mlm [batch] and predicted [batch targets]; with `top` also the most probable
-        pieces, top_classes and top_probabilities [batch targets top].
+        mlm [batch]; piece_loss, piece_rank (1: the most probable) and predicted [batch
+        targets]; with `top` also the most probable pieces, top_classes and
+        top_probabilities [batch targets top].
     """
-    losses = jnp.where(is_target, cross_entropy(logits, labels), 0.0)
+    of_pieces = cross_entropy(logits, labels)
+    losses = jnp.where(is_target, of_pieces, 0.0)
+    right = jnp.take_along_axis(logits, labels[..., None], axis=-1)
     return {
         "mlm": losses.sum(axis=1) / jnp.maximum(is_target.sum(axis=1), 1),
+        "piece_loss": of_pieces,
+        "piece_rank": 1 + jnp.sum(logits > right, axis=-1, dtype=jnp.int32),
         "predicted": jnp.argmax(logits, axis=-1).astype(jnp.int32),
         **_top(logits, top),
     }

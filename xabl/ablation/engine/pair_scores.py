@@ -60,11 +60,13 @@ def num_pairs(plan: Plan, direction: Direction) -> int:
 def scored_pairs(
     plan: Plan, scores: Mapping[str, np.ndarray], direction: Direction
 ) -> Bool[np.ndarray, " pairs"]:
-    """Which pairs of a direction have their scores."""
-    name = always_scored(direction)
-    if name in scores:
-        return ~np.isnan(scores[name])
-    return np.zeros(num_pairs(plan, direction), bool)
+    """Which pairs of a direction have all their scores."""
+    # Not "mlm", which versions before kept without the losses of the pieces.
+    words = direction is Direction.VIS4LANG
+    found = scores.get("piece_loss" if words else always_scored(direction))
+    if found is None:
+        return np.zeros(num_pairs(plan, direction), bool)
+    return ~np.isnan(found[:, 0] if words else found)
 
 
 def put_scores(

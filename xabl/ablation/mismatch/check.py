@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import numpy as np
+
 from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.inputs import InputFiles, Inputs
 from xabl.ablation.mismatch.features import feature_findings
@@ -27,7 +29,8 @@ def check(
         trained = model_directory.trained_regions(files.model)
         findings += feature_findings(inputs.described, trained)
     stop_if_asked(findings, on_mismatch)
-    findings += score_findings(evaluation)
+    unigram = float(np.nanmean(inputs.guesses.unigram["mlm"]))
+    findings += score_findings(evaluation, unigram)
     stop_if_asked(findings, on_mismatch)
     for finding in findings:
         say(f"suspicious: {finding}")

@@ -56,18 +56,22 @@ class Trial:
         return len(np.unique(self.images))
 
 
-def score_findings(evaluation: Evaluation) -> list[Finding]:
-    """Scores a sample of the evaluation's examples and judges it."""
+def score_findings(evaluation: Evaluation, unigram: float) -> list[Finding]:
+    """Scores a sample of the evaluation's examples and judges it.
+
+    Args:
+        unigram: mean loss in nats of guessing words by their frequency.
+    """
     (trials,) = scored(evaluation, [evaluation.plan])
-    return trial_findings(trials, evaluation.plan)
+    return trial_findings(trials, unigram)
 
 
-def trial_findings(trials: Mapping[Direction, Trial], plan: Plan) -> list[Finding]:
-    """What the scores of a sample of a plan's examples say."""
+def trial_findings(trials: Mapping[Direction, Trial], unigram: float) -> list[Finding]:
+    """What the scores of a sample say."""
     found = []
     if Direction.VIS4LANG in trials:
         trial = trials[Direction.VIS4LANG]
-        found += [worse_than_unigram(trial, unigram_nats(plan)), other_regions(trial)]
+        found += [worse_than_unigram(trial, unigram), other_regions(trial)]
     if Direction.LANG4VIS in trials:
         found.append(other_captions(trials[Direction.LANG4VIS]))
     return [finding for finding in found if finding is not None]
@@ -142,20 +146,6 @@ def _by_chance(trial: Trial) -> float | None:
 def _on_average(trial: Trial) -> str:
     change = float((trial.other - trial.own).mean()) / NATS_PER_BIT
     return f"a change by {change:+.2f} bits on average"
-
-
-def unigram_nats(plan: Plan) -> float:
-    """Mean cross-entropy of the phrases' pieces when their frequency is all one knows.
-
-    Each piece is left out of the counts that it is predicted with.
-    """
-    pieces = np.concatenate(
-        [example.token_ids[example.pieces] for example in plan.examples]
-    )
-    _, place, counts = np.unique(pieces, return_inverse=True, return_counts=True)
-    left = counts[place] - 1
-    vocabulary = len(counts)
-    return float(-np.log((left + 1) / (len(pieces) - 1 + vocabulary)).mean())
 
 
 # --- scoring -------------------------------------------------------------------------

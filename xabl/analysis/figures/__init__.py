@@ -1,18 +1,32 @@
-"""The figures of Frank, Bugliarello & Elliott (EMNLP 2021), for any set of results."""
+"""The figures of Frank, Bugliarello & Elliott (EMNLP 2021), for any set of results.
+
+Figures 10 and 11 are ours.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from xabl.analysis import comparisons, effects
+from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.bootstrap import RESAMPLES, ImageBootstrap
-from xabl.analysis.figures import confusion_matrix, lines, selection, threshold
+from xabl.analysis.figures import (
+    confusion_matrix,
+    lines,
+    misled,
+    selection,
+    threshold,
+    word_classes,
+)
 from xabl.analysis.figures.style import Drawn as Drawn
 from xabl.analysis.figures.style import NotDrawn as NotDrawn
 from xabl.analysis.figures.style import save
 from xabl.analysis.files import write_table, write_text
 from xabl.analysis.labelmatch.tables import LABELMATCH, LABELMATCH_AGREE
+from xabl.analysis.misled import lost_and_misled
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.word_classes import by_word_class
+from xabl.analysis.yardsticks import yardsticks
 from xabl.errors import UserError
 
 FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
@@ -25,6 +39,8 @@ FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
     7: ("labelmatch", partial(lines.labelmatch, subset=LABELMATCH)),
     8: ("labelmatch_agree", partial(lines.labelmatch, subset=LABELMATCH_AGREE)),
     9: ("confusion", confusion_matrix.confusion_matrix),
+    10: ("lost_and_misled", misled.lost_and_misled),
+    11: ("word_classes", word_classes.by_class_of_word),
 }
 
 
@@ -76,9 +92,12 @@ def write_figures(
         for title, lines in sections
         if lines
     )
-    write_text(output / "figures.md", text.rstrip() + "\n")
+    first = "".join(f"{line}\n" for line in study.warnings())
+    lead = f"{first}\n" if first else ""
+    write_text(output / "figures.md", lead + text.rstrip() + "\n")
     return (
-        f"{len(drawn)} figures written to {output}\n"
+        first
+        + f"{len(drawn)} figures written to {output}\n"
         + "".join(f"not drawn: {line}\n" for line in missing)
         + "".join(f"note: {note}\n" for note in study.notes)
     )
@@ -97,10 +116,14 @@ def all_tables(study: Study, bootstrap: ImageBootstrap) -> dict:
         "differences_by_target_pieces": effects.differences(
             study, bootstrap, groups=pieces, metrics=("mlm",)
         ),
+        "word_classes": by_word_class(study, bootstrap),
+        "yardsticks": yardsticks(study),
         "thresholds": effects.thresholds(study, bootstrap),
-        "asymmetry": effects.asymmetry(study, bootstrap),
+        "lost_and_misled": lost_and_misled(study, bootstrap),
+        "asymmetry": asymmetry(study, bootstrap),
         "seeds": comparisons.seeds(study),
         "published": comparisons.published(study),
         "model_pairs": comparisons.compare_models(study, bootstrap),
+        "group_pairs": comparisons.compare_models(study.of_groups(), bootstrap),
     }
     return {name: table for name, table in tables.items() if not table.empty}

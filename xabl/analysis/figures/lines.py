@@ -23,7 +23,7 @@ _WORDS, _REGIONS = PUBLISHED_MAIN
 _LABELMATCH = (_REGIONS, "mrc_xe_vg")
 _BARS = (
     "Bars: 95% intervals of the difference to None (images resampled, paired), drawn "
-    "around the mean."
+    "around the mean: of these models, not of other seeds."
 )
 _WIDTH, _POSITION_WIDTH = 3.5, 1.15
 
@@ -144,8 +144,9 @@ def labelmatch(study: Study, bootstrap: ImageBootstrap, *, subset: str) -> Drawn
     return _drawn(
         panels,
         chosen,
-        f"{subset}: {use.sum():,} {what} (baseline: None). Left: divergence from the "
-        f"detector's distribution; right: cross-entropy to the gold class. {_BARS}",
+        f"{subset}: {use.sum():,} {what} (baseline: None). Gold: the class that the "
+        "phrase's noun names. Left: divergence from the detector's distribution; "
+        f"right: cross-entropy to the gold class. {_BARS}",
     )
 
 
@@ -207,7 +208,7 @@ def _panel(
         xlabel=f"Ablated {direction.wording.ablated}",
         ylabel=f"{LOSSES[metric].title} (bits)",
         conditions=conditions,
-        positions=tuple(condition.axis_name for condition in known),
+        positions=tuple(condition.axis_title for condition in known),
         starts=tuple(
             place
             for place in range(1, len(known))
@@ -233,7 +234,9 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
         caption += f" Without a region loss to show: {'; '.join(absent)}."
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]
     if several and not any(panel.bands for panel in panels):
-        caption += f" Means over seeds ({', '.join(several)})."
+        caption += f" Means over seeds ({', '.join(several)}; of others one seed)."
+    elif not several:
+        caption += " One seed each."
     width = max(_WIDTH, *(_POSITION_WIDTH * len(panel.positions) for panel in panels))
     return Drawn(
         figure=draw(panels, lines, width), table=table(panels), caption=caption

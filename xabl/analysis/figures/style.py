@@ -16,15 +16,16 @@ from matplotlib.figure import Figure  # noqa: E402  (after the choice of backend
 from xabl.analysis.files import write, write_tsv  # noqa: E402
 
 FORMATS = ("pdf", "svg", "png")
-# Okabe & Ito's palette without its yellow, which is too pale for lines on white.
+# Okabe & Ito's palette without its yellow, which is too pale for lines on white; its
+# orange and sky blue are darker here, to contrast with white by more than 3 to 1.
 COLOURS = (
     "#0072B2",
     "#D55E00",
     "#009E73",
     "#CC79A7",
     "#000000",
-    "#E69F00",
-    "#56B4E9",
+    "#BF8600",
+    "#3A94CC",
 )
 # 7, 11 and 5: no two of the first 55 series look the same without colour.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from xabl.analysis.files import write_text
 from xabl.analysis.labelmatch.nouns import stanza_tagger, tag_nouns
+from xabl.data.class_names import read_class_names
 from xabl.errors import UserError
 
 BACKGROUND = 0  # class of the 1601-way index that no phrase names
@@ -88,24 +89,6 @@ def read_nouns(path: Path) -> list[tuple[str, ...]]:
                 f"{path}: entry {index} is {words!r}; expected a list of words"
             )
     return [tuple(words) for words in nouns]
-
-
-def read_class_names(path: Path) -> list[tuple[str, ...]]:
-    """The detector's classes: line 0 is the background, commas separate alternatives.
-
-    Raises:
-        UserError: missing, or not text.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable list of classes ({error})") from error
-    if len(lines) < 2:
-        raise UserError(
-            f"{path}: {len(lines)} lines; expected one class per line, the background "
-            "first"
-        )
-    return [tuple(line.split(",")) for line in lines]
 
 
 def gold_classes(

@@ -156,7 +156,7 @@ def write_tables(results: Paths, output: Path) -> str:
     for name, table in tables.items():
         write_table(output, name, table)
     whole = counts.iloc[0]
-    text = (
+    text = "".join(f"{line}\n" for line in study.warnings()) + (
         f"LabelMatch: {whole['examples']:,} examples, {whole['phrases']:,} distinct "
         f"phrases; the detector agrees with {whole['agree']:,} of them "
         f"({whole['share']:.2%}).\n"

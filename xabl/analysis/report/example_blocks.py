@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from jaxtyping import Float32, Int64
 
 from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
@@ -18,10 +19,11 @@ from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import canonical_id
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
-from xabl.results.format import EXAMPLES
-from xabl.results.reading import read_file
+from xabl.results.format import EXAMPLES, File
+from xabl.results.reading import Run, read_file
 
 MISSING = -1  # of a region or class that is not known
+OVERLAP_STEPS = 1000  # overlaps travel as whole numbers of this many to 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +58,9 @@ def read_examples(study: Study) -> Examples:
             f"{path}: holds other examples than the scores beside it; write the "
             "results again"
         )
-    boxes = [_boxes(path, row, text) for row, text in enumerate(columns["boxes"])]
+    boxes = [
+        _boxes(path, row, text or "[]") for row, text in enumerate(columns["boxes"])
+    ]
     return Examples(columns=columns, boxes=boxes)
 
 
@@ -111,10 +115,10 @@ def regions_block(
     rows: Int64[np.ndarray, " rows"],
     path: Path,
 ) -> Block:
-    """Boxes of the images' regions, and which overlap each phrase by how much.
+    """Boxes and classes of the images' regions, and how much of each phrase they show.
 
-    levels: for each row and region of its image, how many of the thresholds (all that
-    were run, and lang4vis's) the region's overlap with the phrase exceeds. hides: by
+    overlaps: of each row with the regions of its image. levels: how many of the
+    thresholds (all that were run, and lang4vis's) each of these exceeds. hides: by
     direction and condition, the level above which a region is hidden from the model;
     null where overlap does not decide.
 
@@ -134,6 +138,7 @@ def regions_block(
     }
     image_ids = examples.image_ids(rows)
     boxes: dict[str, np.ndarray] = {}
+    kinds: dict[str, np.ndarray] = {}
     columns = (examples.columns[name] for name in ("image_id", "img_w", "img_h"))
     sizes = {
         canonical_id(name): (width, height)
@@ -144,21 +149,31 @@ def regions_block(
         ids = list(dict.fromkeys(map(canonical_id, image_ids)))
         for image in source.read_many(ids, sizes=sizes):
             boxes[canonical_id(image.image_id)] = image.boxes.astype(np.float64)
-    exceeded = []
+            # As the detector's list counts: line 0 is the background.
+            kinds[canonical_id(image.image_id)] = image.objects_id + 1
+    exceeded, overlaps = [], []
     for row in rows:
         regions = boxes[canonical_id(examples.columns["image_id"][row])]
         found = examples.boxes[row]
         overlap = coverage(regions, found) if len(found) else np.zeros(len(regions))
         exceeded.append(np.searchsorted(levels, overlap, side="left"))
+        overlaps.append(np.rint(overlap * OVERLAP_STEPS))
     _check_same_regions(study, rows, hides, exceeded, path)
     by_image = [boxes[canonical_id(image_id)] for image_id in image_ids]
+    kinds_by_image = [kinds[canonical_id(image_id)] for image_id in image_ids]
     arrays = {
         "region_start": starts([len(found) for found in by_image]),
         "regions": np.concatenate([np.zeros((0, 4)), *by_image]).round().astype("<i2"),
         "level_start": starts([len(found) for found in exceeded]),
+        "kinds": np.concatenate([np.zeros(0), *kinds_by_image]).astype("<i2"),
         "levels": np.concatenate([np.zeros(0), *exceeded]).astype("<u1"),
+        "overlaps": np.concatenate([np.zeros(0), *overlaps]).astype("<u2"),
     }
-    texts: dict[str, Any] = {"thresholds": levels, "hides": {d: {} for d in Direction}}
+    texts: dict[str, Any] = {
+        "thresholds": levels,
+        "overlap_steps": OVERLAP_STEPS,
+        "hides": {direction: {} for direction in Direction},
+    }
     for (direction, name), level in hides.items():
         texts["hides"][direction][name] = level
     return pack("regions", arrays, texts)
@@ -210,6 +225,27 @@ def known_integers(
     if values is None:
         return np.full(len(rows), MISSING, "<i2")
     return np.where(np.isnan(values[rows]), MISSING, values[rows]).astype("<i2")
+
+
+def places(
+    run: Run, file: File, table: pa.Table, rows: Int64[np.ndarray, " rows"]
+) -> np.ndarray:
+    """Which of `rows` each row of a file's table is about; -1 for none of them.
+
+    Raises:
+        UserError: it is about an example that the run has not scored.
+    """
+    examples = table["example"].to_numpy()
+    position = np.searchsorted(run.example_ids, examples)
+    position = np.minimum(position, len(run.example_ids) - 1)
+    if (run.example_ids[position] != examples).any():
+        raise UserError(
+            f"{run.directory / file.name}: is of examples that have no scores; write "
+            "the results again"
+        )
+    place = np.full(len(run.example_ids), -1)
+    place[rows] = np.arange(len(rows))
+    return place[position]
 
 
 def starts(lengths: Sequence[int]) -> np.ndarray:

@@ -9,7 +9,7 @@ import pandas as pd
 from xabl.analysis import comparisons
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import bits, percent
-from xabl.results.conditions import Condition, Direction, Level, in_order
+from xabl.results.conditions import Condition, Direction, in_order
 from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 
 DASH = "\N{EN DASH}"
@@ -21,8 +21,9 @@ class Cell:
     """One cell of a table.
 
     interval: in smaller print beside the number.
-    rows: how many rows it spans; header: names the row.
+    rows: how many rows it stands for; header: names the row.
     note: shown when pointed at.
+    value, low, high: what is sorted by and copied: the number and its interval.
     """
 
     text: str
@@ -31,16 +32,63 @@ class Cell:
     header: bool = False
     numeric: bool = False
     note: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def data(self) -> dict[str, float]:
+        """The numbers that are there, by name."""
+        numbers = {"value": self.value, "low": self.low, "high": self.high}
+        return {
+            name: number
+            for name, number in numbers.items()
+            if number is not None and math.isfinite(number)
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row as it is written: `again` where its first cell is that of the row above."""
+
+    cells: tuple[Cell, ...]
+    again: bool
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Table:
-    """A table under a caption; every row is as long as `columns`, spans left out."""
+    """A table under a caption.
+
+    rows: as long as `columns`, or without the first cell where the one above stands
+        for several rows.
+    paper: columns of a copy in LaTeX; none named: all.
+    """
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     notes: tuple[str, ...] = ()
+    paper: tuple[str, ...] = ()
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """Every row whole: rows are sorted and copied one by one."""
+        lines, first, left = [], None, 0
+        for row in self.rows:
+            again = left > 0
+            if not again:
+                first, left = row[0], row[0].rows
+            left -= 1
+            lines.append(Line(cells=(first, *row) if again else row, again=again))
+        return tuple(lines)
+
+    def is_numeric(self, column: int) -> bool:
+        """Whether a column holds numbers."""
+        return any(line.cells[column].numeric for line in self.lines)
+
+    def in_paper(self, column: int) -> bool:
+        """Whether a column is copied in LaTeX."""
+        return not self.paper or self.columns[column] in self.paper
 
 
 def loss_table(
@@ -50,7 +98,7 @@ def loss_table(
     differences: pd.DataFrame,
     published: pd.DataFrame,
 ) -> Table | None:
-    """A published table (Model, Mask, loss), with counts, intervals, differences.
+    """A published table (model, condition, loss), with counts, intervals, differences.
 
     Args:
         means, differences, published: of `effects` and `comparisons`.
@@ -74,32 +122,38 @@ def loss_table(
                 & (differences["condition"] == condition)
             ]
             row += [
-                Cell(text=Condition.parse(loss.direction, condition).published_name),
+                Cell(text=Condition.parse(loss.direction, condition).title),
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
-                Cell(text=f"{own.loc[condition, 'n']:,}", numeric=True),
+                count(int(own.loc[condition, "n"])),
             ]
             if beside:
                 row += beside.get((model.label, condition), [_empty(), _empty()])
             rows.append(tuple(row))
     if not rows:
         return None
-    columns = ["Model", "Mask", loss.title, "Change from None", "Relative", "Examples"]
+    main = ("Model", "Condition", loss.title, "Change from None", "p")
+    columns = [*main, "Relative", "Examples"]
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals.",
+        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals over "
+        "images.",
         columns=tuple(columns),
         rows=tuple(rows),
         notes=tuple(remarks),
+        paper=main,
     )
 
 
-def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table | None:
+def pivot(
+    table: pd.DataFrame, *, rows: str, value: str, caption: str, title: str = "Group"
+) -> Table | None:
     """One row per group, one column per model; models without a number are left out.
 
     Args:
         table: tidy, with the columns model, `rows`, `value`, low and high.
+        title: of the column of groups.
     """
     measured = table.groupby("model", sort=False)[value].transform(
         lambda values: values.notna().any()
@@ -117,7 +171,7 @@ def pivot(table: pd.DataFrame, *, rows: str, value: str, caption: str) -> Table 
             signed = value == "difference"
             cells.append(_empty() if row is None else estimate(row, value, signed))
         lines.append(tuple(cells))
-    return Table(caption=caption, columns=("", *models), rows=tuple(lines))
+    return Table(caption=caption, columns=(title, *models), rows=tuple(lines))
 
 
 def seeds_table(study: Study) -> Table | None:
@@ -130,14 +184,14 @@ def seeds_table(study: Study) -> Table | None:
         Condition.parse(LOSSES[metric].direction, name)
         for metric, name in zip(table["metric"], table["condition"], strict=True)
     ]
-    table = table.assign(mask=[condition.published_name for condition in known])
+    table = table.assign(mask=[condition.title for condition in known])
     table = table[[condition.is_main for condition in known]]
     rows = [
         (
             Cell(text=row["model"], header=True),
             Cell(text=LOSSES[row["metric"]].title),
             Cell(text=row["mask"]),
-            Cell(text=str(row["seeds"]), numeric=True),
+            count(int(row["seeds"])),
             estimate(row, "mean"),
             number(row["sd"]),
             number(row["smallest"]),
@@ -147,40 +201,22 @@ def seeds_table(study: Study) -> Table | None:
         for row in table.to_dict(orient="records")
     ]
     return Table(
-        caption="Pretraining seeds, in bits: mean with its 95% t interval, standard "
-        "deviation (n \N{MINUS SIGN} 1), smallest and largest.",
+        caption="Pretraining seeds, in bits: mean with its 95% t interval over seeds "
+        "(on these images), standard deviation (n \N{MINUS SIGN} 1), smallest and "
+        "largest.",
         columns=(
-            *("Model", "Loss", "Mask", "Seeds", "Mean", "SD", "Smallest", "Largest"),
+            *(
+                "Model",
+                "Loss",
+                "Condition",
+                "Seeds",
+                "Mean",
+                "SD",
+                "Smallest",
+                "Largest",
+            ),
             "Missing seeds",
         ),
-        rows=tuple(rows),
-    )
-
-
-def pairs_table(pairs: pd.DataFrame) -> Table | None:
-    """Pairs of models: how much more ablating everything costs the first."""
-    chosen = pairs[(pairs["quantity"] == "effect") & (pairs["condition"] == Level.ALL)]
-    if chosen.empty:
-        return None
-    rows = [
-        (
-            Cell(text=row["first"], header=True),
-            Cell(text=row["second"]),
-            Cell(text=LOSSES[row["metric"]].title),
-            estimate(row, "difference", signed=True),
-            Cell(
-                text="< 0.001" if row["p_holm"] < 0.001 else f"{row['p_holm']:.3f}",
-                numeric=True,
-            ),
-            Cell(text=row["evidence"]),
-        )
-        for row in chosen.to_dict(orient="records")
-    ]
-    return Table(
-        caption="Pairs of models, in bits: what ablating everything adds to the first "
-        "model's loss, minus what it adds to the second's. p is corrected for all "
-        f"{pairs['p'].notna().sum()} comparisons made (Holm 1979).",
-        columns=("First", "Second", "Loss", "Difference", "p", "First is"),
         rows=tuple(rows),
     )
 
@@ -190,15 +226,15 @@ def agreement_table(agreement: pd.DataFrame) -> Table:
     rows = [
         (
             Cell(text=row["phrase_type"], header=True),
-            Cell(text=f"{row['examples']:,}", numeric=True),
-            Cell(text=f"{row['agree']:,}", numeric=True),
-            Cell(text=f"{row['share']:.1%}", numeric=True),
+            count(int(row["examples"])),
+            count(int(row["agree"])),
+            Cell(text=f"{row['share']:.1%}", numeric=True, value=row["share"]),
         )
         for row in agreement.to_dict(orient="records")
     ]
     return Table(
-        caption="LabelMatch examples (the phrase names a detector class) and how "
-        "often the detector agrees.",
+        caption="LabelMatch examples: the phrase's noun names a detector class, the "
+        "gold label. How often the detector's class, the silver label, is the same.",
         columns=("Phrase type", "Examples", "Detector agrees", "Share"),
         rows=tuple(rows),
     )
@@ -211,7 +247,7 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
     order = in_order(Direction.VIS4LANG, table["condition"])
     shares = table.drop_duplicates("condition").set_index("condition")["ablated_share"]
     names = {
-        c: Condition.parse(Direction.VIS4LANG, c).published_name
+        c: Condition.parse(Direction.VIS4LANG, c).title
         + ("" if math.isnan(shares[c]) else f" ({shares[c]:.0%} of regions)")
         for c in order
     }
@@ -222,6 +258,7 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
     return pivot(
         table,
         rows="mask",
+        title="Condition",
         value="mean",
         caption=f"{LOSSES[PUBLISHED_MAIN[0]].title} in bits by overlap threshold (mean "
         "share of an image's regions that is ablated). In brackets 95% intervals.",
@@ -239,6 +276,9 @@ def estimate(row, value: str, signed: bool = False) -> Cell:
         text=typeset(bits(row[value], signed)),
         interval=interval(row["low"], row["high"], signed),
         numeric=True,
+        value=row[value],
+        low=row["low"],
+        high=row["high"],
     )
 
 
@@ -253,7 +293,20 @@ def number(value: float, signed: bool = False) -> Cell:
     """Bits without an interval."""
     if math.isnan(value):
         return _empty()
-    return Cell(text=typeset(bits(value, signed)), numeric=True)
+    return Cell(text=typeset(bits(value, signed)), numeric=True, value=value)
+
+
+def count(value: int) -> Cell:
+    """A whole number."""
+    return Cell(text=f"{value:,}", numeric=True, value=float(value))
+
+
+def probability(p: float) -> Cell:
+    """A p-value, never as 0: it is small, not nothing."""
+    if math.isnan(p):
+        return _empty()
+    text = "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return Cell(text=text, numeric=True, value=p)
 
 
 def typeset(text: str) -> str:
@@ -262,9 +315,9 @@ def typeset(text: str) -> str:
 
 
 def _changes(change: pd.DataFrame) -> list[Cell]:
-    """Difference to None and relative change, each with its interval."""
+    """Difference to None, its p, and relative change with its interval."""
     if change.empty:
-        return [_empty(), _empty()]
+        return [_empty(), _empty(), _empty()]
     row = change.iloc[0]
     ends = [row["relative_low"], row["relative_high"]]
     if math.isnan(row["relative"]):
@@ -276,8 +329,12 @@ def _changes(change: pd.DataFrame) -> list[Cell]:
             if any(map(math.isnan, ends))
             else typeset(f"[{', '.join(map(percent, ends))}]"),
             numeric=True,
+            value=row["relative"],
+            low=row["relative_low"],
+            high=row["relative_high"],
         )
-    return [estimate(row, "difference", signed=True), relative]
+    difference = estimate(row, "difference", signed=True)
+    return [difference, probability(row["p"]), relative]
 
 
 def _published_by_condition(

@@ -10,8 +10,13 @@ import numpy as np
 
 from xabl.analysis import effects
 from xabl.analysis.bootstrap import RESAMPLES
-from xabl.analysis.labelmatch.gold_labels import read_class_names
-from xabl.analysis.report import pictures, score_blocks
+from xabl.analysis.report import (
+    effect_pairs,
+    pictures,
+    score_blocks,
+    word_blocks,
+)
+from xabl.analysis.report.about_tables import runs_table, ways_table
 from xabl.analysis.report.blocks import Block, script_json
 from xabl.analysis.report.example_blocks import (
     Examples,
@@ -23,16 +28,39 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.verified import VERIFIED
+from xabl.data.class_names import read_class_names
 from xabl.errors import UserError
-from xabl.results.conditions import BASELINE, Condition, Direction
+from xabl.results.conditions import BASELINE, Condition, Direction, Level
+from xabl.results.format import WORDS
 from xabl.results.losses import LOSSES
 from xabl.support.atomic import new_file
 
 # A file below this opens in a second or two.
 MOST_BYTES = 29_000_000
 _ASSETS = Path(__file__).parent / "assets"
-_SCRIPTS = ("blocks.js", "scores.js", "list.js", "picture.js", "detail.js", "main.js")
+_STYLES = ("report.css", "browser.css")
+# In this order: later ones use what earlier ones define.
+_SCRIPTS = (
+    "blocks.js",
+    "tables.js",
+    "scores.js",
+    "address.js",
+    "list.js",
+    "distribution.js",
+    "picture.js",
+    "words.js",
+    "detail.js",
+    "main.js",
+)
 _STEPS = 4  # tries at guessing how many examples fit
+# What a run may lack, and how to get it.
+ABSENT = {
+    "predictions": "No predictions were saved; xabl ablate keeps the most probable "
+    "ones with --save_predictions=5.",
+    "words": f"No losses by word: {WORDS.name} is missing; run xabl ablate again, "
+    "which writes it.",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -126,7 +154,7 @@ def _browser(
     if options.regions is not None:
         blocks.append(regions_block(study, examples, rows, options.regions))
     for run in runs:
-        blocks += [block for block in (run.scores, run.predictions) if block]
+        blocks += run.blocks
     embedded, notes = {}, ()
     image_ids = examples.image_ids(rows)
     if options.images is not None:
@@ -143,7 +171,7 @@ def _browser(
         index=_index(study, runs, blocks, classes),
         blocks=tuple(blocks),
         images=embedded,
-        notes=(*notes, *_missing_predictions(study, runs)),
+        notes=(*notes, *_missing(study, runs)),
     )
 
 
@@ -166,40 +194,55 @@ def _index(
         },
         "conditions": {
             direction: {
-                name: _condition(Condition.parse(direction, name))
+                name: _condition(study, Condition.parse(direction, name))
                 for name in study.conditions(direction)
             }
             for direction in Direction
         },
         "baseline": BASELINE,
+        "default_condition": Level.ALL,
+        "words_of": Direction.VIS4LANG,
+        "effects": {
+            name: {"title": effect.title, "meaning": effect.meaning}
+            for name, effect in effect_pairs.EFFECTS.items()
+        },
+        "absent": ABSENT,
         "types": [name for name, _ in effects.by_phrase_type(study)],
         "classes": classes,
         "blocks": {block.name: block.header for block in blocks},
         "loss_steps": score_blocks.LOSS_STEPS,
         "probability_steps": score_blocks.PROBABILITY_STEPS,
+        "word_steps": word_blocks.WORD_STEPS,
         "no_score": score_blocks.NO_SCORE,
         "not_finite": score_blocks.NOT_FINITE,
         "no_probability": score_blocks.NO_PROBABILITY,
     }
 
 
-def _condition(condition: Condition) -> dict[str, str]:
+def _condition(study: Study, condition: Condition) -> dict[str, Any]:
     """What the page's script knows of a condition beside its name."""
-    return {"menu": condition.menu_name, "hidden_words": condition.hidden_words.value}
+    return {
+        "title": condition.title,
+        "menu": condition.menu_name,
+        "main": condition.is_main,
+        "hidden_words": condition.hidden_words.value,
+        "way": None if condition.level is Level.NONE else condition.way_meaning,
+        "effects": effect_pairs.of_condition(study, condition),
+    }
 
 
-def _missing_predictions(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
-    titles = [
-        run.title
-        for run, blocks in zip(study.runs, runs, strict=True)
-        if blocks.predictions is None
-    ]
-    if not titles:
-        return ()
-    return (
-        f"no predictions of {', '.join(titles)}: the browser shows their losses only; "
-        "run xabl ablate with --save_predictions=5 for predictions",
-    )
+def _missing(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
+    """Which runs lack what the browser could show of them."""
+    notes = []
+    for name, remedy in ABSENT.items():
+        titles = [
+            run.title
+            for run, blocks in zip(study.runs, runs, strict=True)
+            if blocks.about[name] is None
+        ]
+        if titles:
+            notes.append(f"{', '.join(titles)}: {remedy[0].lower()}{remedy[1:]}")
+    return tuple(notes)
 
 
 def _render(
@@ -217,14 +260,15 @@ def _render(
         "num_examples": study.num_examples,
         "num_images": len(np.unique(study.images.astype(str))),
         "models": [model.label for model in study.models],
-        "runs": [_run_row(run) for run in study.runs],
+        "ways_table": ways_table(study),
+        "runs_table": runs_table(study),
+        "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways(),
+        "warnings": study.warnings(),
         "sections": sections,
-        "suspicions": [
-            f"{run.title}: {s}" for run in study.runs for s in run.suspicions
-        ],
+        "verified": VERIFIED,
         "notes": (*study.notes, *browser.notes),
         "sample": browser.sample,
         "has_regions": options.regions is not None,
@@ -234,32 +278,21 @@ def _render(
         "index": script_json(browser.index),
         "blocks": browser.blocks,
         "images": browser.images,
-        "style": (_ASSETS / "report.css").read_text(encoding="utf-8"),
-        "script": "\n".join(
-            (_ASSETS / name).read_text(encoding="utf-8") for name in _SCRIPTS
-        ),
+        "style": _assets(_STYLES),
+        "script": _assets(_SCRIPTS),
     }
     text = environment.get_template("report.html").render(values)
     # Texts of results may hold what UTF-8 cannot.
     return text.encode("utf-8", errors="replace")
 
 
-def _run_row(run) -> dict[str, str]:
-    """Where a run's numbers come from."""
-    manifest = run.manifest
-    return {
-        "title": run.title,
-        "name": run.name,
-        "directory": run.directory.name,
-        "precision": str(manifest.get("precision") or ""),
-        "device": str(manifest.get("device") or ""),
-        "commit": str(manifest.get("git_commit") or "")[:12],
-        "started": str(manifest.get("started") or ""),
-    }
+def _assets(names: tuple[str, ...]) -> str:
+    return "\n".join((_ASSETS / name).read_text(encoding="utf-8") for name in names)
 
 
 def _message(output: Path, size: int, browser: _Browser, study: Study) -> str:
     lines = [
+        *study.warnings(),
         f"{output}: {size / 1e6:.1f} MB, {len(study.models)} models, "
         f"{len(browser.sample.rows):,} of {study.num_examples:,} examples to browse",
         *(f"note: {note}" for note in (*study.notes, *browser.notes)),

@@ -9,8 +9,8 @@ import pyarrow as pa
 from jaxtyping import Int64
 
 from xabl.analysis.report.blocks import Block, index_type, pack
-from xabl.analysis.report.example_blocks import known_integers, starts
-from xabl.errors import UserError
+from xabl.analysis.report.example_blocks import known_integers, places, starts
+from xabl.analysis.report.word_blocks import words_block
 from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import BASELINE, Direction, in_order
@@ -31,15 +31,14 @@ class RunBlocks:
     """What the page knows of a run at once (`about`), and what it decodes later."""
 
     about: dict[str, Any]
-    scores: Block
-    predictions: Block | None
+    blocks: tuple[Block, ...]
 
 
 def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBlocks:
     """Everything of one run for the rows.
 
     Raises:
-        UserError: its predictions cannot be read or are not of its examples.
+        UserError: its predictions or words cannot be read or are not of its examples.
     """
     conditions = {d.value: in_order(d, run.conditions(d)) for d in Direction}
     cells = [
@@ -51,10 +50,12 @@ def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBl
     metrics = list(dict.fromkeys(metric for metric, _ in cells))
     scores = _scores_block(run, f"scores-{number}", rows, cells, conditions)
     predictions = _predictions_block(run, f"predictions-{number}", rows, conditions)
+    words = words_block(run, f"words-{number}", rows, conditions)
     about = {
         "title": run.title,
         "scores": scores.name,
-        "predictions": None if predictions is None else predictions.name,
+        "predictions": predictions and predictions.name,
+        "words": words and words.name,
         "metrics": metrics,
         "main_losses": {d.value: main_loss(d, metrics) for d in Direction},
         "cells": [list(cell) for cell in cells],
@@ -63,7 +64,8 @@ def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBl
         },
         "class_shift": _class_shift(run),
     }
-    return RunBlocks(about=about, scores=scores, predictions=predictions)
+    blocks = (scores, predictions, words)
+    return RunBlocks(about=about, blocks=tuple(block for block in blocks if block))
 
 
 def _scores_block(
@@ -99,25 +101,6 @@ def _scores_block(
     return pack(name, arrays, {"why": run.reasons})
 
 
-def _places(run: Run, rows: Int64[np.ndarray, " rows"], table: pa.Table) -> np.ndarray:
-    """Which of `rows` each row of a table is about; -1 for none of them.
-
-    Raises:
-        UserError: it is about an example that the run has not scored.
-    """
-    examples = table["example"].to_numpy()
-    position = np.searchsorted(run.example_ids, examples)
-    position = np.minimum(position, len(run.example_ids) - 1)
-    if (run.example_ids[position] != examples).any():
-        raise UserError(
-            f"{run.directory / PREDICTIONS.name}: holds predictions of examples that "
-            "have no scores; write the results again"
-        )
-    place = np.full(len(run.example_ids), -1)
-    place[rows] = np.arange(len(rows))
-    return place[position]
-
-
 def _predictions_block(
     run: Run,
     name: str,
@@ -132,7 +115,7 @@ def _predictions_block(
     if not (run.directory / PREDICTIONS.name).is_file():
         return None
     table = read_file(run.directory, PREDICTIONS).drop_null()
-    place = _places(run, rows, table)
+    place = places(run, PREDICTIONS, table, rows)
     table, place = table.filter(pa.array(place >= 0)), place[place >= 0]
     # Targets: the distinct pairs of row and position, in order.
     target = place * 2**16 + table["position"].to_numpy()

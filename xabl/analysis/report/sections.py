@@ -6,17 +6,21 @@ import dataclasses
 import pandas as pd
 
 from xabl.analysis import comparisons, effects, verdicts
+from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import FIGURES, NotDrawn
 from xabl.analysis.figures.style import render
 from xabl.analysis.labelmatch.tables import agreement
-from xabl.analysis.report import html_tables
+from xabl.analysis.misled import lost_and_misled
+from xabl.analysis.report import evidence_tables, html_tables
 from xabl.analysis.report.html_tables import Table
+from xabl.analysis.report.word_tables import word_tables, yardsticks_table
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.losses import LOSSES
 
+_MOST_SENTENCES = 12  # of comparisons; the table has all
 _MAIN_METRICS = tuple(name for name, loss in LOSSES.items() if loss.is_main)
 
 
@@ -33,7 +37,8 @@ class Picture:
 class Sections:
     """What the report shows before the browser.
 
-    verdict, asymmetries, effects: sentences made from the numbers.
+    verdict: the answer in a sentence or two.
+    asymmetries, effects, misled, comparisons: sentences made from the numbers.
     tables: shown; more_tables: by title, folded.
     not_drawn: figures the results do not allow, and why.
     """
@@ -41,6 +46,8 @@ class Sections:
     verdict: str
     asymmetries: tuple[str, ...]
     effects: tuple[str, ...]
+    misled: tuple[str, ...]
+    comparisons: tuple[str, ...]
     tables: tuple[Table, ...]
     more_tables: dict[str, tuple[Table, ...]]
     figures: tuple[Picture, ...]
@@ -52,7 +59,10 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
     means = effects.means(study, bootstrap)
     differences = effects.differences(study, bootstrap)
     published = comparisons.published(study)
-    asymmetry = effects.asymmetry(study, bootstrap)
+    asymmetries = asymmetry(study, bootstrap)
+    misled = lost_and_misled(study, bootstrap)
+    pairs = comparisons.compare_models(study, bootstrap)
+    groups = comparisons.compare_models(study.of_groups(), bootstrap)
     loss_tables = {
         metric: html_tables.loss_table(study, metric, means, differences, published)
         for metric in study.metrics()
@@ -61,18 +71,39 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
     others = tuple(
         t for m, t in loss_tables.items() if t is not None and m not in _MAIN_METRICS
     )
+    by_word, by_word_otherwise = word_tables(study, bootstrap)
     figures, not_drawn = _figures(study, bootstrap)
-    rows = asymmetry.to_dict(orient="records")
+    rows = asymmetries.to_dict(orient="records")
     return Sections(
-        verdict=verdicts.verdict(asymmetry),
+        verdict=verdicts.verdict(asymmetries),
         asymmetries=tuple(
             html_tables.typeset(verdicts.asymmetry_sentence(row))
-            for row in rows
-            if row["evidence"] != verdicts.NOT_MEASURED or _is_gap(study, row["model"])
+            for number, row in enumerate(rows)
+            # The published ways of removing, which every model has first.
+            if number == 0 or row["model"] != rows[number - 1]["model"]
+            if row["gap"] is None or _is_gap(study, row["model"])
         ),
         effects=_effects(study, differences),
-        tables=main,
-        more_tables=_more_tables(study, bootstrap, others),
+        misled=_misled(misled),
+        comparisons=_comparisons(pairs, groups),
+        tables=(
+            *main,
+            *by_word,
+            *filter(None, [evidence_tables.misled_table(misled)]),
+        ),
+        more_tables={
+            title: tables
+            for title, group in {
+                **_more_tables(study, bootstrap, others),
+                "By class of word, in other ways of removing": by_word_otherwise,
+                "Asymmetry, by way of removing": (
+                    evidence_tables.asymmetry_table(asymmetries),
+                ),
+                "Between models": (evidence_tables.pairs_table(pairs),),
+                "Between groups of models": (evidence_tables.pairs_table(groups),),
+            }.items()
+            if (tables := tuple(table for table in group if table is not None))
+        },
         figures=figures,
         not_drawn=not_drawn,
     )
@@ -95,10 +126,33 @@ def _effects(study: Study, differences: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def _misled(rows: pd.DataFrame) -> tuple[str, ...]:
+    """Lost and misled at the main threshold in words, where they are known."""
+    return tuple(
+        html_tables.typeset(verdicts.misled_sentence(row))
+        for row in rows.to_dict(orient="records")
+        if Condition.parse(Direction.VIS4LANG, row["condition"]).is_main
+        and row["gap"] is None
+    )
+
+
+def _comparisons(*tables: pd.DataFrame) -> tuple[str, ...]:
+    """How pairs of models or groups differ under `all`, in words; not of very many."""
+    rows = [
+        row
+        for table in tables
+        for row in table.to_dict(orient="records")
+        if (row["quantity"], row["condition"]) == ("effect", Level.ALL)
+    ]
+    if len(rows) > _MOST_SENTENCES:
+        return ()
+    return tuple(html_tables.typeset(verdicts.comparison_sentence(r)) for r in rows)
+
+
 def _more_tables(
     study: Study, bootstrap: ImageBootstrap, others: tuple[Table, ...]
-) -> dict[str, tuple[Table, ...]]:
-    """By title; titles without a table are left out."""
+) -> dict[str, tuple[Table | None, ...]]:
+    """By title."""
     tables: dict[str, tuple[Table | None, ...]] = {"Other losses": others}
     for title, groups in (
         ("By phrase type", effects.by_phrase_type(study)),
@@ -106,22 +160,16 @@ def _more_tables(
     ):
         if groups:
             tables[title] = _by_group(study, bootstrap, groups)
+    tables["Beside guessing"] = (yardsticks_table(study),)
     tables["By overlap threshold"] = (
         html_tables.thresholds_table(effects.thresholds(study, bootstrap)),
     )
     tables["Over pretraining seeds"] = (html_tables.seeds_table(study),)
-    tables["Between models"] = (
-        html_tables.pairs_table(comparisons.compare_models(study, bootstrap)),
-    )
     try:
         tables["LabelMatch"] = (html_tables.agreement_table(agreement(study)),)
     except UserError:
         pass  # no gold labels: figure 7 says so among those not drawn
-    found = {
-        title: tuple(table for table in group if table is not None)
-        for title, group in tables.items()
-    }
-    return {title: group for title, group in found.items() if group}
+    return tables
 
 
 def _by_group(

@@ -137,7 +137,7 @@ class TrainingBatches:
 
 
 def validation_batches(
-    examples: ExampleMaker, share: Share, seed: int, limit: int | None = None
+    examples: ExampleMaker, share: Share, seed: int
 ) -> Iterator[PretrainingBatch]:
     """Every example of a corpus once, in its order, with the same masks each time.
 
@@ -147,11 +147,9 @@ def validation_batches(
         examples: makes the batches.
         share: the rows to make.
         seed: of the masks.
-        limit: number of examples, the first of the corpus; None takes all.
     """
     size = len(examples.corpus)
-    size = size if limit is None else min(size, limit)
-    make = functools.partial(_validation_batch, examples, share, seed, size)
+    make = functools.partial(_validation_batch, examples, share, seed)
     iterator = _iterate(make, 0, -(-size // share.batch_size), num_workers=0)
     try:
         yield from iterator
@@ -171,12 +169,12 @@ def _training_batch(
 
 
 def _validation_batch(
-    examples: ExampleMaker, share: Share, seed: int, size: int, number: int
+    examples: ExampleMaker, share: Share, seed: int, number: int
 ) -> PretrainingBatch:
-    """Batch `number` of the first `size` examples."""
+    """Batch `number` of a corpus in its order."""
     start = number * share.batch_size
     chosen = np.arange(start, start + share.batch_size)
-    chosen[chosen >= size] = -1
+    chosen[chosen >= len(examples.corpus)] = -1
     return examples.batch(seed, _VALIDATION_EPOCH, chosen[share.rows])
 
 

@@ -4,9 +4,20 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from xabl.analysis.verdicts import (
+    HIGHER,
+    LOWER,
+    NOT_MEASURED,
+    evidence,
+    seeds_in_words,
+)
 from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 from xabl.synthetic.controls.grid import BASE
 
+_LABELS = (
+    "Gold labels name what a region shows; silver labels are those of a detector that "
+    "errs as often as the published one."
+)
 _LOSSES = {name: LOSSES[name].title for name in PUBLISHED_MAIN}
 
 
@@ -17,7 +28,9 @@ def conclusion(table: pd.DataFrame, labels: pd.DataFrame | None) -> str:
         table: rows of `effects` of every setting.
         labels: `effect_of_labels` at low overlap without leaks, if both were run.
     """
+    seeds = ", ".join(seeds_in_words(int(n)) for n in sorted(set(table["seeds"])))
     lines = ["## Does the test measure what it claims?", ""]
+    lines += [f"Intervals: 95% over images, of these models ({seeds} each).", ""]
     for model in dict.fromkeys(table["model"]):
         own = table[table["model"] == model]
         lines += [f"**{model}**", ""]
@@ -25,6 +38,7 @@ def conclusion(table: pd.DataFrame, labels: pd.DataFrame | None) -> str:
         lines.append("")
     if labels is not None:
         lines += ["## Do wrong labels hide language for vision?", ""]
+        lines += [f"{_LABELS}", ""]
         lines += [f"- {_labels(row)}" for row in labels.to_dict("records")]
         lines.append("")
     lines += ["## Do overlapping regions and leaks?", ""]
@@ -88,19 +102,28 @@ def _object(row: dict, rows: pd.DataFrame) -> str:
 
 
 def _labels(row: dict) -> str:
-    if row["low"] > 0:
-        said = "less with silver labels"
-    elif row["high"] < 0:
-        said = "more with silver labels"
+    seeds = seeds_in_words(row["seeds"])
+    over_both = evidence(row["seeds_low"], row["seeds_high"])
+    if over_both == NOT_MEASURED:
+        low, high, over = row["low"], row["high"], "images"
+        few = f"with {seeds} a side, of these models only"
+        said = {
+            HIGHER: f"less with silver labels, {few}",
+            LOWER: f"more with silver labels, {few}",
+        }.get(evidence(low, high), f"no evidence of a difference, {few}")
     else:
-        said = "no evidence of a difference"
+        low, high, over = row["seeds_low"], row["seeds_high"], "seeds and images"
+        said = {
+            HIGHER: "with silver labels models use words less",
+            LOWER: "with silver labels models use words more",
+        }.get(over_both, "no evidence of a difference") + f" ({seeds} a side)"
     share = 1 - row["silver"] / row["gold"] if row["gold"] > 0 else float("nan")
-    shrinks = f", {share:.0%} of it gone" if row["low"] > 0 else ""
+    shrinks = f"; {share:.0%} of it gone" if low > 0 else ""
     return (
         f"{row['model']}: masking all words raises MRC-KL by {row['gold']:+.3f} bits "
-        f"with gold and {row['silver']:+.3f} with silver labels; {said} (difference "
-        f"{row['difference']:+.3f}, 95% interval {row['low']:+.3f} to "
-        f"{row['high']:+.3f}{shrinks})."
+        f"with gold and {row['silver']:+.3f} with silver labels; {said}: difference "
+        f"{row['difference']:+.3f} bits, 95% interval over {over} {low:+.3f} to "
+        f"{high:+.3f}{shrinks}."
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from xabl import analysis
+from xabl.analysis.bootstrap import over_seeds
 from xabl.results.conditions import BASELINE
 from xabl.results.losses import PUBLISHED_MAIN
 from xabl.synthetic.controls.grid import Setting
@@ -42,33 +43,44 @@ def effect_of_labels(
     """How much less `all` raises a loss with silver labels than with gold ones.
 
     The two settings have the same images and captions, so examples are compared one
-    by one. Columns: model, gold, silver (the increases), difference, low, high (95%).
+    by one. Columns: model, seeds (the fewer of the two), gold, silver (the increases),
+    difference, low, high (95%, images resampled: of these models), seeds_low,
+    seeds_high (seeds resampled too: `analysis.bootstrap.over_seeds`).
     """
     studies = [analysis.load_study(list(results)) for results in (gold, silver)]
     models = [model.label for model in studies[0].models]
-    increases = np.stack(
-        [_increases(study, label, metric) for study in studies for label in models],
-        axis=1,
-    )
-    draws = analysis.effects.bootstrap_of(studies[0]).means(increases)
-    first, second = draws[: len(models)], draws[len(models) :]
-    difference = first - second
-    low, high = difference.interval()
-    return pd.DataFrame(
-        {
-            "model": models,
-            "gold": first.estimate,
-            "silver": second.estimate,
-            "difference": difference.estimate,
-            "low": low,
-            "high": high,
-        }
-    )
+    bootstrap = analysis.effects.bootstrap_of(studies[0])
+    rows = []
+    for label in models:
+        # A column for each seed.
+        first, second = (
+            bootstrap.means(_increases(study.model(label), metric)) for study in studies
+        )
+        difference = first.mean() - second.mean()
+        (low,), (high,) = difference.interval()
+        spread = over_seeds(first, second)
+        rows.append(
+            {
+                "model": label,
+                "seeds": min(len(first.estimate), len(second.estimate)),
+                "gold": first.estimate.mean(),
+                "silver": second.estimate.mean(),
+                "difference": difference.estimate[0],
+                "low": low,
+                "high": high,
+                "seeds_low": spread.low,
+                "seeds_high": spread.high,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
-def _increases(study: analysis.Study, label: str, metric: str) -> np.ndarray:
-    model = study.model(label)
-    return model.cell(metric, "all").bits - model.cell(metric, BASELINE).bits
+def _increases(model: analysis.Model, metric: str) -> np.ndarray:
+    """What `all` adds for every example and seed."""
+    cells = [
+        (run.cell(metric, "all"), run.cell(metric, BASELINE)) for run in model.runs
+    ]
+    return np.stack([whole.bits - none.bits for whole, none in cells], axis=1)
 
 
 def _seed_range(means: pd.DataFrame, row: dict) -> tuple[float, float]:

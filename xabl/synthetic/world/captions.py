@@ -26,8 +26,8 @@ class Mention:
 
     phrase: its place in the caption.
     object_index: the object of the phrase's chain; None for a chain without a box.
-    follows_image: the words say what the image shows; otherwise they were drawn
-        without looking at it.
+    follows_image: all words say what the image shows; otherwise some or all of them
+        were drawn without looking at it.
     noun: the phrase's noun, as a tagger would find it.
     """
 
@@ -53,7 +53,7 @@ def draw_captions(world: World, image: WorldImage) -> tuple[WorldCaption, ...]:
     """The captions of an image.
 
     The form of a caption depends on the number of objects alone, never on what they are
-    or on `vision_to_language`, which only replaces words.
+    or on `vision_to_language` and `words_from_image`, which only replace words.
     """
     rng = world.random(Stream.CAPTIONS, image.number)
     return tuple(
@@ -111,8 +111,13 @@ class _Writer:
             int(rng.integers(len(_COLOUR_NAMES))),
             1 + int(rng.random() < _PAIR_RATE),
         )
-        if follows:
-            kind, colour, count = thing.kind, thing.colour, thing.count
+        told = world.settings.words_from_image if follows else None
+        if told in ("all", "nouns"):
+            kind = thing.kind
+        if told in ("all", "colours"):
+            colour = thing.colour
+        if told == "all":
+            count = thing.count
         named = world.classes[kind]
         noun = named.noun if count == 1 else named.plural
         words = ["a" if count == 1 else "two", noun]
@@ -123,12 +128,13 @@ class _Writer:
             named.phrase_type,
             words,
             object_index=index,
-            follows_image=follows,
+            follows_image=told == "all",
             noun=noun,
         )
 
     def _mention_scene(self) -> None:
-        follows = self._follows_image()
+        told = self._world.settings.words_from_image
+        follows = self._follows_image() and told in ("all", "nouns")
         scene = int(self._rng.integers(len(SCENES)))
         noun = SCENES[self._image.scene if follows else scene].noun
         self._mention(

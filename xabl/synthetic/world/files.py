@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from xml.sax.saxutils import escape
 
+from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import Caption
 from xabl.data.regions import hdf5_files, lmdb_files, store, tsv_files
 from xabl.data.regions.image_regions import ImageRegions
@@ -22,6 +23,7 @@ from xabl.synthetic.world.settings import WorldSettings
 from xabl.synthetic.world.vocabulary import (
     COLOURS,
     SCENES,
+    detector_attribute_names,
     detector_class_names,
     word_pieces,
 )
@@ -55,6 +57,7 @@ def make_world(
         flickr30k_entities/: train.txt, val.txt, test.txt, Sentences, Annotations;
         regions.*: the region features of all splits, in `regions_form`;
         vocab.txt: word pieces; objects_vocab.txt: the detector's classes;
+        attributes_vocab.txt: its attributes;
         caption_train.json, caption_valid.json: image id -> its first caption;
         phrase_nouns_<split>.json: the nouns of every example, in order;
         truth.json: which object a region shows, where a phrase's words come from;
@@ -80,9 +83,9 @@ def make_world(
         _write_json(directory / "world.json", described, indent=1)
         _write_lines(directory / "vocab.txt", word_pieces(settings.classes_per_type))
         _write_lines(
-            directory / "objects_vocab.txt",
-            detector_class_names(settings.classes_per_type),
+            directory / OBJECTS, detector_class_names(settings.classes_per_type)
         )
+        _write_lines(directory / ATTRIBUTES, detector_attribute_names())
         # Closed here, so that a full disk is met here.
         with closing(_write_texts(directory, world, pictures, progress)) as images:
             # HDF5 forms have no table of all attributes, which takes most of the time.

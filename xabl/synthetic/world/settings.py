@@ -9,6 +9,7 @@ NUM_REGIONS = 36  # an image, as the published models expect
 REGION_OVERLAPS = {"low": 2, "high": 5}
 LABEL_NOISES = ("gold", "silver")
 SURVIVING_LEAKS = ("none", "parts", "context", "both")
+WORDS_FROM_IMAGE = ("all", "nouns", "colours")
 _PARTS = 2
 
 
@@ -20,6 +21,8 @@ class WorldSettings:
     train_images, val_images, test_images: splits share classes, not images.
     vision_to_language: probability that a phrase's words follow from the image; the
         others are drawn independently of it.
+    words_from_image: which words of such a phrase do: "all", "nouns" or "colours"
+        alone; the phrase's others are drawn independently of the image, too.
     label_noise: "gold": the detector names every object correctly; "silver": it
         mislabels objects at the published detector's rates, by category. The two
         worlds differ in nothing else.
@@ -42,6 +45,7 @@ class WorldSettings:
     val_images: int = 100
     test_images: int = 100
     vision_to_language: float = 1.0
+    words_from_image: str = "all"
     label_noise: str = "gold"
     region_overlap: str | int = "low"
     surviving_leaks: str = "none"
@@ -49,6 +53,7 @@ class WorldSettings:
     classes_per_type: int = MOST_CLASSES_PER_TYPE
 
     def __post_init__(self) -> None:
+        check_choice("words_from_image", self.words_from_image, WORDS_FROM_IMAGE)
         check_choice("label_noise", self.label_noise, LABEL_NOISES)
         check_choice("surviving_leaks", self.surviving_leaks, SURVIVING_LEAKS)
         if not isinstance(self.region_overlap, int):

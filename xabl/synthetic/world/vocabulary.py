@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from xabl.data.regions.image_regions import DETECTOR_CLASSES
+from xabl.data.regions.image_regions import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +100,12 @@ def detector_class_names(per_type: int) -> tuple[str, ...]:
     for scene in SCENES:
         names[scene.detector_class] = scene.noun
     return tuple(names)
+
+
+def detector_attribute_names() -> tuple[str, ...]:
+    """The lines of attributes_vocab.txt: "none", then a name for every attribute."""
+    unused = range(len(COLOURS) + 1, DETECTOR_ATTRIBUTES)
+    return ("__no_attribute__", *COLOURS, *(f"unused attribute {n}" for n in unused))
 
 
 def word_pieces(per_type: int) -> tuple[str, ...]:

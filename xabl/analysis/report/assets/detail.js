@@ -1,68 +1,97 @@
-// One example: caption, picture, and every condition with its loss and predictions.
+// One example: caption, picture, and for each model every condition with its loss.
 
 const detail = document.getElementById("detail");
 
-function showDetail(row, state, choose) {
-  if (row === undefined || row < 0) {
+function showDetail(view) {
+  const row = view.row;
+  if (row < 0) {
     detail.replaceChildren();
+    delete detail.dataset.example;
     return;
   }
-  const target = state.scores.target[row];
-  const phrase = examples.texts.phrase[examples.phrase[row]];
   detail.dataset.example = examples.number[row];
-  const parts = [
-    sentence(row, state),
-    make("p", { class: "facts" }, facts(row, state)),
-    drawPicture(row, state, target),
-    make("h3", null, "\u201c" + phrase + "\u201d under every condition: " + state.run.title),
-    conditionsTable(row, state, choose),
-    state.predictions
-      ? null
-      : make("p", { class: "fine" }, withoutPredictions(state)),
-  ];
-  detail.replaceChildren(...parts.filter((part) => part !== null));
+  const focused = detail.contains(document.activeElement) && document.activeElement.getAttribute("href");
+  detail.replaceChildren(
+    sentence(row, view),
+    make("p", { class: "facts" }, ...facts(row, view)),
+    drawPicture(row, view, view.sides[0].scores.target[row]),
+    make("div", { class: "sides count-" + view.sides.length }, ...view.sides.map((side) => sideDetail(row, view, side))),
+  );
+  // Whoever follows a link by keys goes on from there.
+  const links = [...detail.querySelectorAll("a")];
+  if (focused) links.find((link) => link.getAttribute("href") === focused)?.focus({ preventScroll: true });
 }
 
-function withoutPredictions(state) {
-  if (state.run.predictions) return "Reading the predictions \u2026";
-  return (
-    "No predictions of this run were saved; xabl ablate keeps them with " +
-    "--save_predictions=5."
+// What one model makes of it.
+function sideDetail(row, view, side) {
+  const phrase = examples.texts.phrase[examples.phrase[row]];
+  const parts = [
+    make("h3", null, "Word by word: " + side.run.title),
+    wordView(view, side, row),
+    make("h3", null, "\u201c" + phrase + "\u201d under every condition: " + side.run.title),
+    conditionsTable(row, view, side),
+    side.predictions ? null : make("p", { class: "fine" }, withoutPredictions(side)),
+  ];
+  return make("section", { class: "side", "aria-label": side.run.title }, ...parts);
+}
+
+function withoutPredictions(side) {
+  return side.waiting ? "Reading the predictions \u2026" : index.absent.predictions;
+}
+
+// The address of the same choice with something changed.
+function linkTo(view, changes) {
+  return addressOf({ ...view.choice, ...changes });
+}
+
+// A link to an example under a condition, with the loss of the condition's direction.
+function conditionLink(view, row, direction, condition, words) {
+  const { title, menu } = index.conditions[direction][condition];
+  const current = direction === view.direction && condition === view.condition;
+  const loss = direction === view.direction ? view.loss : view.sides[0].run.main_losses[direction];
+  return make(
+    "a",
+    {
+      href: linkTo(view, { example: examples.number[row], condition, loss: loss || view.loss }),
+      title: menu,
+      "aria-current": current ? "true" : null,
+    },
+    words === "title" ? title : menu,
   );
 }
 
-function facts(row, state) {
+function facts(row, view) {
   const [name] = examples.texts.images[examples.image[row]];
   const parts = [
-    "example " + examples.number[row],
     "image " + name,
     examples.caption[row] < 0 ? null : "caption " + (examples.caption[row] + 1),
     "type " + examples.texts.type[examples.type[row]],
-    maskedText(state),
+    maskedText(view),
   ];
-  return parts.filter((part) => part !== null).join(" \u00b7 ");
+  const link = make("a", { href: linkTo(view, {}), id: "here" }, "example " + examples.number[row]);
+  return [link, " \u00b7 " + parts.filter((part) => part !== null).join(" \u00b7 ")];
 }
 
-function maskedText(state) {
-  if (index.directions[state.direction].predicts === "words") {
+function maskedText(view) {
+  if (index.directions[view.direction].predicts === "words") {
     return "struck out: words to predict, hidden from the model";
   }
-  if (hiddenWords(state) === "none") return "the model sees all words";
+  if (hiddenWords(view) === "none") return "the model sees all words";
   return "struck out: words hidden from the model";
 }
 
 // Which words the model does not see: none, phrase or all.
-function hiddenWords(state) {
-  return index.conditions[state.direction][state.condition].hidden_words;
+function hiddenWords(view) {
+  return index.conditions[view.direction][view.condition].hidden_words;
 }
 
 // The caption with the phrase marked, and the words the condition hides struck out.
-function sentence(row, state) {
-  const words = examples.texts.sentence[examples.sentence[row]].split(" ");
+function sentence(row, view) {
+  const words = captionTexts(row);
   const first = examples.first_word[row];
   const end = first + examples.num_words[row];
-  const hideAll = hiddenWords(state) === "all";
-  const hidePhrase = hideAll || hiddenWords(state) === "phrase";
+  const hideAll = hiddenWords(view) === "all";
+  const hidePhrase = hideAll || hiddenWords(view) === "phrase";
   const piece = (from, to, hide) => {
     const text = words.slice(from, to).join(" ");
     if (!text) return null;
@@ -82,47 +111,33 @@ function sentence(row, state) {
   );
 }
 
-function conditionsTable(row, state, choose) {
+function conditionsTable(row, view, side) {
   const body = make("tbody", null);
-  for (const [direction, conditions] of Object.entries(state.run.conditions)) {
-    const metric =
-      direction === state.direction ? state.loss : state.run.main_losses[direction];
-    if (!conditions.length || !metric || !state.run.metrics.includes(metric)) continue;
-    body.append(directionRow(row, state, direction, metric));
+  for (const [direction, conditions] of Object.entries(side.run.conditions)) {
+    const own = direction === view.direction && side.run.metrics.includes(view.loss);
+    const metric = own ? view.loss : side.run.main_losses[direction];
+    if (!conditions.length || !metric || !side.run.metrics.includes(metric)) continue;
+    body.append(directionRow(row, side, direction, metric));
     for (const condition of conditions) {
-      body.append(conditionRow(row, state, { direction, metric, condition }, choose));
+      body.append(conditionRow(row, view, side, { direction, metric, condition }));
     }
   }
+  const header = (text, number) => make("th", { scope: "col", class: number ? "number" : null }, text);
+  const names = [header("Condition"), header("Ablated", true), header("Loss", true), header("Change", true), header("Most probable predictions")];
   return make(
-    "div",
-    { class: "wide" },
-    make(
-      "table",
-      null,
-      make(
-        "thead",
-        null,
-        make(
-          "tr",
-          null,
-          make("th", { scope: "col" }, "Condition"),
-          make("th", { scope: "col", class: "number" }, "Ablated"),
-          make("th", { scope: "col", class: "number" }, "Loss"),
-          make("th", { scope: "col", class: "number" }, "Change"),
-          make("th", { scope: "col" }, "Most probable predictions"),
-        ),
-      ),
-      body,
-    ),
+    "table",
+    { class: "conditions" },
+    make("thead", null, make("tr", null, ...names)),
+    body,
   );
 }
 
-function directionRow(row, state, direction, metric) {
+function directionRow(row, side, direction, metric) {
   const { title, task, predicts } = index.directions[direction];
   let text = title + ": " + task + " (" + index.metrics[metric].title + ", bits";
   if (predicts === "class") {
-    const target = state.scores.target[row];
-    const silver = state.scores.silver[row];
+    const target = side.scores.target[row];
+    const silver = side.scores.silver[row];
     if (target >= 0) text += "; region " + target;
     if (silver >= 0) text += "; the detector says " + className(silver, 0);
     if (examples.gold[row] >= 0) text += ", the phrase " + className(examples.gold[row], 0);
@@ -134,32 +149,20 @@ function directionRow(row, state, direction, metric) {
   );
 }
 
-function conditionRow(row, state, { direction, metric, condition }, choose) {
-  const loss = lossAt(state.run, state.scores, row, metric, condition);
-  const none = lossAt(state.run, state.scores, row, metric, BASELINE);
+function conditionRow(row, view, side, { direction, metric, condition }) {
+  const { run, scores } = side;
+  const loss = lossAt(run, scores, row, metric, condition);
+  const none = lossAt(run, scores, row, metric, BASELINE);
   const change = loss.bits - none.bits;
-  const current = direction === state.direction && condition === state.condition;
-  const ablated = ablatedAt(state.run, state.scores, row, direction, condition);
-  const targets = predictionsAt(state.run, state.predictions, row, direction, condition);
+  const current = direction === view.direction && condition === view.condition;
+  const ablated = ablatedAt(run, scores, row, direction, condition);
+  const targets = predictionsAt(run, side.predictions, row, direction, condition);
   const changed = condition === BASELINE ? "" : bitsText(change, true);
   const number = (name, text, more) => make("td", { class: "number", "data-name": text ? name : null, ...more }, text);
   return make(
     "tr",
     { class: current ? "current" : null, "data-condition": condition, "data-direction": direction },
-    make(
-      "td",
-      { class: "condition" },
-      make(
-        "button",
-        {
-          type: "button",
-          class: "link",
-          "aria-pressed": current ? "true" : "false",
-          onclick: () => choose(direction, condition),
-        },
-        index.conditions[direction][condition].menu,
-      ),
-    ),
+    make("td", { class: "condition" }, conditionLink(view, row, direction, condition, "menu")),
     number("regions", ablated === null ? "" : String(ablated)),
     number("loss", bitsText(loss.bits), { title: loss.why || null }),
     number("change", changed, {
@@ -170,20 +173,30 @@ function conditionRow(row, state, { direction, metric, condition }, choose) {
       { class: "tops" },
       ...(loss.why
         ? [make("span", { class: "fine" }, loss.why)]
-        : targets.map((target, place) => predictionLine(row, target, place, targets.length, direction))),
+        : predictionLines(row, side, targets, direction)),
     ),
   );
 }
 
-function predictionLine(row, target, place, count, direction) {
-  const words = examples.texts.phrase[examples.phrase[row]].split(" ");
-  let of = null;
-  let right = null;
-  if (index.directions[direction].predicts === "words") {
-    // As many pieces as words: each piece is a word.
-    right = count === words.length ? words[place].toLowerCase() : null;
-    of = right === null ? "piece " + (place + 1) + ":" : words[place] + ":";
+// A line for each target; the right words are known where there are scores by word.
+function predictionLines(row, side, targets, direction) {
+  if (index.directions[direction].predicts !== "words") {
+    return targets.map((target) => predictionLine(null, null, target));
   }
+  const pieces = new Map();
+  for (const word of wordsAt(side.run, side.words, row, BASELINE)) {
+    for (const piece of word.pieces) pieces.set(piece.position, piece.text);
+  }
+  const words = examples.texts.phrase[examples.phrase[row]].split(" ");
+  return targets.map((target, place) => {
+    let right = pieces.get(target.position) ?? null;
+    // As many pieces as words: each piece is a word.
+    if (right === null && targets.length === words.length) right = words[place].toLowerCase();
+    return predictionLine((right ?? "piece " + (place + 1)) + ":", right, target);
+  });
+}
+
+function predictionLine(of, right, target) {
   const tops = target.tops.map(({ text, share }) =>
     make(
       "span",

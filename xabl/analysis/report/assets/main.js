@@ -1,156 +1,195 @@
-// The browser's controls: menus and keys change `state`, and what is shown follows.
+// The browser: menus, keys and addresses make a choice, and what is shown follows it.
 
 let examples = null;
 let regions = null;
-const state = {
-  run: null,
-  scores: null,
-  predictions: null,
-  loss: null,
-  direction: null,
-  condition: null,
-  losses: null,
-  changes: null,
-  row: -1, // the example in the detail; the filters may have taken it off the list
-};
+let placeOf = null; // of an example's number among the rows
+let view = null; // what is shown: see `viewOf`
 const control = (id) => document.getElementById(id);
-let latest = 0; // of several changes while a block is decoded, the last one counts
+let choice = NOTHING; // the last one made; it may not be shown yet
+let latest = 0; // of several choices while a block is decoded, the last one counts
 
-function fillMenu(menu, entries, value) {
-  menu.replaceChildren(...entries.map(([key, text]) => make("option", { value: key }, text)));
-  if (entries.some(([key]) => key === value)) menu.value = value;
-}
-
-function fillMenus() {
-  fillMenu(control("model"), index.runs.map((run, place) => [String(place), run.title]));
-  fillMenu(control("type"), [["", "all"], ...index.types.map((type) => [type, type])]);
-}
-
-// The losses and conditions that the chosen run has.
-function fillRunMenus(condition) {
-  const names = state.run.metrics.map((name) => [name, index.metrics[name].title]);
-  fillMenu(control("loss"), names, state.loss);
-  state.loss = control("loss").value;
-  state.direction = index.metrics[state.loss].direction;
-  const conditions = state.run.conditions[state.direction];
-  const words = index.conditions[state.direction];
-  fillMenu(
-    control("condition"),
-    conditions.map((name) => [name, words[name].menu]),
-    conditions.includes(condition) ? condition : conditions[conditions.length - 1],
-  );
-  state.condition = control("condition").value;
-}
-
-async function chooseRun() {
-  const ticket = ++latest;
-  const run = index.runs[Number(control("model").value)];
-  const scores = await readBlock(run.scores);
-  if (ticket !== latest) return;
-  const [loss, condition] = [state.loss, state.condition];
-  Object.assign(state, { run, scores, predictions: null, loss });
-  fillRunMenus(condition);
-  update(state.row);
-  const predictions = await readBlock(run.predictions);
-  if (ticket !== latest) return;
-  state.predictions = predictions;
-  drawDetail();
-}
-
-function chooseLoss() {
-  state.loss = control("loss").value;
-  fillRunMenus(state.condition);
-  update(state.row);
-}
-
-function chooseCondition(direction, condition) {
-  if (direction !== state.direction) {
-    state.loss = state.run.main_losses[direction];
-  }
-  fillRunMenus(condition);
-  update(state.row);
-}
-
-function bound(id) {
-  const value = control(id).value.trim();
-  return value === "" || Number.isNaN(Number(value)) ? null : Number(value);
-}
-
-// Recomputes what is shown; `keep`: the row to stay on, -1: the first of the list.
-function update(keep = -1) {
-  const { run, scores, loss, condition } = state;
-  state.losses = lossColumn(run, scores, loss, condition);
-  const none = lossColumn(run, scores, loss, BASELINE);
-  state.changes = state.losses.map((value, row) => value - none[row]);
-  const settings = {
-    type: control("type").value,
-    text: control("text").value,
-    least: bound("least"),
-    most: bound("most"),
-    sort: control("sort").value,
+// A choice that this page can show, as like the wanted one as may be.
+function settle(wanted) {
+  const titled = (title) => index.runs.find((run) => run.title === title);
+  const run = titled(wanted.model) || index.runs[0];
+  const beside = titled(wanted.beside);
+  const loss = run.metrics.includes(wanted.loss) ? wanted.loss : run.metrics[0];
+  const direction = index.metrics[loss].direction;
+  const conditions = run.conditions[direction];
+  const condition = [wanted.condition, index.default_condition].find((name) => conditions.includes(name));
+  return {
+    ...wanted,
+    model: run.title,
+    beside: beside && beside !== run ? beside.title : null,
+    loss,
+    condition: condition || conditions[conditions.length - 1],
   };
-  const rows = filterRows(settings, state.losses, state.changes);
-  if (keep < 0) list.scrollTop = 0;
-  showList(rows, state, keep);
-  state.row = chosen < 0 ? keep : rows[chosen];
-  control("count").textContent = countText(rows);
-  drawDetail();
 }
 
-function countText(rows) {
-  let sum = 0;
-  let scored = 0;
-  for (const row of rows) {
-    if (Number.isNaN(state.changes[row])) continue;
-    sum += state.changes[row];
-    scored++;
+// One model's part of what is shown, without what takes longer to decode.
+async function sideOf(title, { loss, condition }) {
+  const run = index.runs.find((other) => other.title === title);
+  const scores = await readBlock(run.scores);
+  return {
+    run,
+    scores,
+    losses: lossColumn(run, scores, loss, condition),
+    changes: changeColumn(run, scores, loss, condition),
+    effects: effectColumns(run, scores, index.metrics[loss].direction, condition),
+    predictions: null,
+    words: null,
+    waiting: true,
+  };
+}
+
+// sides: one for each model. candidates: rows that pass the filters by text; rows: those
+// that pass the others too, sorted. row: the example shown, -1 for none.
+async function viewOf(choice) {
+  const titles = [choice.model, choice.beside].filter((title) => title !== null);
+  const sides = await Promise.all(titles.map((title) => sideOf(title, choice)));
+  const direction = index.metrics[choice.loss].direction;
+  const made = { choice, sides, direction, loss: choice.loss, condition: choice.condition };
+  made.candidates = filterTexts(choice);
+  const rows = filterChanges(made.candidates, choice, sides[0].changes);
+  made.rows = sortRows(rows, made, choice.sort);
+  return made;
+}
+
+// Everything but which example is shown.
+function sameList(first, second) {
+  return Object.keys(NOTHING).every((name) => name === "example" || first[name] === second[name]);
+}
+
+// Shows a choice. step: "push" for a new step of the history, "replace" to change the
+// last one, null to leave the address alone.
+async function show(wanted, step) {
+  const ticket = ++latest;
+  choice = settle(wanted);
+  const same = view !== null && sameList(view.choice, choice);
+  const next = same ? { ...view } : await viewOf(choice);
+  if (ticket !== latest) return;
+  const { example } = choice;
+  const asked = example === null ? undefined : placeOf.get(example);
+  next.row = asked ?? next.rows[0] ?? -1;
+  choice = { ...choice, example: next.row < 0 ? null : examples.number[next.row] };
+  next.choice = choice;
+  reportMissing(example, asked);
+  view = next;
+  if (step !== null) writeAddress(choice, step === "push");
+  showControls();
+  showList(view, same || example !== null);
+  if (!same) showDistribution();
+  showDetail(view);
+}
+
+function showDistribution() {
+  drawDistribution(view, choice, (bounds) => change({ ...bounds, example: null }));
+}
+
+// Decodes what is shown last: predictions and words.
+async function complete() {
+  const ticket = latest;
+  const waiting = view.sides.filter((side) => side.waiting);
+  await Promise.all(
+    waiting.map(async (side) => {
+      side.predictions = await readBlock(side.run.predictions);
+      side.words = await readBlock(side.run.words);
+      side.waiting = false;
+    }),
+  );
+  if (waiting.length && ticket === latest) showDetail(view);
+}
+
+async function go(wanted, step) {
+  try {
+    await show(wanted, step);
+    await complete();
+  } catch (error) {
+    showProblem(error);
   }
+}
+
+function change(changes, step = "push") {
+  return go({ ...choice, ...changes }, step);
+}
+
+// An address may be of a page that holds more.
+function reportMissing(example, row) {
+  const missing = example !== null && row === undefined;
+  control("missing").hidden = !missing;
+  control("missing").textContent = missing
+    ? "Example " + example + " is not among those that this page holds; the first of the list is shown."
+    : "";
+}
+
+function fillMenu(id, entries, value) {
+  const options = entries.map(([key, text]) => make("option", { value: key }, text));
+  control(id).replaceChildren(...options);
+  control(id).value = value ?? "";
+}
+
+function showControls() {
+  const { sides, direction } = view;
+  const { run } = sides[0];
+  const titles = index.runs.map(({ title }) => [title, title]);
+  fillMenu("model", titles, choice.model);
+  fillMenu("beside", [["", "no other model"], ...titles.filter(([title]) => title !== choice.model)], choice.beside);
+  control("beside").disabled = titles.length < 2;
+  fillMenu("loss", run.metrics.map((name) => [name, index.metrics[name].title]), choice.loss);
+  const conditions = run.conditions[direction].map((name) => [name, index.conditions[direction][name].menu]);
+  fillMenu("condition", conditions, choice.condition);
+  fillMenu("type", [["", "all"], ...index.types.map((type) => [type, type])], choice.type);
+  fillMenu("sort", ORDERS.map(([name, text]) => [name, text]), choice.sort ?? ORDERS[0][0]);
+  for (const id of ["text", "least", "most"]) {
+    // What is being typed stays as it is typed.
+    if (document.activeElement !== control(id)) control(id).value = choice[id] ?? "";
+  }
+  control("count").textContent = countText();
+}
+
+function countText() {
+  const { rows, sides, condition } = view;
+  const changes = rows.map((row) => sides[0].changes[row]).filter((bits) => !Number.isNaN(bits));
   const total = examples.number.length.toLocaleString("en");
   let text = rows.length.toLocaleString("en") + " of " + total + " examples";
-  if (state.condition !== BASELINE && scored) {
-    text += "; mean change " + bitsText(sum / scored, true) + " bits";
+  if (condition !== BASELINE && changes.length) {
+    const mean = changes.reduce((sum, bits) => sum + bits, 0) / changes.length;
+    text += "; mean change " + bitsText(mean, true) + " bits";
   }
   return text;
 }
 
-function drawDetail() {
-  showDetail(state.row, state, chooseCondition);
-}
-
-function choosePlace(place) {
+function choosePlace(place, step) {
   if (!shown.length) return;
-  chosen = Math.min(Math.max(place, 0), shown.length - 1);
-  state.row = shown[chosen];
-  scrollToChosen();
-  drawRows(state);
-  drawDetail();
+  const row = shown[Math.min(Math.max(place, 0), shown.length - 1)];
+  change({ example: examples.number[row] }, step);
 }
 
-function stepCondition(step) {
-  const conditions = state.run.conditions[state.direction];
-  const place = conditions.indexOf(state.condition) + step;
-  if (place < 0 || place >= conditions.length) return;
-  chooseCondition(state.direction, conditions[place]);
+function stepCondition(by) {
+  const conditions = view.sides[0].run.conditions[view.direction];
+  const condition = conditions[conditions.indexOf(view.condition) + by];
+  if (condition) change({ condition }, "replace");
 }
 
 function pressKey(event) {
-  if (event.ctrlKey || event.altKey || event.metaKey || !state.scores) return;
+  if (event.ctrlKey || event.altKey || event.metaKey || !view) return;
   if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
   const page = Math.max(1, Math.floor(list.clientHeight / ROW_HEIGHT) - 1);
+  const go = (place) => () => choosePlace(place, "replace");
   // Arrows elsewhere scroll the page, as everywhere.
   const inList = list.contains(event.target);
   const actions = {
-    j: () => choosePlace(chosen + 1),
-    k: () => choosePlace(chosen - 1),
+    j: go(chosen + 1),
+    k: go(chosen - 1),
     ...(inList && {
-      ArrowDown: () => choosePlace(chosen + 1),
-      ArrowUp: () => choosePlace(chosen - 1),
+      ArrowDown: go(chosen + 1),
+      ArrowUp: go(chosen - 1),
       ArrowRight: () => stepCondition(1),
       ArrowLeft: () => stepCondition(-1),
-      PageDown: () => choosePlace(chosen + page),
-      PageUp: () => choosePlace(chosen - page),
-      Home: () => choosePlace(0),
-      End: () => choosePlace(shown.length - 1),
+      PageDown: go(chosen + page),
+      PageUp: go(chosen - page),
+      Home: go(0),
+      End: go(shown.length - 1),
     }),
   };
   if (!Object.hasOwn(actions, event.key)) return;
@@ -159,43 +198,57 @@ function pressKey(event) {
 }
 
 function listen() {
-  control("model").addEventListener("change", chooseRun);
-  control("loss").addEventListener("change", chooseLoss);
-  control("condition").addEventListener("change", () =>
-    chooseCondition(state.direction, control("condition").value),
-  );
-  for (const id of ["type", "sort"]) control(id).addEventListener("change", () => update());
-  for (const id of ["text", "least", "most"]) {
-    control(id).addEventListener("input", () => update());
+  const text = (id) => control(id).value || null;
+  const number = (id) => numberOf(control(id).value);
+  for (const id of ["model", "beside", "loss", "condition"]) {
+    control(id).addEventListener("change", () => change({ [id]: text(id) }));
+  }
+  for (const id of ["type", "sort"]) {
+    control(id).addEventListener("change", () => change({ [id]: text(id), example: null }));
+  }
+  for (const [id, read] of [["text", text], ["least", number], ["most", number]]) {
+    control(id).addEventListener("input", () => change({ [id]: read(id), example: null }, "replace"));
   }
   control("filters").addEventListener("submit", (event) => event.preventDefault());
-  control("filters").addEventListener("reset", () => {
-    Object.assign(state, { loss: null, condition: null, row: -1 });
-    setTimeout(chooseRun); // after the browser has emptied the fields
+  control("filters").addEventListener("reset", (event) => {
+    event.preventDefault(); // the fields follow the choice
+    go(NOTHING, "push");
   });
-  list.addEventListener("scroll", () => drawRows(state), { passive: true });
-  window.addEventListener("resize", () => state.scores && drawRows(state));
+  list.addEventListener("scroll", () => drawRows(view), { passive: true });
+  window.addEventListener("resize", () => {
+    drawRows(view);
+    showDistribution();
+  });
   rowsBox.addEventListener("click", (event) => {
     const row = event.target.closest(".row");
-    if (row) choosePlace(Number(row.dataset.place));
+    if (row) choosePlace(Number(row.dataset.place), "push");
   });
   document.addEventListener("keydown", pressKey);
+  followHistory(() => choice, (choice) => go(choice, null));
+}
+
+function showProblem(error) {
+  const problem = control("browser-problem");
+  problem.hidden = false;
+  problem.textContent =
+    "The examples cannot be shown: " + error.message +
+    ". A browser of 2023 or later is needed (with DecompressionStream).";
+  throw error;
 }
 
 async function start() {
   try {
     [examples, regions] = await Promise.all([readBlock("examples"), readBlock("regions")]);
-    fillMenus();
+    placeOf = new Map(Array.from(examples.number, (number, row) => [number, row]));
+    const wanted = readAddress(location.hash);
+    await show(wanted || NOTHING, null);
+    history.replaceState(choice, "");
     listen();
-    await chooseRun();
+    if (wanted) control("browser").scrollIntoView();
+    await complete();
     document.documentElement.dataset.ready = String(Math.round(performance.now()));
   } catch (error) {
-    const problem = control("browser-problem");
-    problem.hidden = false;
-    problem.textContent =
-      "The examples cannot be shown: " + error.message +
-      ". A browser of 2023 or later is needed (with DecompressionStream).";
-    throw error;
+    showProblem(error);
   }
 }
 

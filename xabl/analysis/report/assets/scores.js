@@ -1,6 +1,7 @@
 // What a run scored: losses, changes, reasons, predictions, by row of the browser.
 
 const BASELINE = index.baseline;
+const WORDS_OF = index.words_of; // the direction whose losses are told word by word
 
 // Losses in bits of one metric under one condition; NaN without a score.
 function lossColumn(run, scores, metric, condition) {
@@ -14,6 +15,26 @@ function lossColumn(run, scores, metric, condition) {
     if (steps > index.not_finite) bits[row] = steps / index.loss_steps;
   }
   return bits;
+}
+
+// What a condition changes, by row: its loss less that of the baseline.
+function changeColumn(run, scores, metric, condition) {
+  return differenceColumn(run, scores, metric, [condition, BASELINE]);
+}
+
+function differenceColumn(run, scores, metric, [first, second]) {
+  const less = lossColumn(run, scores, metric, second);
+  return lossColumn(run, scores, metric, first).map((bits, row) => bits - less[row]);
+}
+
+// Parts of an effect by name (lost, misled), of the way and threshold of a condition.
+function effectColumns(run, scores, direction, condition) {
+  const columns = {};
+  const pairs = Object.entries(index.conditions[direction][condition].effects);
+  for (const [name, [metric, ...pair]] of pairs) {
+    columns[name] = differenceColumn(run, scores, metric, pair);
+  }
+  return columns;
 }
 
 // One loss in bits (NaN: none), and why there is none.
@@ -78,6 +99,34 @@ function predictionsAt(run, predictions, row, direction, condition) {
     if (tops.length) targets.push({ position, tops });
   }
   return targets;
+}
+
+// The words of a row's phrase that are predicted: {place, kind, pieces: [{text,
+// position, bits, rank}]} for each, in order; bits are NaN where there is no score.
+function wordsAt(run, words, row, condition) {
+  const column = run.conditions[WORDS_OF].indexOf(condition);
+  if (!words || column < 0) return [];
+  const width = run.conditions[WORDS_OF].length;
+  const found = [];
+  for (let piece = words.starts[row]; piece < words.starts[row + 1]; piece++) {
+    const place = words.places[piece];
+    if (!found.length || found[found.length - 1].place !== place) {
+      found.push({ place, kind: words.texts.kinds[words.kinds[piece]], pieces: [] });
+    }
+    const rank = words.ranks[piece * width + column];
+    found[found.length - 1].pieces.push({
+      text: words.texts.pieces[words.pieces[piece]],
+      position: words.positions[piece],
+      bits: rank ? words.losses[piece * width + column] / index.word_steps : NaN,
+      rank,
+    });
+  }
+  return found;
+}
+
+// A word's loss: the sum over its pieces.
+function wordBits({ pieces }) {
+  return pieces.reduce((sum, piece) => sum + piece.bits, 0);
 }
 
 // The detector's name of a class that a run predicts; its number without names.

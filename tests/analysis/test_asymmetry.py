@@ -1,0 +1,114 @@
+"""Both directions compared: two measures, every way of removing, seeds, words."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.helpers.fake_results import FakeModel, text_only, write_study
+from xabl import analysis
+from xabl.analysis import effects, verdicts
+from xabl.analysis.asymmetry import asymmetry
+
+
+def table_of(tmp_path, *models):
+    study = analysis.load_study(write_study(tmp_path, list(models)))
+    return asymmetry(study, effects.bootstrap_of(study, resamples=400))
+
+
+def test_both_measures_are_differences_of_increases(tmp_path):
+    model = FakeModel(mlm=4.0, mlm_effect=1.0, kl=0.5, kl_effect=0.05)
+    table = table_of(tmp_path, model, text_only("BERT", 7.0)).set_index("model")
+    row = table.loc["UNITER"]
+    assert row["mlm_relative"] == pytest.approx(0.25, abs=1e-5)
+    assert row["kl_relative"] == pytest.approx(0.1, abs=1e-5)
+    assert row["relative"] == pytest.approx(0.15, abs=1e-5)
+    assert 0 < row["relative_low"] < 0.15 < row["relative_high"]
+    assert row["mlm_bits"] == pytest.approx(1.0, abs=1e-5)
+    assert row["kl_bits"] == pytest.approx(0.05, abs=1e-5)
+    assert row["bits"] == pytest.approx(0.95, abs=1e-5)
+    assert 0 < row["bits_low"] < 0.95 < row["bits_high"]
+    assert (row["regions"], row["words"]) == ("average", "mask")
+    assert np.isnan(row["bits_seeds_low"])
+    assert np.isnan(table.loc["BERT", "bits"])
+    assert table.loc["BERT", "gap"] == "all was not run"
+    text = verdicts.verdict(table.reset_index())
+    assert text.startswith("In the one model with both directions (UNITER) vision")
+
+
+def test_measures_that_disagree_are_said_to(tmp_path):
+    """More bits on words, more percent on regions."""
+    model = FakeModel(mlm=4.6, mlm_effect=0.3, kl=0.6, kl_effect=0.1)
+    table = table_of(tmp_path, model)
+    said = "the two measures disagree: in bits "
+    assert said in verdicts.asymmetry_sentence(table.iloc[0])
+    assert (
+        f"(UNITER) {said}vision influences language more than language influences "
+        "vision, in percent of the intact loss language influences vision more than "
+        "vision influences language."
+    ) in verdicts.verdict(table)
+
+
+def test_seeds_are_counted(tmp_path):
+    """The same mean effect: three seeds near each other, three seeds far apart."""
+    models = [
+        FakeModel(label=label, seed=seed, mlm_effect=0.6 + spread * (seed - 2))
+        for label, spread in (("near", 0.05), ("far", 0.5))
+        for seed in (1, 2, 3)
+    ]
+    table = table_of(tmp_path, *models).set_index("model")
+    near, far = table.loc["near"], table.loc["far"]
+    for row in (near, far):
+        assert row["bits"] == pytest.approx(0.58, abs=1e-5)
+        assert row["bits_seeds_low"] < row["bits_low"]
+        assert row["bits_seeds_high"] > row["bits_high"]
+    assert near["bits_seeds_low"] > 0 > far["bits_seeds_low"]
+    text = verdicts.verdict(table.reset_index())
+    assert "it holds for near but does not for far." in text
+    far = verdicts.asymmetry_sentence(table.reset_index().iloc[1])
+    assert "No evidence of it for models of other seeds, in bits" in far
+
+
+def row_of(calls=("higher", "higher"), **values):
+    bits, relative = calls
+    row = {"model": "M", "seeds": 1, "kl": "mrc_kl", "gap": None}
+    row |= {"regions": "average", "words": "mask"}
+    for measure, call in (("bits", bits), ("relative", relative)):
+        low, high = {
+            "higher": (0.1, 0.2),
+            "lower": (-0.2, -0.1),
+            "no evidence": (-0.1, 0.0),
+            "not measured": (np.nan, np.nan),
+        }[call]
+        row |= {f"mlm_{measure}": 0.1, f"kl_{measure}": 0.2, measure: 0.15}
+        row |= {f"{measure}_low": low, f"{measure}_high": high}
+        row |= {f"{measure}_evidence": call}
+        row |= {f"{measure}_seeds_low": np.nan, f"{measure}_seeds_high": np.nan}
+    return row | values
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        ("lower", "language for vision is used more than vision for language, in bits"),
+        ("no evidence", "no evidence of an asymmetry"),
+        ("not measured", "not measured (too few images for an interval)"),
+    ],
+)
+def test_the_words_follow_the_intervals(call, words):
+    assert words in verdicts.asymmetry_sentence(row_of((call, call)))
+
+
+def test_whether_the_verdict_survives_every_way_is_said():
+    same = [row_of(), row_of(regions="drop"), row_of(words="drop")]
+    text = verdicts.verdict(pd.DataFrame(same))
+    assert text.endswith("It is the same under all 3 pairs of ways of removing.")
+    other = [row_of(), row_of(("higher", "no evidence"), regions="drop")]
+    text = verdicts.verdict(pd.DataFrame(other))
+    assert "It does not survive every way of removing (2 pairs were run)" in text
+    assert "otherwise in M (regions drop, words mask: the two measures disagree" in text
+
+
+def test_two_seeds_are_too_few_to_speak_of_others():
+    assert "2 seeds are too few" in verdicts.asymmetry_sentence(row_of(seeds=2))
+    text = verdicts.verdict(pd.DataFrame([row_of(seeds=2)]))
+    assert "(M 2 seeds), too few seeds to speak of others." in text

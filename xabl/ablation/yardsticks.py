@@ -1,0 +1,97 @@
+"""What guessing loses on every example: see `results.yardsticks`."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Float64
+
+from xabl.ablation.examples import PhraseExample
+from xabl.ablation.plan import Plan
+from xabl.data.flickr30k_entities import AnnotatedImage
+from xabl.data.regions.image_regions import StackedRegions
+from xabl.data.word_pieces import WordPieces
+from xabl.models.visual_targets import VisualTarget
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Guesses:
+    """Losses of guesses in nats, by the name of the loss.
+
+    unigram: of every example, NaN where nothing is asked.
+    uniform: mean over the examples.
+    """
+
+    unigram: Mapping[str, Float64[np.ndarray, " examples"]]
+    uniform: Mapping[str, float]
+
+    def __or__(self, other: "Guesses") -> "Guesses":
+        return Guesses(
+            unigram={**self.unigram, **other.unigram},
+            uniform={**self.uniform, **other.uniform},
+        )
+
+
+def of_words(
+    examples: Sequence[PhraseExample],
+    images: Iterable[AnnotatedImage],
+    word_pieces: WordPieces,
+) -> Guesses:
+    """The unigram loss of a phrase is the mean over its pieces, as `mlm` is.
+
+    Args:
+        images: of the whole split: the pieces of their captions are counted, each one
+            once more than it occurs (add-one smoothing).
+    """
+    counts = np.ones(word_pieces.size)
+    for image in images:
+        for caption in image.captions:
+            pieces = word_pieces.encode(caption.words).token_ids[1:-1]
+            np.add.at(counts, pieces, 1)
+    losses = np.log(counts.sum()) - np.log(counts)
+    of_examples = [
+        losses[example.token_ids[example.pieces]].mean()
+        if len(example.pieces)
+        else np.nan
+        for example in examples
+    ]
+    return Guesses(
+        unigram={"mlm": np.array(of_examples, np.float64)},
+        uniform={"mlm": math.log(word_pieces.size)},
+    )
+
+
+def of_classes(plan: Plan, regions: StackedRegions, target: VisualTarget) -> Guesses:
+    """KL divergences of the detector's distribution from guesses.
+
+    The unigram guess is the mean distribution over all regions of the split. The
+    divergence from the uniform guess is ln(classes) less the distribution's entropy.
+    """
+    known = plan.target >= 0
+    if plan.targets.cls_prob is None or not target.has_kl or not known.any():
+        return Guesses(unigram={}, uniform={})
+    mean = np.zeros(regions.cls_prob.shape[2])
+    for row in range(len(regions)):
+        mean += regions.image(row).cls_prob.sum(axis=0, dtype=np.float64)
+    p = plan.targets.cls_prob.astype(np.float64)
+    kinds = {"mrc_kl": (p, mean)}
+    if target.first_object == 0:
+        kinds["mrc_kl_aligned"] = (p[:, 1:], mean[1:])
+    unigram, uniform = {}, {}
+    for name, (found, guess) in kinds.items():
+        found = found / found.sum(axis=1, keepdims=True)
+        of_targets = _divergence(found, guess / guess.sum())
+        unigram[name] = np.where(known, of_targets[plan.target], np.nan)
+        alike = _divergence(found, np.full(found.shape[1], 1 / target.size))
+        uniform[name] = float(alike[plan.target[known]].mean())
+    return Guesses(unigram=unigram, uniform=uniform)
+
+
+def _divergence(
+    p: Float[np.ndarray, "targets classes"], q: Float[np.ndarray, " classes"]
+) -> Float64[np.ndarray, " targets"]:
+    """KL(p, q) in nats; classes of probability 0 add nothing."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = p * (np.log(p) - np.log(q))
+    return np.where(p > 0, terms, 0.0).sum(axis=1)

@@ -1,0 +1,121 @@
+"""Which way the influence is larger: vision on language, or language on vision.
+
+Two measures, since the losses of the two directions differ: bits that ablating
+everything adds, and that as a share of the loss without ablation. They may disagree.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import pandas as pd
+
+from xabl.analysis.bootstrap import Draws, ImageBootstrap, over_seeds, paired
+from xabl.analysis.effects import bits_of, stack
+from xabl.analysis.study import Model, Study
+from xabl.analysis.verdicts import evidence
+from xabl.results.conditions import (
+    BASELINE,
+    Condition,
+    Direction,
+    Level,
+)
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN, main_loss
+
+MEASURES = ("bits", "relative")
+
+
+def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
+    """What ablating everything adds to MLM, less what it adds to MRC-KL.
+
+    A row per model for the published ways of removing (first), and for every other
+    pair of a way for regions and one for words that it was run with. MRC-KL is the
+    aligned one where a model has it. Positive: vision influences language more.
+    Columns: model, seeds, regions and words (the ways), kl (the metric used), mlm_bits,
+    kl_bits, mlm_relative, kl_relative (the increases); and for the two measures, bits
+    and relative: <measure> (the difference), <measure>_low, <measure>_high,
+    <measure>_evidence, <measure>_seeds_low, <measure>_seeds_high (see `effects`); gap.
+    """
+    rows = []
+    pairs = list(itertools.product(*(_wholes(study, d) for d in Direction)))
+    for model in study.models:
+        for number, pair in enumerate(pairs):
+            row = _row(study, model, pair, bootstrap)
+            if number == 0 or row["gap"] is None:
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _wholes(study: Study, direction: Direction) -> list[Condition]:
+    """Everything removed, in the published way and then in every other that was run."""
+    published = Condition(direction=direction, level=Level.ALL)
+    found = (Condition.parse(direction, n) for n in study.conditions(direction))
+    others = [c for c in found if c.level is Level.ALL and c != published]
+    return [published, *others]
+
+
+def _row(
+    study: Study,
+    model: Model,
+    pair: tuple[Condition, Condition],
+    bootstrap: ImageBootstrap,
+) -> dict[str, object]:
+    regions, words = pair
+    metrics = (PUBLISHED_MAIN[0], _region_loss(model))
+    # The mean over seeds, then every seed by itself.
+    columns = (model, *model.by_seed())
+    increases = [
+        _increase(study, columns, metric, condition.name, bootstrap)
+        for metric, condition in zip(metrics, pair, strict=True)
+    ]
+    gaps = [
+        model.cell(metric, name).gap
+        for metric, condition in zip(metrics, pair, strict=True)
+        for name in (condition.name, BASELINE)
+    ]
+    row = {
+        "model": model.label,
+        "seeds": len(model.runs),
+        "regions": regions.way_name,
+        "words": words.way_name,
+        "kl": metrics[1],
+    }
+    for measure, (mlm, kl) in zip(MEASURES, zip(*increases, strict=True), strict=True):
+        difference = mlm - kl
+        (low, *_), (high, *_) = difference.interval()
+        spread = over_seeds(difference[1:])
+        row |= {
+            f"mlm_{measure}": mlm.estimate[0],
+            f"kl_{measure}": kl.estimate[0],
+            measure: difference.estimate[0],
+            f"{measure}_low": low,
+            f"{measure}_high": high,
+            f"{measure}_evidence": evidence(low, high),
+            f"{measure}_seeds_low": spread.low,
+            f"{measure}_seeds_high": spread.high,
+        }
+    return row | {"gap": next((gap for gap in gaps if gap), None)}
+
+
+def _region_loss(model: Model) -> str:
+    regions = [m for m, loss in LOSSES.items() if loss.direction is Direction.LANG4VIS]
+    scored = [m for m in regions if model.cell(m, Level.ALL.value).bits is not None]
+    kl = main_loss(Direction.LANG4VIS, scored)
+    return PUBLISHED_MAIN[1] if kl is None or not LOSSES[kl].is_main else kl
+
+
+def _increase(
+    study: Study,
+    columns: Sequence[Model],
+    metric: str,
+    condition: str,
+    bootstrap: ImageBootstrap,
+) -> tuple[Draws, Draws]:
+    """What a condition adds to a loss, in bits and as a share of the intact loss."""
+    ablated, none = paired(
+        *(
+            stack(study, [bits_of(study, one, metric, name) for one in columns])
+            for name in (condition, BASELINE)
+        )
+    )
+    increase = bootstrap.means(ablated - none)
+    return increase, increase / bootstrap.means(none)
