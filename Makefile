@@ -54,7 +54,7 @@ test-cluster: $(VENV)/.installed
 $(PEERS)/.installed: setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check \
-		--editable '.[test,peers]'
+		--editable '.[analysis,test,peers]'
 	touch $@
 
 test-peers: $(PEERS)/.installed

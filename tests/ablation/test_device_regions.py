@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tests.helpers.ablation import average, regions, ruled_params, shallow, small
+from xabl.ablation.average import average_features
 from xabl.ablation.engine import projection
 from xabl.ablation.engine.device_regions import (
     ImageToken,
     ProjectedStore,
     RegionBatch,
-    average_features,
     host_store,
     region_input,
 )

@@ -10,13 +10,9 @@ import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from tests.helpers import golden_world
 from tests.helpers.binaries import ROOT
-from xabl import results
-from xabl.data.regions import import_regions, open_regions
 
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 # Files of the product that a recipe may change.
@@ -99,19 +95,3 @@ def test_the_recipes_are_carried_out(copy, which):
         text=True,
     )
     assert done.returncode == 0, done.stdout[-10000:]
-
-
-def test_a_function_of_your_own_is_ablated(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "flickr30k_entities").symlink_to(golden_world.ENTITIES)
-    (tmp_path / "vocab.txt").symlink_to(golden_world.VOCABULARY)
-    ids = [image.image_id for image in golden_world.golden_images()]
-    with open_regions(golden_world.write_regions(tmp_path, "lmdb")) as source:
-        import_regions(source, ids, tmp_path / "regions.h5")
-    text = section("A function of your own")
-    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.M | re.S)
-    exec(compile(code, "docs/extending.md", "exec"), {})
-    assert results.check("results/mine") == ()
-    mlm = results.read("results/mine").arrays["vis4lang", "object@0.5", "mlm"]
-    pieces = len(golden_world.VOCABULARY.read_text().splitlines())
-    np.testing.assert_allclose(np.nanmean(mlm), np.log2(pieces), rtol=1e-5)

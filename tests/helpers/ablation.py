@@ -6,8 +6,9 @@ import functools
 import numpy as np
 
 from tests.helpers import golden, golden_world
+from xabl.ablation.average import average_features
 from xabl.ablation.engine.device_loop import Options, Request, ablate
-from xabl.ablation.engine.device_regions import average_features, host_store
+from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.examples import (
     PhraseExample,

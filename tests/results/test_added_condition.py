@@ -116,8 +116,8 @@ def test_the_report_says_it_in_words(study):
     page = Page(report_of(study))
     text = " ".join(page.text.split())
     assert (
-        "Mine: Replacing all image regions by those of the next image raises the MLM "
-        "loss" in text
+        "Mine (1 seed): Replacing all image regions by those of the next image raises "
+        "the MLM loss" in text
     )
     assert (
         "Replacing the regions that overlap the phrase by more than 0.5 by those of "

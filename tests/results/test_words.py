@@ -109,12 +109,13 @@ def test_what_is_wrong_is_refused(tmp_path):
                 label="bad",
                 words=table.assign(**change),
             )
-    with pytest.raises(UserError, match="words.parquet: not written: no column rank"):
+    missing = "words.parquet: not written: no column probability"
+    with pytest.raises(UserError, match=missing):
         results.write(
             scores(table),
             tmp_path / "bad",
             label="bad",
-            words=table.drop(columns="rank"),
+            words=table.drop(columns="probability"),
         )
     assert not (tmp_path / "bad").exists()
     path = written(tmp_path)

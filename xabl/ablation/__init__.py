@@ -6,10 +6,15 @@ examples         phrases of captions, as word pieces
 definition       THE METHOD: one phrase under one condition, for any model
 replacement      what takes the place of hidden regions, by way of removing
 any_model        what a model is to it: a function from words and regions to logits
+any_input        or one that is told what an ablation is, and reads anything
+interview        how that one is asked
 plan             all phrases under all conditions: the distinct inputs among them,
 distinct_inputs  and what they hold
 overlap          which regions show a phrase, for the plan
 inputs, run      one ablation from files to a results directory
+asked            what people ask of it, as options
+keeping          its scores, kept while they are made
+own              the ablation of a function of one's own
 series, shares   several of them in one process; one of them by several processes
 tables, digests  its scores as tables; what identifies its parameters
 mismatch         whether features, captions and model belong together

@@ -6,9 +6,12 @@ from typing import Any
 
 import pyarrow as pa
 
+from xabl.ablation.engine.unfinished import KeptScores
+from xabl.errors import UserError
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import SCORES
+from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.published import PublishedRow
+from xabl.results.reading import read_file, read_manifest
 from xabl.results.summary import (
     SummaryRow,
     changes,
@@ -57,3 +60,37 @@ class AblationResults:
         """
         text = summary_tsv(self.label, self.summary)
         directory.write(self.tables, text, self.manifest)
+
+    def put_in_place(self, directory: ResultsDirectory, kept: KeptScores) -> None:
+        """Writes all files, which take the place of the scores kept until then.
+
+        Raises:
+            UserError: as `write`; the scores are still there.
+        """
+        try:
+            self.write(directory)
+        except UserError as error:
+            raise UserError(
+                f"{error}; the scores are kept: run again with --resume"
+            ) from error
+        kept.discard()
+
+    @classmethod
+    def read(cls, directory: ResultsDirectory) -> "AblationResults":
+        """Results that were written before.
+
+        Raises:
+            UserError: a file cannot be read.
+        """
+        files = (SCORES, EXAMPLES, WORDS, PREDICTIONS)
+        about = read_manifest(directory.path)
+        return cls(
+            label=about["model"]["label"],
+            tables={
+                file.name: read_file(directory.path, file)
+                for file in files
+                if (directory.path / file.name).is_file()
+            },
+            manifest=about,
+            published=None,
+        )

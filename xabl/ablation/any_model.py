@@ -51,10 +51,11 @@ class Regions:
 class Logits:
     """What a model predicts at every word and for every region.
 
+    words: None from a model that cannot be asked for words.
     regions: classes of the visual target that is scored; None if there is none.
     """
 
-    words: Float[AnyArray, "batch words vocabulary"]
+    words: Float[AnyArray, "batch words vocabulary"] | None
     regions: Float[AnyArray, "batch boxes classes"] | None
 
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
-from xabl.ablation.any_model import Model, Regions, Words
+from xabl.ablation.any_model import Logits, Model, Regions, Words
 from xabl.ablation.examples import PhraseExample
 from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
 from xabl.ablation.replacement import (
@@ -231,6 +231,7 @@ class Definition:
     donors: of the whole split; needed where regions of another image or words of
         another caption stand in.
     needs_regions: see `ModelConfig.needs_regions`.
+    batch_size: how many examples the model is always given at once.
     """
 
     model: Model
@@ -241,6 +242,7 @@ class Definition:
     per_example_positions: bool = False
     donors: Donors = Donors()
     needs_regions: bool = False
+    batch_size: int = BATCH_SIZE
 
     def losses(
         self, examples: Sequence[PhraseExample], condition: Condition
@@ -271,20 +273,27 @@ class Definition:
     def batches(
         self, examples: Sequence[PhraseExample], condition: Condition
     ) -> Iterator[dict[str, Shaped[np.ndarray, "batch ..."]]]:
-        """What `mlm_losses` or `mrc_losses` gives, `BATCH_SIZE` examples at a time."""
-        for start in range(0, len(examples), BATCH_SIZE):
-            batch = list(examples[start : start + BATCH_SIZE])
-            count = len(batch)
-            # One compiled shape: the last batch repeats its first example.
-            batch += batch[:1] * (BATCH_SIZE - count)
-            inputs = [self._input(example, condition) for example in batch]
-            words, regions, asked = jax.tree.map(lambda *each: np.stack(each), *inputs)
-            logits = self.model(words, regions)
+        """What `mlm_losses` or `mrc_losses` gives, `batch_size` examples at a time."""
+        for start in range(0, len(examples), self.batch_size):
+            batch = examples[start : start + self.batch_size]
+            asked, logits = self.answers(batch, condition)
             if condition.direction is Direction.VIS4LANG:
                 found = mlm_losses(logits.words, asked.pieces)
             else:
                 found = mrc_losses(self.target, logits.regions, asked)
-            yield {name: np.asarray(loss)[:count] for name, loss in found.items()}
+            yield {name: np.asarray(loss)[: len(batch)] for name, loss in found.items()}
+
+    def answers(
+        self, examples: Sequence[PhraseExample], condition: Condition
+    ) -> tuple[Question, Logits]:
+        """What is asked of up to `batch_size` examples, and what the model says.
+
+        One compiled shape: a smaller batch repeats its first example.
+        """
+        examples = [*examples, *[examples[0]] * (self.batch_size - len(examples))]
+        inputs = [self._input(example, condition) for example in examples]
+        words, regions, asked = jax.tree.map(lambda *each: np.stack(each), *inputs)
+        return asked, self.model(words, regions)
 
     def _input(
         self, example: PhraseExample, condition: Condition

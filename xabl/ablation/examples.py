@@ -6,6 +6,7 @@ One example is one mention of something that has a box in the image (Frank et al
 
 import dataclasses
 import enum
+import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +14,8 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 from xabl.data.flickr30k_entities import AnnotatedImage, Mention, Phrase, mentions
-from xabl.data.word_pieces import EncodedCaption, WordPieces
+from xabl.data.whole_words import Tokens
+from xabl.data.word_pieces import EncodedCaption
 
 # Consecutive examples the published evaluation scored together.
 REFERENCE_BATCH_SIZE = 16
@@ -57,6 +59,13 @@ class PhraseExample:
     pieces: Int64[np.ndarray, " targets"]
     reference_shift_start: int
 
+    @functools.cached_property
+    def spans(self) -> Int64[np.ndarray, "words 2"]:
+        """Where each word stands: its first character, and the one after its last."""
+        lengths = np.array([len(word) for word in self.sentence.split(" ")])
+        ends = np.cumsum(lengths + 1) - 1
+        return np.stack([ends - lengths, ends], axis=1)
+
     @property
     def name(self) -> str:
         """For messages."""
@@ -67,7 +76,7 @@ class PhraseExample:
 
 
 def prepare_examples(
-    images: Sequence[AnnotatedImage], word_pieces: WordPieces
+    images: Sequence[AnnotatedImage], word_pieces: Tokens
 ) -> tuple[PhraseExample, ...]:
     """Every example of `images`, a whole split, in the published order.
 

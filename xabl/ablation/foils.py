@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 from jaxtyping import Array, Float
 
 from xabl.ablation.any_model import Regions, Words, region_rows
+from xabl.ablation.average import average_features
 from xabl.ablation.definition import regions_seen
 from xabl.ablation.digests import params_sha256
-from xabl.ablation.engine.device_regions import average_features, check_feature_size
+from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.ablation.replacement import Fill
 from xabl.data.foils import FoilPair, image_ids, read_foils
 from xabl.data.regions import StackedRegions, open_regions

@@ -4,11 +4,14 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float32
+
 from xabl.ablation import yardsticks
+from xabl.ablation.average import average_features
 from xabl.ablation.digests import entities_sha256
 from xabl.ablation.engine.device_regions import (
     HostStore,
-    average_features,
     check_feature_size,
     host_store,
 )
@@ -34,10 +37,12 @@ from xabl.data.flickr30k_entities import (
 from xabl.data.regions import open_regions
 from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
+from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import (
     THRESHOLDS,
     Condition,
@@ -91,7 +96,10 @@ class InputFiles:
 class Inputs:
     """What was found there.
 
-    store: the regions on the host; None for a text-only model.
+    config: None for a model that is a function of one's own.
+    donors: images and captions that stand in for others.
+    regions: of all images of the split; None for a model that sees none.
+    average: their average features, over the whole split.
     examples_total: in the whole split.
     skipped: bad images, and why.
     refused: conditions that make no sense for the model, and why.
@@ -100,18 +108,27 @@ class Inputs:
     findings: what does not seem to belong together.
     """
 
-    config: ModelConfig
-    word_pieces: WordPieces
+    config: ModelConfig | None
+    word_pieces: Tokens
     plan: Plan
+    donors: Donors
     word_classes: WordClasses
     guesses: Guesses
-    store: HostStore | None
+    regions: StackedRegions | None
+    average: Float32[np.ndarray, " features"] | None
     examples_total: int
     skipped: dict[str, str]
     refused: dict[str, str]
     hashes: dict[str, str | None]
     described: RegionDescription | None
     findings: tuple[Finding, ...]
+
+    @property
+    def store(self) -> HostStore | None:
+        """The regions as the engine takes them."""
+        if self.regions is None:
+            return None
+        return host_store(self.config, self.regions, self.average)
 
 
 def read_inputs(
@@ -129,13 +146,7 @@ def read_inputs(
     """
     if config is None:
         config = model_directory.load_config(files.model)
-    asked = model_conditions(config, files, say)
-    refused = [c for c in asked if config.needs_regions and drops_all_regions(c)]
-    conditions = [condition for condition in asked if condition not in refused]
-    for condition in refused:
-        say(f"{condition.direction} {condition.name} is not scored: {NEEDS_REGIONS}")
-    if files.replace_seed < 0:
-        raise UserError(f"--replace_seed={files.replace_seed}: give 0 or more")
+    conditions = model_conditions(config, files, say)
     vocabulary = _vocabulary(config, files)
     word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
     if not config.do_lower_case and not model_directory.is_cased(vocabulary):
@@ -143,6 +154,68 @@ def read_inputs(
             f"{vocabulary}: no piece has a capital, but the model does not lower-case "
             "text (do_lower_case): every word with a capital becomes [UNK]"
         )
+    asks_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
+    return _read(
+        files,
+        say,
+        conditions,
+        word_pieces,
+        vocabulary=vocabulary,
+        target=config.scored_target() if asks_classes else None,
+        config=config,
+    )
+
+
+def read_own_inputs(
+    files: InputFiles, word_pieces: Tokens, target: VisualTarget, say: Say = print
+) -> Inputs:
+    """As `read_inputs`, for a model that is a function of one's own.
+
+    It may be asked everything; without regions there is one condition, as for a
+    text-only model.
+
+    Args:
+        target: what it predicts of regions.
+
+    Raises:
+        UserError: as `read_inputs`.
+    """
+    directions = tuple(Direction) if files.directions is None else files.directions
+    sees_regions = files.regions is not None
+    conditions = _conditions(directions, files, sees_regions=sees_regions)
+    return _read(
+        files,
+        say,
+        conditions,
+        word_pieces,
+        vocabulary=files.vocabulary,
+        target=target,
+        config=None,
+    )
+
+
+def _read(
+    files: InputFiles,
+    say: Say,
+    conditions: Sequence[Condition],
+    word_pieces: Tokens,
+    *,
+    vocabulary: Path | None,
+    target: VisualTarget | None,
+    config: ModelConfig | None,
+) -> Inputs:
+    """Reads what is left, and plans.
+
+    Args:
+        target: what is predicted of regions; None: they are not asked for.
+        config: None for a function of one's own.
+    """
+    needs_regions = config is not None and config.needs_regions
+    refused = [c for c in conditions if needs_regions and drops_all_regions(c)]
+    for condition in refused:
+        say(f"{condition.direction} {condition.name} is not scored: {NEEDS_REGIONS}")
+    if files.replace_seed < 0:
+        raise UserError(f"--replace_seed={files.replace_seed}: give 0 or more")
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -153,53 +226,59 @@ def read_inputs(
     images = read_split(files.entities, files.split, on_error)
     check_linked(images, files.entities)
     examples = prepare_examples(images, word_pieces)
-    regions = None
-    if not config.text_only:
+    regions = average = None
+    sees_regions = files.regions is not None if config is None else not config.text_only
+    if sees_regions:
         regions = _regions(config, files, images, say, on_error)
-        asked_classes = any(c.direction is Direction.LANG4VIS for c in conditions)
-        could_have_kl = asked_classes and config.scored_target().has_kl
-        if regions.cls_prob is None and could_have_kl:
+        if regions.cls_prob is None and target is not None and target.has_kl:
             say(
                 f"{files.regions}: has no class distributions (cls_prob), so there is "
                 "no MRC-KL; MRC-XE is given"
             )
     if files.limit is not None and files.limit < 1:
         raise UserError(f"--limit={files.limit}: give the number of examples to score")
-    shifted = config.image_embeddings.positions_follow_words
+    shifted = config is not None and config.image_embeddings.positions_follow_words
+    # Of the whole split, whatever part of it is scored.
+    donors = Donors(
+        image_ids=() if regions is None else regions.image_ids,
+        examples=examples,
+        seed=files.replace_seed,
+    )
     plan = build_plan(
         examples[: files.limit],
         regions,
-        conditions,
+        [condition for condition in conditions if condition not in refused],
         mask_id=word_pieces.mask_id,
         vlbert_positions=files.vlbert_positions if shifted else None,
         gold_labels=_gold_labels(files.gold_labels, len(examples)),
-        # Of the whole split, whatever part of it is scored.
-        donors=Donors(
-            image_ids=() if regions is None else regions.image_ids,
-            examples=examples,
-            seed=files.replace_seed,
-        ),
-        needs_regions=config.needs_regions,
+        donors=donors,
+        needs_regions=needs_regions,
     )
     check_scorable(plan)
     word_classes = _word_classes(files, plan.examples)
-    guesses = yardsticks.of_words(plan.examples, images, word_pieces)
-    store, described, findings = None, None, []
+    described, findings = None, []
+    guesses = Guesses(unigram={}, uniform={})
+    if isinstance(word_pieces, WordPieces):  # of a model's own tokens nothing is known
+        guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     if regions is not None:
         described = _described(regions)
         findings = annotation_findings(regions, mentions(images))
         if plan.columns(Direction.LANG4VIS):
-            guesses |= yardsticks.of_classes(plan, regions, config.scored_target())
+            guesses |= yardsticks.of_classes(plan, regions, target)
         # Likewise of the whole split.
         average = average_features(regions, mentions_by_image(examples))
-        store = host_store(config, regions, average)
     return Inputs(
         config=config,
         word_pieces=word_pieces,
         plan=plan,
+        donors=donors,
         word_classes=word_classes,
         guesses=guesses,
-        store=store,
+        # Of classes a plan has what it needs; a function's losses are found one by one.
+        regions=regions
+        if regions is None or config is None
+        else dataclasses.replace(regions, cls_prob=None),
+        average=average,
         examples_total=len(examples),
         skipped=skipped,
         refused={f"{c.direction} {c.name}": NEEDS_REGIONS for c in refused},
@@ -208,7 +287,7 @@ def read_inputs(
                 files.entities, files.split, [image.image_id for image in images]
             ),
             "regions": None if regions is None else regions.sha256(),
-            "vocab": file_sha256(vocabulary),
+            "vocab": vocabulary and file_sha256(vocabulary),
             "gold_labels": files.gold_labels and file_sha256(files.gold_labels),
         },
         described=described,
@@ -227,8 +306,6 @@ def model_conditions(
         UserError: a direction was asked for that the model does not have.
     """
     directions = files.directions
-    if directions == ():
-        raise UserError("--directions: give vis4lang, lang4vis or both")
     if directions is None:
         directions = (Direction.VIS4LANG,)
         try:
@@ -238,7 +315,15 @@ def model_conditions(
             say(f"vis4lang only: {error}")
     elif Direction.LANG4VIS in directions:
         config.scored_target()
-    if config.text_only:
+    return _conditions(directions, files, sees_regions=not config.text_only)
+
+
+def _conditions(
+    directions: Sequence[Direction], files: InputFiles, *, sees_regions: bool
+) -> tuple[Condition, ...]:
+    if directions == ():
+        raise UserError("--directions: give vis4lang, lang4vis or both")
+    if not sees_regions:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
     return all_conditions(directions, files.thresholds, files.replace)
 
@@ -255,7 +340,7 @@ def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:
 
 
 def _regions(
-    config: ModelConfig,
+    config: ModelConfig | None,
     files: InputFiles,
     images: Sequence[AnnotatedImage],
     say: Say,
@@ -268,7 +353,8 @@ def _regions(
             "HDF5 file that holds them, or a store of xabl import"
         )
     with open_regions(files.regions) as source:
-        check_feature_size(config, source.feature_size, str(files.regions))
+        if config is not None:
+            check_feature_size(config, source.feature_size, str(files.regions))
         sizes = {image.image_id: (image.width, image.height) for image in images}
         regions = source.read_all(list(sizes), on_error, sizes)
         if source.notice:

@@ -2,24 +2,23 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import json
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.digests import params_sha256
-from xabl.ablation.engine.device_loop import Evaluation, Options, score
+from xabl.ablation.engine.device_loop import Options, score
 from xabl.ablation.engine.explain import explain
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
-from xabl.ablation.engine.unfinished import KeptScores, NotKept
+from xabl.ablation.engine.unfinished import KeptScores
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.keeping import keep_scores, say
 from xabl.ablation.mismatch.check import check
 from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.plan import Plan
@@ -31,7 +30,6 @@ from xabl.ablation.tables import (
     scores_table,
     words_table,
 )
-from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import (
@@ -87,7 +85,7 @@ def explain_run(options: RunOptions) -> None:
         UserError: bad input.
     """
     series = Series(options.devices, is_single=True)
-    inputs, params = series.read(options.files, _say)
+    inputs, params = series.read(options.files, say)
     print(explain(series.evaluation(inputs, params, options.evaluation)))
 
 
@@ -116,35 +114,38 @@ def run(options: RunOptions, series: Series | None = None) -> None:
 def _run(
     options: RunOptions, results: ResultsDirectory, series: Series, shares: Shares
 ) -> None:
-    clock = _Clock()
+    clock = Clock()
     kept = KeptScores(results.unfinished, shares.writer)
-    inputs, params = series.read(options.files, _say)
+    inputs, params = series.read(options.files, say)
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     if results.is_finished and options.resume:
         results.check_same(identity)
-        _say(f"{results.path}: finished already, nothing to resume")
+        say(f"{results.path}: finished already, nothing to resume")
         return
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    say = _say if shares.is_first else (lambda line: None)
-    findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
+    tell = say if shares.is_first else (lambda line: None)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, tell)
     # The devices have what they need of the regions: room for what comes now.
-    inputs = dataclasses.replace(inputs, store=None, findings=findings)
-    scores = _scores(evaluation, kept, identity, options, shares)
+    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
+    scores = keep_scores(
+        functools.partial(score, evaluation),
+        inputs.plan,
+        kept,
+        identity,
+        resume=options.resume,
+        on_progress=options.on_progress,
+        shares=shares,
+        agree=lambda: shares.agree(evaluation),
+    )
     if scores is None:
-        _say("the share of this process is scored; the first puts all together")
+        say("the share of this process is scored; the first puts all together")
         return
     clock.phase_ends("score")
     found = _results(options, inputs, series.devices, identity, scores, clock)
-    try:
-        found.write(results)
-    except UserError as error:
-        raise UserError(
-            f"{error}; the scores are kept: run again with --resume"
-        ) from error
-    kept.discard()
+    found.put_in_place(results, kept)
     if WORDS.name in found.tables and inputs.word_classes.notice:
-        _say(inputs.word_classes.notice)
+        say(inputs.word_classes.notice)
     print(found.text)
     print(f"wrote {results.path}")
     print(f"next: xabl report --results={results.path} --output=report.html")
@@ -160,15 +161,15 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     Raises:
         UserError: bad input.
     """
-    clock = _Clock()
+    clock = Clock()
     series = Series(options.devices, is_single=True)
     params = series.devices.replicate(params)
-    inputs = read_inputs(options.files, _say)
+    inputs = read_inputs(options.files, say)
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    findings = check(inputs, options.files, evaluation, options.on_mismatch, _say)
-    inputs = dataclasses.replace(inputs, store=None, findings=findings)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
+    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
         scores = score(
             evaluation,
@@ -178,71 +179,13 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     return _results(options, inputs, series.devices, identity, scores, clock)
 
 
-def _scores(
-    evaluation: Evaluation,
-    kept: KeptScores,
-    identity: Mapping[str, Any],
-    options: RunOptions,
-    shares: Shares,
-) -> AblationScores | None:
-    """All scores; None if another process puts them together."""
-    plan = evaluation.plan
-    if shares.is_first and not (options.resume and kept.exist):
-        if options.resume:
-            _say("nothing to resume: starting from the first example")
-        kept.begin(identity)
-    shares.agree(evaluation)
-    found = kept.load(identity, plan)
-    total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
-    own = -(-(total - done) // shares.count)
-    with shares.at_work(kept), Progress(own, "inputs") as progress:
-
-        def on_scores(
-            direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
-        ) -> None:
-            nonlocal done
-            kept.add(direction, pairs, values)
-            progress.update(len(pairs))
-            done += len(pairs)
-            options.on_progress(done, total)
-
-        try:
-            scores = score(
-                evaluation,
-                found=found,
-                on_scores=on_scores,
-                share=(shares.this, shares.count),
-            )
-        except NotKept:
-            raise
-        except UserError:
-            if shares.count == 1:
-                kept.discard()  # other files or flags are needed: another run
-            raise
-        finally:
-            if kept.exist:
-                kept.flush()
-    if shares.count == 1:
-        return scores
-    if not shares.is_first:
-        return None
-    shares.wait()
-    scores = kept.load(identity, plan)
-    if scores.num_scored < total:
-        raise UserError(
-            f"{kept.folder}: {total - scores.num_scored} inputs have no scores; run "
-            "again with --resume"
-        )
-    return scores
-
-
 def _results(
     options: RunOptions,
     inputs: Inputs,
     devices: LocalDevices,
     identity: Mapping[str, Any],
     scores: AblationScores,
-    clock: "_Clock",
+    clock: "Clock",
 ) -> AblationResults:
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
@@ -301,7 +244,7 @@ def _manifest(
     inputs: Inputs,
     devices: LocalDevices,
     identity: Mapping[str, Any],
-    clock: "_Clock",
+    clock: "Clock",
 ) -> dict[str, Any]:
     plan, config, files = inputs.plan, inputs.config, options.files
     return manifest(
@@ -325,7 +268,7 @@ def _manifest(
             "flags": dict(options.flags),
             "scored": plan.num_scored,
             "distinct": len(plan.mlm) + len(plan.mrc),
-            "excluded": _excluded_counts(plan),
+            "excluded": excluded_counts(plan),
             "skipped": inputs.skipped,
             SUSPICIONS: [str(finding) for finding in inputs.findings],
             "refused": inputs.refused,
@@ -343,7 +286,7 @@ def _manifest(
     )
 
 
-def _excluded_counts(plan: Plan) -> dict[str, int]:
+def excluded_counts(plan: Plan) -> dict[str, int]:
     """By reason, examples that are excluded under some condition."""
     counts = {
         reason: int((plan.excluded == number).any(axis=1).sum())
@@ -352,11 +295,7 @@ def _excluded_counts(plan: Plan) -> dict[str, int]:
     return {reason: count for reason, count in counts.items() if count}
 
 
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-class _Clock:
+class Clock:
     """When a run started, and seconds by phase."""
 
     def __init__(self):

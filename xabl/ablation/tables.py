@@ -1,16 +1,18 @@
 """What an ablation found, as the tables of a results directory."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import SupportsIndex
 
 import numpy as np
 import pyarrow as pa
 from jaxtyping import Float32, Int, Shaped
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.pair_scores import AblationScores, num_pairs
 from xabl.ablation.examples import PhraseExample
 from xabl.ablation.word_classes import WordClasses
+from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
 from xabl.results.conditions import Condition, Direction
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
@@ -28,7 +30,7 @@ _PIECE_COLUMNS = (
 )
 
 
-def scores_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
+def scores_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
     """scores.parquet: all examples under the first condition, then the next.
 
     Losses are null where they do not apply or the example is excluded.
@@ -99,21 +101,39 @@ def pieces_table(
 
     Columns: those of words.parquet that are the same under every condition.
     """
-    rows: dict[str, list] = {name: [] for name in _PIECE_COLUMNS}
-    for example in examples:
-        kinds = classes.by_sentence[example.sentence]
-        words = example.word_index[example.pieces]
-        lengths = np.array([len(word) for word in example.sentence.split(" ")])
-        starts = np.cumsum(lengths + 1) - lengths - 1
-        rows["example"] += [example.number] * len(words)
-        rows["position"] += example.pieces.tolist()
-        rows["piece"] += word_pieces.tokens(example.token_ids[example.pieces])
-        rows["word"] += words.tolist()
-        rows["start"] += starts[words].tolist()
-        rows["end"] += (starts + lengths)[words].tolist()
-        rows["word_class"] += [kinds[word].value for word in words]
+    which = [example for example in examples for _ in example.pieces]
+    places = [place for example in examples for place in example.pieces]
+    words = [
+        example.word_index[place] for example, place in zip(which, places, strict=True)
+    ]
+    pieces = [
+        example.token_ids[place] for example, place in zip(which, places, strict=True)
+    ]
+    rows = word_columns(which, words, classes) | {
+        "position": places,
+        "piece": word_pieces.tokens(pieces),
+    }
     schema = pa.schema([WORDS.schema.field(name) for name in _PIECE_COLUMNS])
-    return pa.table(rows, schema=schema)
+    return pa.table({name: rows[name] for name in _PIECE_COLUMNS}, schema=schema)
+
+
+def word_columns(
+    examples: Sequence[PhraseExample],
+    words: Iterable[SupportsIndex],
+    classes: WordClasses,
+) -> dict[str, list]:
+    """What words.parquet says of words, by the number of each in its caption."""
+    rows: dict[str, list] = {
+        name: [] for name in ("example", "word", "start", "end", "word_class")
+    }
+    for example, word in zip(examples, words, strict=True):
+        start, end = example.spans[word].tolist()
+        rows["example"].append(example.number)
+        rows["word"].append(int(word))
+        rows["start"].append(start)
+        rows["end"].append(end)
+        rows["word_class"].append(classes.by_sentence[example.sentence][word].value)
+    return rows
 
 
 def words_of(
@@ -141,7 +161,7 @@ def words_of(
     return WORDS.table(values, len(scored))
 
 
-def predictions_table(scores: AblationScores, word_pieces: WordPieces) -> pa.Table:
+def predictions_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
     """predictions.parquet: the most probable predictions of every target.
 
     position: of the piece in the input, or the number of the region.
@@ -204,7 +224,7 @@ def _condition_columns(
     if condition.direction is Direction.VIS4LANG:
         ablated = plan.ablated_regions[:, column]
         values["ablated_regions"] = pa.array(ablated, mask=ablated < 0)
-        values["target_pieces"] = [len(example.pieces) for example in plan.examples]
+        values["target_pieces"] = _target_pieces(scores, column)
         return values
     none = plan.target < 0
     targets = plan.targets
@@ -226,13 +246,24 @@ def _condition_columns(
     return values
 
 
+def _target_pieces(scores: AblationScores, column: int) -> pa.Array:
+    """How many pieces a mean is taken over; a model's own tokens if it has others."""
+    plan = scores.plan
+    own = scores.pairs[Direction.VIS4LANG].get("piece_word")
+    if own is None:
+        return pa.array([len(example.pieces) for example in plan.examples])
+    pair = plan.pair[:, column]
+    counts = np.append((own >= 0).sum(axis=1), 0)[pair]
+    return pa.array(counts, mask=pair == NOT_SCORED)
+
+
 def _predicted(
-    scores: AblationScores, direction: Direction, word_pieces: WordPieces
+    scores: AblationScores, direction: Direction, word_pieces: Tokens
 ) -> Shaped[np.ndarray, " _"]:
     """The best prediction of each pair as text; the last entry, None, is of none."""
     found = scores.pairs[direction].get("predicted")
     if found is None:
-        return np.array([None], object)
+        return np.full(1 + num_pairs(scores.plan, direction), None, object)
     if direction is Direction.LANG4VIS:
         texts = found.astype(str).tolist()
     else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from xabl.analysis import own_models
 from xabl.models.region_embedding import REGION_EMBEDDINGS
 from xabl.results.losses import LOSSES
 from xabl.results.reading import Run
@@ -105,4 +106,4 @@ def _gaps_of(run: Run) -> list[str]:
         f"up to {max(found)} examples excluded ({reason}) in {len(found)} conditions"
         for reason, found in counts.items()
     ]
-    return [*notes, *run.problems, *excluded]
+    return [*notes, *run.problems, *excluded, *own_models.notes(run)]

@@ -12,8 +12,6 @@ Example:
     --output=results/ctrl_uniter_base
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from xabl.errors import UserError
@@ -165,55 +163,15 @@ def define_flags() -> None:
 
 def main() -> None:
     from xabl.ablation import run
-    from xabl.ablation.engine.device_loop import Options
-    from xabl.ablation.engine.device_regions import ImageToken
-    from xabl.ablation.engine.scorer import Precision
-    from xabl.ablation.examples import VlBertPositions
-    from xabl.ablation.inputs import InputFiles
-    from xabl.ablation.mismatch.findings import OnMismatch
-    from xabl.results.directions import Direction
+    from xabl.ablation.asked import run_options
     from xabl.support.compilation_cache import use_compilation_cache
 
     if FLAGS.coordinator is not None:
         from xabl.support.hosts import connect
 
         connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
-    files = InputFiles(
-        model=Path(FLAGS.model),
-        entities=Path(FLAGS.entities),
-        split=FLAGS.split,
-        regions=_path(FLAGS.regions),
-        vocabulary=_path(FLAGS.vocab),
-        directions=_parsed(Direction, "directions"),
-        thresholds=_parsed(float, "thresholds"),
-        replace=tuple(FLAGS.replace),
-        replace_seed=FLAGS.replace_seed,
-        vlbert_positions=VlBertPositions(FLAGS.vlbert_positions),
-        limit=FLAGS.limit,
-        skip_bad_examples=FLAGS.skip_bad_examples,
-        gold_labels=_path(FLAGS.gold_labels),
-        class_names=_path(FLAGS.class_names),
-        attribute_names=_path(FLAGS.attribute_names),
-        tagger=FLAGS.tagger,
-    )
-    evaluation = Options(
-        precision=Precision(FLAGS.precision),
-        image_token=ImageToken(FLAGS.image_token),
-        batch_size=FLAGS.batch_size,
-        top=FLAGS.save_predictions,
-    )
-    options = run.RunOptions(
-        files=files,
-        evaluation=evaluation,
-        output=_path(FLAGS.output),
-        overwrite=FLAGS.overwrite,
-        resume=FLAGS.resume,
-        label=FLAGS.label,
-        model_seed=FLAGS.model_seed,
-        devices=FLAGS.devices,
-        on_mismatch=OnMismatch(FLAGS.mismatch),
-        flags={flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)},
-    )
+    asked = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
+    options = run_options(asked, flags=asked)
     if FLAGS.explain:
         run.explain_run(options)
         return
@@ -221,21 +179,3 @@ def main() -> None:
         raise UserError("--output: give the results directory to write")
     use_compilation_cache()
     run.run(options)
-
-
-def _path(value: str | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _parsed(kind: type, name: str) -> tuple | None:
-    """A list flag's values as `kind`: an enumeration, or float."""
-    if FLAGS[name].value is None:
-        return None
-    values = []
-    for text in FLAGS[name].value:
-        try:
-            values.append(kind(text))
-        except ValueError as error:
-            expected = "a number" if kind is float else " or ".join(kind)
-            raise UserError(f"--{name}: {text!r} is not {expected}") from error
-    return tuple(values)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from xabl.ablation.engine.device_regions import average_features
+from xabl.ablation.average import average_features
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.data.regions import ImageRegions, open_regions
 from xabl.data.regions.image_regions import canonical_id

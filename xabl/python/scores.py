@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xabl.ablation.ablation_results import AblationResults
-from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.asked import run_options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
-from xabl.ablation.inputs import InputFiles
 from xabl.ablation.mismatch.findings import OnMismatch
-from xabl.ablation.run import RunOptions, evaluate
+from xabl.ablation.run import evaluate
 from xabl.errors import UserError
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
-from xabl.results.conditions import THRESHOLDS, Direction
+from xabl.results.conditions import THRESHOLDS
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.losses import LOSSES
@@ -125,48 +124,30 @@ def ablate(
     """
     if not isinstance(model, Model):
         model = load(model)
-    files = InputFiles(
-        model=model.path,
-        entities=Path(entities),
-        split=split,
-        regions=_path(regions),
-        vocabulary=model.vocabulary,
-        directions=directions and tuple(_one_of(Direction, d) for d in directions),
-        thresholds=tuple(thresholds),
-        replace=(replace,) if isinstance(replace, str) else tuple(replace),
-        replace_seed=replace_seed,
-        vlbert_positions=_one_of(VlBertPositions, vlbert_positions),
-        limit=limit,
-        skip_bad_examples=skip_bad_examples,
-        gold_labels=_path(gold_labels),
-        class_names=_path(class_names),
-        attribute_names=_path(attribute_names),
-        tagger=tagger,
-    )
-    options = RunOptions(
-        files=files,
-        evaluation=Options(
-            precision=_one_of(Precision, precision),
-            image_token=_one_of(ImageToken, image_token),
-            batch_size=batch_size,
-            top=save_predictions,
-        ),
-        output=None,
-        label=label,
-        model_seed=model_seed,
-        devices=devices,
-        on_mismatch=_one_of(OnMismatch, mismatch),
-        flags={},
-    )
-    return Scores(evaluate(options, model.params))
-
-
-def _path(value: Path | str | None) -> Path | None:
-    return None if value is None else Path(value)
-
-
-def _one_of(kind: type, value: str) -> object:
-    try:
-        return kind(value)
-    except ValueError as error:
-        raise UserError(f"{value!r} is not {' or '.join(kind)}") from error
+    asked = {
+        "model": model.path,
+        "vocab": model.vocabulary,
+        "entities": entities,
+        "regions": regions,
+        "split": split,
+        "directions": directions,
+        "thresholds": thresholds,
+        "replace": replace,
+        "replace_seed": replace_seed,
+        "limit": limit,
+        "skip_bad_examples": skip_bad_examples,
+        "gold_labels": gold_labels,
+        "class_names": class_names,
+        "attribute_names": attribute_names,
+        "tagger": tagger,
+        "vlbert_positions": vlbert_positions,
+        "image_token": image_token,
+        "precision": precision,
+        "batch_size": batch_size,
+        "save_predictions": save_predictions,
+        "devices": devices,
+        "label": label,
+        "model_seed": model_seed,
+        "mismatch": mismatch,
+    }
+    return Scores(evaluate(run_options(asked, output=None), model.params))

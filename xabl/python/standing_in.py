@@ -65,9 +65,9 @@ class StandingIn:
         Raises:
             UserError: it is not known; says what to give.
         """
-        fill = REGION_WAYS[condition.way].fill
-        if condition.direction is Direction.LANG4VIS:
-            fill = Fill.MASKED
+        fill = Fill.MASKED  # what is to be predicted
+        if condition.direction is Direction.VIS4LANG:
+            fill = REGION_WAYS[condition.way].fill
         if fill in (Fill.MASKED, Fill.ZERO):
             return fill, np.zeros((1, image.features.shape[1]), np.float32)
         if fill is Fill.IMAGE:

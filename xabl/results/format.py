@@ -177,7 +177,7 @@ WORDS = File(
             low=-1e-3,
             needed=True,
         ),
-        _int("rank", 32, "rank of the right piece, 1 the best", low=1, needed=True),
+        _int("rank", 32, "rank of the right piece, 1 the best, if known", low=1),
         _probability("probability", "what the right piece is given", needed=True),
     ),
 )

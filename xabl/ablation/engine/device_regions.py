@@ -7,7 +7,6 @@ them: that is affine, so the product of [IMG], a mean, is the mean of products.
 """
 
 import enum
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from jaxtyping import Array, Bool, Float, Float32, Int
 
 from xabl.ablation.replacement import Fill
 from xabl.data.boxes import relative_locations
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.models.layers import row_major
@@ -121,29 +120,6 @@ def check_feature_size(config: ModelConfig, size: int, source: str) -> None:
             f"{source}: {size} features a region, model {config.name} reads "
             f"{config.v_feature_size}; use regions of the detector it was trained with"
         )
-
-
-def average_features(
-    regions: StackedRegions, mentions: Mapping[str, int]
-) -> Float32[np.ndarray, " features"]:
-    """The average feature vector of a split.
-
-    Args:
-        regions: of all images of the split.
-        mentions: by image id, how often it is mentioned: its weight. The average is
-            taken over phrase mentions, those that cannot be scored included.
-    """
-    counts = {canonical_id(image_id): n for image_id, n in mentions.items()}
-    total = np.zeros(regions.features.shape[2], np.float64)
-    weights = 0
-    for row, image_id in enumerate(regions.image_ids):
-        weight = counts.get(canonical_id(image_id), 0)
-        if weight:
-            count = regions.num_boxes[row]
-            mean = regions.features[row, :count].mean(axis=0, dtype=np.float64)
-            total += weight * mean
-            weights += weight
-    return (total / max(weights, 1)).astype(np.float32)
 
 
 def region_input(

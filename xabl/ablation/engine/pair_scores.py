@@ -88,8 +88,13 @@ def put_scores(
             scores[name] = np.full(shape, empty, value.dtype)
         place = scores[name]
         if _by_target(direction, name):
-            width = min(value.shape[1], place.shape[1])
-            place[pairs, :width] = value[:, :width]
+            width = value.shape[1]
+            if width > place.shape[1]:  # a model's own tokens, which no plan knows
+                more = (len(place), width - place.shape[1], *place.shape[2:])
+                empty = np.full(more, np.nan if place.dtype.kind == "f" else -1)
+                place = np.append(place, empty.astype(place.dtype), axis=1)
+                scores[name] = place
+            place[pairs, :width] = value
         else:
             place[pairs] = value
 

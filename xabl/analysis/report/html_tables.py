@@ -6,7 +6,7 @@ import re
 
 import pandas as pd
 
-from xabl.analysis import comparisons
+from xabl.analysis import comparisons, own_models
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import bits, percent
 from xabl.results.conditions import Condition, Direction, in_order
@@ -141,7 +141,7 @@ def loss_table(
         "images.",
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=tuple(remarks),
+        notes=(*remarks, *own_models.remarks(study.runs, loss.direction)),
         paper=main,
     )
 

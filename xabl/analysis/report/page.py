@@ -213,6 +213,7 @@ def _index(
         "loss_steps": score_blocks.LOSS_STEPS,
         "probability_steps": score_blocks.PROBABILITY_STEPS,
         "word_steps": word_blocks.WORD_STEPS,
+        "unknown_rank": word_blocks.UNKNOWN_RANK,
         "no_score": score_blocks.NO_SCORE,
         "not_finite": score_blocks.NOT_FINITE,
         "no_probability": score_blocks.NO_PROBABILITY,

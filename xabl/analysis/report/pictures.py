@@ -8,9 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from xabl.data.image_files import image_file
 from xabl.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 # What all images together may take of the page, as base64.
 BUDGET_BYTES = 10_000_000
 # Longer side in pixels and JPEG quality, best first.
@@ -38,7 +38,7 @@ def embed(folder: Path, image_ids: Iterable[str]) -> Pictures:
     if not folder.is_dir():
         raise UserError(f"--images: {folder}: no such folder")
     wanted = list(image_ids)
-    paths = {image_id: _find(folder, image_id) for image_id in wanted}
+    paths = {image_id: image_file(folder, image_id) for image_id in wanted}
     there = {image_id: path for image_id, path in paths.items() if path is not None}
     if wanted and not there:
         raise UserError(
@@ -63,14 +63,6 @@ def embed(folder: Path, image_ids: Iterable[str]) -> Pictures:
                 "drawn instead"
             )
     return Pictures(base64=encoded, notes=tuple(notes))
-
-
-def _find(folder: Path, image_id: str) -> Path | None:
-    """The image's file; an id that is not a plain name has none."""
-    if Path(image_id).name != image_id:
-        return None
-    paths = (folder / (image_id + suffix) for suffix in SUFFIXES)
-    return next((path for path in paths if path.is_file()), None)
 
 
 def _size_for(paths: list[Path]) -> tuple[int, int]:

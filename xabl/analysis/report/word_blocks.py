@@ -15,6 +15,7 @@ from xabl.results.reading import Run, read_file
 # Losses travel as whole numbers of this many to a bit; the largest says "or more".
 WORD_STEPS = 1000
 _MOST = 2**16 - 1
+UNKNOWN_RANK = 2**16 - 1  # of a model with tokens of its own
 
 
 def words_block(
@@ -26,8 +27,8 @@ def words_block(
     """Where each row's pieces start; of a piece its text, its place in the input, its
     word's place in the caption and class; losses and ranks [pieces conditions].
 
-    A rank of 0: no score. Probabilities follow from losses. None when the run has no
-    losses by word.
+    A rank of 0: no score; `UNKNOWN_RANK`: not known. Probabilities follow from losses.
+    None when the run has no losses by word.
 
     Raises:
         UserError: the file cannot be read or is not of the run's examples.
@@ -46,7 +47,7 @@ def words_block(
     found = rows_by_condition(table)
     steps = table["loss"].to_numpy() * (WORD_STEPS / NATS_PER_BIT)
     steps = np.clip(np.nan_to_num(np.rint(steps)), 0, _MOST)
-    rank = np.minimum(table["rank"].to_numpy(), _MOST)
+    rank = np.minimum(table["rank"].fill_null(UNKNOWN_RANK).to_numpy(), UNKNOWN_RANK)
     for number, condition in enumerate(names):
         here = found.get((Direction.VIS4LANG.value, condition))
         if here is not None:

@@ -118,7 +118,7 @@ function wordsAt(run, words, row, condition) {
       text: words.texts.pieces[words.pieces[piece]],
       position: words.positions[piece],
       bits: rank ? words.losses[piece * width + column] / index.word_steps : NaN,
-      rank,
+      rank: rank === index.unknown_rank ? "?" : rank,
     });
   }
   return found;

@@ -1,0 +1,93 @@
+"""Scores are kept while they are made, so that an interrupted run can be continued."""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from xabl.ablation.engine.pair_scores import AblationScores
+from xabl.ablation.engine.unfinished import KeptScores, NotKept
+from xabl.ablation.plan import Plan
+from xabl.ablation.shares import Shares
+from xabl.errors import UserError
+from xabl.results.conditions import Direction
+from xabl.support.progress import Progress
+
+
+def keep_scores(
+    score: Callable[..., AblationScores],
+    plan: Plan,
+    kept: KeptScores,
+    identity: Mapping[str, Any],
+    *,
+    resume: bool,
+    shares: Shares,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    agree: Callable[[], None] = lambda: None,
+) -> AblationScores | None:
+    """Scores what was not scored before; None if another process puts all together.
+
+    Interrupted, what was scored is on disk.
+
+    Args:
+        score: scores the rest of the plan; takes `found`, `on_scores` and `share`, as
+            `device_loop.score` does.
+        identity: all that scores depend on.
+        resume: whether to go on from what was kept.
+        on_progress: called with the number of inputs scored, and of all.
+        agree: makes all processes divide the plan alike.
+
+    Raises:
+        UserError: scores of another run are kept, or `score` raises it: then what was
+            kept is discarded, for other files or flags are needed.
+    """
+    if shares.is_first and not (resume and kept.exist):
+        if resume:
+            say("nothing to resume: starting from the first example")
+        kept.begin(identity)
+    agree()
+    found = kept.load(identity, plan)
+    total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
+    own = -(-(total - done) // shares.count)
+    with shares.at_work(kept), Progress(own, "inputs") as progress:
+
+        def on_scores(
+            direction: Direction, pairs: np.ndarray, values: Mapping[str, np.ndarray]
+        ) -> None:
+            nonlocal done
+            kept.add(direction, pairs, values)
+            progress.update(len(pairs))
+            done += len(pairs)
+            on_progress(done, total)
+
+        try:
+            scores = score(
+                found=found, on_scores=on_scores, share=(shares.this, shares.count)
+            )
+        except NotKept:
+            raise
+        except UserError:
+            if shares.count == 1:
+                kept.discard()  # other files or flags are needed: another run
+            raise
+        finally:
+            if kept.exist:
+                kept.flush()
+    if shares.count == 1:
+        return scores
+    if not shares.is_first:
+        return None
+    shares.wait()
+    scores = kept.load(identity, plan)
+    if scores.num_scored < total:
+        raise UserError(
+            f"{kept.folder}: {total - scores.num_scored} inputs have no scores; run "
+            "again with --resume"
+        )
+    return scores
+
+
+def say(line: str) -> None:
+    """A line for the user beside the progress."""
+    print(line, file=sys.stderr, flush=True)

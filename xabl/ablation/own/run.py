@@ -1,0 +1,286 @@
+"""The ablation of a model that is a function of one's own, from files to results.
+
+At two levels: `any_model`, a function from our words and regions to logits, and
+`any_input`, a function from what an ablation is to log-probabilities. Both are asked
+the plan's distinct inputs, in batches; scores are kept as those of our models are.
+"""
+
+import functools
+import hashlib
+import json
+import types
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int, Shaped
+
+from xabl.ablation.ablation_results import AblationResults
+from xabl.ablation.any_input import AnyInput
+from xabl.ablation.any_model import Model
+from xabl.ablation.definition import Definition
+from xabl.ablation.distinct_inputs import NOT_SCORED
+from xabl.ablation.engine.device_loop import OnScores
+from xabl.ablation.engine.pair_scores import (
+    AblationScores,
+    put_scores,
+    scored_pairs,
+)
+from xabl.ablation.engine.unfinished import KeptScores
+from xabl.ablation.examples import PhraseExample
+from xabl.ablation.inputs import Inputs, read_own_inputs
+from xabl.ablation.interview import Interview
+from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.own.options import OwnRun
+from xabl.ablation.own.region_reader import RegionReader
+from xabl.ablation.own.results import own_results
+from xabl.ablation.plan import Plan
+from xabl.ablation.run import Clock
+from xabl.ablation.shares import Shares
+from xabl.data.image_files import SUFFIXES, image_file
+from xabl.data.regions.image_regions import canonical_id
+from xabl.data.whole_words import Tokens, WholeWords
+from xabl.data.word_pieces import WordPieces
+from xabl.errors import UserError
+from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
+from xabl.results.conditions import Condition, Direction
+from xabl.results.directory import ResultsDirectory
+from xabl.support.progress import Progress
+
+Values = dict[str, Shaped[np.ndarray, "step ..."]]
+Ask = Callable[[Sequence[PhraseExample], Condition], Values]
+
+
+def ablate_function(model: Model, run: OwnRun) -> AblationResults:
+    """Ablates a function from words and regions to logits.
+
+    Args:
+        model: see `any_model`.
+        run: its files name a vocabulary.
+
+    Raises:
+        UserError: bad input; logits of another shape, or not finite.
+    """
+    if run.files.vocabulary is None:
+        raise UserError("vocabulary=: give the vocab.txt of the model's word pieces")
+    target = _target(run)
+
+    def asker(inputs: Inputs) -> Ask:
+        definition = Definition(
+            model=model,
+            regions=inputs.regions,
+            average=inputs.average,
+            mask_id=inputs.word_pieces.mask_id,
+            target=target,
+            per_example_positions=True,
+            donors=inputs.donors,
+            batch_size=run.batch_size,
+        )
+        return RegionReader(
+            definition=definition,
+            widest=inputs.plan.mlm.positions.shape[1],
+            top=run.top,
+        ).losses
+
+    word_pieces = WordPieces(run.files.vocabulary, lower_case=run.lower_case)
+    return _ablate(model, run, word_pieces, asker, reads="words and regions")
+
+
+def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
+    """Ablates a function from what an ablation is to log-probabilities.
+
+    Args:
+        model: see `any_input`.
+
+    Raises:
+        UserError: bad input; an answer that is none.
+    """
+    words = WholeWords()
+
+    def asker(inputs: Inputs) -> Ask:
+        return Interview(
+            model=model,
+            words=words,
+            regions=inputs.regions,
+            images=_image_files(run.images, inputs.donors.examples),
+            donors=inputs.donors,
+            target=_target(run),
+        ).losses
+
+    return _ablate(model, run, words, asker, reads="anything")
+
+
+def _ablate(
+    model: Callable[..., Any],
+    run: OwnRun,
+    word_pieces: Tokens,
+    asker: Callable[[Inputs], Ask],
+    *,
+    reads: str,
+) -> AblationResults:
+    """Reads, scores and writes, whatever the model reads."""
+    if run.output is None:
+        if run.resume or run.overwrite:
+            raise UserError("output=: give the results directory")
+        return _run(model, run, word_pieces, asker, reads, None)
+    results = ResultsDirectory(run.output, overwrite=run.overwrite, resume=run.resume)
+    with results.lock():
+        return _run(model, run, word_pieces, asker, reads, results)
+
+
+def _run(
+    model: Callable[..., Any],
+    run: OwnRun,
+    word_pieces: Tokens,
+    asker: Callable[[Inputs], Ask],
+    reads: str,
+    results: ResultsDirectory | None,
+) -> AblationResults:
+    if run.batch_size < 1:
+        raise UserError(f"batch_size={run.batch_size}: give a number of inputs")
+    clock = Clock()
+    inputs = read_own_inputs(run.files, word_pieces, _target(run), say)
+    plan = inputs.plan
+    score = functools.partial(_score, plan, asker(inputs), run.batch_size)
+    identity = _identity(model, run, inputs, reads)
+    clock.phase_ends("load")
+    if results is None:
+        with Progress(len(plan.mlm) + len(plan.mrc), "inputs") as progress:
+            scores = score(on_scores=lambda _, pairs, __: progress.update(len(pairs)))
+        return own_results(run, inputs, identity, scores, clock)
+    if results.is_finished and run.resume:
+        results.check_same(identity)
+        say(f"{results.path}: finished already, nothing to resume")
+        return AblationResults.read(results)
+    shares = Shares(results.unfinished)
+    if shares.count > 1:
+        raise UserError("a function of one's own is ablated by one process: start one")
+    kept = KeptScores(results.unfinished)
+    scores = keep_scores(
+        score,
+        plan,
+        kept,
+        identity,
+        resume=run.resume,
+        shares=shares,
+    )
+    found = own_results(run, inputs, identity, scores, clock)
+    found.put_in_place(results, kept)
+    return found
+
+
+def _score(
+    plan: Plan,
+    ask: Ask,
+    batch_size: int,
+    *,
+    found: AblationScores | None = None,
+    on_scores: OnScores,
+    share: tuple[int, int] = (0, 1),
+) -> AblationScores:
+    """Asks every distinct pair of a plan; see `device_loop.score`.
+
+    A loss that is NaN is of a pair that the model cannot be asked.
+    """
+    del share  # of one process
+    scores = {d: dict(found.pairs.get(d, {})) if found else {} for d in Direction}
+    for direction in Direction:
+        left = ~scored_pairs(plan, scores[direction], direction)
+        for condition, rows, pairs in _by_condition(plan, direction):
+            rows, pairs = rows[left[pairs]], pairs[left[pairs]]
+            for start in range(0, len(pairs), batch_size):
+                step = pairs[start : start + batch_size]
+                examples = [
+                    plan.examples[row] for row in rows[start : start + batch_size]
+                ]
+                values = ask(examples, condition)
+                put_scores(scores[direction], plan, direction, step, values)
+                on_scores(direction, step, values)
+    return AblationScores(plan=plan, pairs=scores)
+
+
+def _by_condition(
+    plan: Plan, direction: Direction
+) -> Iterator[tuple[Condition, Int[np.ndarray, " _"], Int[np.ndarray, " _"]]]:
+    """For each distinct pair the first example that asks it, condition by condition."""
+    columns = plan.columns(direction)
+    numbers = plan.pair[:, columns].T
+    pairs, first = np.unique(numbers, return_index=True)
+    first, pairs = first[pairs != NOT_SCORED], pairs[pairs != NOT_SCORED]
+    which, row = np.divmod(first, len(plan.examples))
+    for place, column in enumerate(columns):
+        here = which == place
+        yield plan.conditions[column], row[here], pairs[here]
+
+
+def _identity(
+    model: Callable[..., Any], run: OwnRun, inputs: Inputs, reads: str
+) -> dict[str, Any]:
+    """All that scores depend on, as far as it can be known of a function."""
+    identity = {
+        "reads": reads,
+        "code_sha256": _code_sha256(model),
+        "about": run.about,
+        "hides": run.hides,
+        "target": run.target,
+        "replace_seed": run.files.replace_seed,
+        **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
+        "split": run.files.split,
+        "limit": run.files.limit,
+        "conditions": [f"{c.direction} {c.name}" for c in inputs.plan.conditions],
+        "save_predictions": run.top,
+        "skipped": inputs.skipped,
+    }
+    try:
+        return json.loads(json.dumps(identity))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"about=: not what JSON can hold ({error})") from error
+
+
+def _code_sha256(model: Callable[..., Any]) -> str | None:
+    """Of what a function does, not of where it stands; None: it cannot be known."""
+    function = model if hasattr(model, "__code__") else type(model).__call__
+    if not hasattr(function, "__code__"):
+        return None  # not written in Python
+
+    def text(constant: Any) -> str:
+        if isinstance(constant, frozenset):  # in another order in every process
+            return f"frozenset({sorted(map(repr, constant))})"
+        if not isinstance(constant, types.CodeType):
+            return repr(constant)
+        constants = [text(each) for each in constant.co_consts]
+        return f"{constant.co_code.hex()} {constant.co_names} {constants}"
+
+    return hashlib.sha256(text(function.__code__).encode()).hexdigest()
+
+
+def _target(run: OwnRun) -> VisualTarget:
+    scored = {n: t for n, t in VISUAL_TARGETS.items() if t.is_scored}
+    if run.target not in scored:
+        raise UserError(f"target={run.target!r}: give {' or '.join(scored)}")
+    return scored[run.target]
+
+
+def _image_files(
+    folder: Path | None, examples: Sequence[PhraseExample]
+) -> dict[str, Path]:
+    """The file of each image, by its id.
+
+    Raises:
+        UserError: no such folder, or some images are not there.
+    """
+    if folder is None:
+        return {}
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder of images")
+    ids = dict.fromkeys(example.image_id for example in examples)
+    files = {image_id: image_file(folder, image_id) for image_id in ids}
+    missing = [image_id for image_id, path in files.items() if path is None]
+    if missing:
+        raise UserError(
+            f"{folder}: {len(missing)} of {len(ids)} images are not there (first: "
+            f"{missing[0]}{SUFFIXES[0]}); put them there, or leave those images out of "
+            "the split"
+        )
+    return {canonical_id(image_id): path for image_id, path in files.items()}

@@ -1,0 +1,74 @@
+"""The ablation of a model that is a function of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+from xabl.ablation.any_input import AnyInput
+from xabl.ablation.any_model import Model
+from xabl.ablation.asked import made_of, names_of
+from xabl.ablation.own import run
+from xabl.ablation.own.options import OwnRun
+from xabl.python.scores import Scores
+
+_OF_OURS = {"model", "gold_labels", "vlbert_positions"}  # of no other model
+
+
+def ablate_function(
+    model: Model, *, vocabulary: Path | str, lower_case: bool = True, **options: Any
+) -> Scores:
+    """Ablates a function from words and regions to logits.
+
+    Args:
+        model: called with `Words` and `Regions` of numpy arrays; returns `Logits` of
+            any array library (`xabl.ablation.any_model`).
+        vocabulary: vocab.txt of its word pieces.
+        lower_case: whether they are of text in lower case.
+        options: as for `ablate_anything`.
+
+    Raises:
+        UserError: a file is missing or damaged, logits have another shape than they
+            should, or are not finite.
+    """
+    return Scores(
+        run.ablate_function(
+            model,
+            _own_run(vocab=vocabulary, lower_case=lower_case, **options),
+        )
+    )
+
+
+def ablate_anything(
+    model: AnyInput, *, images: Path | str | None = None, **options: Any
+) -> Scores:
+    """Ablates a function that is told what an ablation is, and reads what it likes.
+
+    Args:
+        model: called with a list of `Ablation`; returns an answer to each
+            (`xabl.ablation.any_input`).
+        images: folder of <image id>.jpg or .png.
+        label: what the model is called.
+        hides: in a sentence, how the model hides what it must not see.
+        entities: directory of Flickr30k Entities; split: which list of images.
+        regions: file of image regions; None for a model that sees no image.
+        about: what else its scores depend on, a checkpoint say: kept with the results,
+            and compared before an interrupted run is continued.
+        output: the results directory. Scores are kept beside it while they are made;
+            resume=True continues a run that was interrupted, overwrite=True begins
+            again. None: everything stays in memory.
+        batch_size: how many inputs the model is given at once, at most.
+        target: the visual target of its classes, as in configuration files: "0", the
+            detector's 1601 with the background first, unless said otherwise.
+        directions, thresholds, replace, replace_seed, limit, skip_bad_examples,
+            save_predictions, class_names, attribute_names, tagger, model_seed: as for
+            `ablate`.
+
+    Raises:
+        UserError: a file is missing or damaged, or an answer is none.
+    """
+    return Scores(run.ablate_anything(model, _own_run(images=images, **options)))
+
+
+def _own_run(**asked: Any) -> OwnRun:
+    for name in asked.keys() - names_of(OwnRun) | asked.keys() & _OF_OURS:
+        raise TypeError(f"unexpected argument {name!r}")
+    return made_of(OwnRun, asked)
