@@ -261,7 +261,10 @@ def _read(
     if isinstance(word_pieces, WordPieces):  # of a model's own tokens nothing is known
         guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     if regions is not None:
-        described = _described(regions)
+        described = describe(
+            regions.features[row, : regions.num_boxes[row]]
+            for row in evenly(len(regions), _DESCRIBED_IMAGES)
+        )
         findings = annotation_findings(regions, mentions(images))
         if plan.columns(Direction.LANG4VIS):
             guesses |= yardsticks.of_classes(plan, regions, target)
@@ -360,11 +363,6 @@ def _regions(
         if source.notice:
             say(source.notice)
         return regions
-
-
-def _described(regions: StackedRegions) -> RegionDescription | None:
-    rows = evenly(len(regions), _DESCRIBED_IMAGES)
-    return describe(regions.features[row, : regions.num_boxes[row]] for row in rows)
 
 
 def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordClasses:
