@@ -20,6 +20,8 @@ from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.mismatch.check import check
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
@@ -31,7 +33,14 @@ from xabl.ablation.tables import (
 )
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
+from xabl.results.format import (
+    EXAMPLES,
+    PREDICTIONS,
+    SCORES,
+    SUSPICIONS,
+    WORDS,
+    manifest,
+)
 from xabl.results.published import published_row
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
@@ -51,6 +60,8 @@ class RunOptions:
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
     patience: seconds to wait for another run that writes to the same output.
+    on_mismatch: what to do when features, captions and model do not seem to belong
+        together.
     on_progress: called with the number of inputs scored, and of all.
     """
 
@@ -66,6 +77,7 @@ class RunOptions:
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
     patience: float = 0.0
+    on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
@@ -119,8 +131,10 @@ def _run(
             say(f"{results.path}: finished already, nothing to resume")
             return
         evaluation = series.evaluation(inputs, params, options.evaluation)
+        tell = say if shares.is_first else (lambda line: None)
+        findings = check(inputs, options.files, evaluation, options.on_mismatch, tell)
     # The devices have what they need of the regions: room for what comes now.
-    inputs = dataclasses.replace(inputs, regions=None)
+    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     scores = keep_scores(
         functools.partial(score, evaluation),
         inputs.plan,
@@ -161,7 +175,8 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    inputs = dataclasses.replace(inputs, regions=None)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
+    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     with Progress(len(inputs.plan.mlm) + len(inputs.plan.mrc), "inputs") as progress:
         scores = score(
             evaluation,
@@ -263,6 +278,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": excluded_counts(plan),
             "skipped": inputs.skipped,
+            SUSPICIONS: [str(finding) for finding in inputs.findings],
             "refused": inputs.refused,
             "replace_seed": files.replace_seed,
             "word_classes": dict(inputs.word_classes.source),

@@ -96,6 +96,13 @@ def define_flags() -> None:
         "lang4vis: whether [IMG] is the mean of the whole image, as published, or of "
         "the regions that are not masked",
     )
+    flags.DEFINE_enum(
+        "mismatch",
+        "stop_if_certain",
+        ["stop_if_certain", "stop", "warn"],
+        "what to do when features, boxes, captions and model do not belong together, "
+        "or do not seem to",
+    )
     flags.DEFINE_integer("limit", None, "score the first so many examples only")
     flags.DEFINE_bool(
         "skip_bad_examples",

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from xabl.data.regions.description import RegionDescription
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError, reason
 from xabl.models.config import ModelConfig
@@ -35,6 +36,7 @@ _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
 )
 # In the report: sizes and digests of files, those that are edited apart.
 _PARAM_FILES, _OTHER_FILES = "parameter_files", "other_files"
+REGIONS = "regions"  # in the report: `RegionDescription` of the training's regions
 _BYTES_UNDER_WAY = 2**27
 
 
@@ -126,6 +128,19 @@ def load_report(directory: Path | str) -> dict[str, Any]:
         UserError: the report is missing or damaged.
     """
     return _read_json(Path(directory) / _REPORT)
+
+
+def trained_regions(directory: Path | str) -> RegionDescription | None:
+    """The regions that the model was trained with; None where that is not known.
+
+    Pretraining keeps their description; a converted checkpoint cannot tell.
+
+    Raises:
+        UserError: the report is missing or damaged.
+    """
+    described = load_report(directory).get(REGIONS)
+    source = str(Path(directory) / _REPORT)
+    return described and RegionDescription.from_json(described, source)
 
 
 def load(

@@ -236,7 +236,14 @@ def _first_state(
 
 def _export(run: Run, directory: Path, state: TrainState, step: int) -> None:
     parameters, total = state.parameters, run.total_steps
-    export(run.config, directory, parameters, updates=step, of_updates=total)
+    export(
+        run.config,
+        directory,
+        parameters,
+        updates=step,
+        of_updates=total,
+        regions=lambda: run.regions,
+    )
 
 
 def _say(line: str) -> None:

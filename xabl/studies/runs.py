@@ -9,6 +9,7 @@ from xabl.ablation import run as ablation_run
 from xabl.ablation.definition import METHOD
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.series import Series
 from xabl.errors import UserError
 from xabl.pretraining import configuration
@@ -48,6 +49,7 @@ class Run(Job):
     source: Source
     files: InputFiles
     evaluation: Options
+    on_mismatch: OnMismatch
     output: Path
     after: tuple[str, ...] = ()
     determines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -106,6 +108,7 @@ class Run(Job):
                 group=self.group,
                 study_key=self.key,
                 patience=lease.UNTIL_FREE,
+                on_mismatch=self.on_mismatch,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),
             desk.setdefault("series", Series()),
@@ -242,6 +245,7 @@ def _run(
             batch_size=ablation.batch_size,
             top=ablation.save_predictions,
         ),
+        on_mismatch=ablation.mismatch,
         output=output / "results" / name,
         after=after,
     )

@@ -11,6 +11,7 @@ from pydantic import Field
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.errors import UserError, reason, told
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.results.ways import check_ways
@@ -57,6 +58,7 @@ class Ablation(_Part):
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
     save_predictions: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] | None = None
+    mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
 
     @pydantic.field_validator("replace")
     @classmethod
