@@ -31,6 +31,10 @@ from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
 from xabl.models.reference_names import ReferenceTensor, reference_names
 
+# Of conversion. Who changes what parameters come out of a file counts on, and a study
+# converts again.
+METHOD = 1
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Converted:

@@ -1,8 +1,9 @@
 """The one exception a user is meant to see, and checks of settings that raise it."""
 
+import contextlib
 import errno
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 # What to do about it, where the system's own words do not say.
 _CURES = {
@@ -54,6 +55,23 @@ def from_system(
     message = ": ".join(part for part in parts if part)
     cure = _CURES.get(error.errno)
     return UserError(f"{message}; {cure}" if cure else message)
+
+
+def reason(error: Exception) -> str:
+    """What an exception says; the system's words without their number."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """Makes what the operating system refuses in the block a `UserError`.
+
+    For functions that people call; a command does the same for all it runs.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise from_system(error) from error
 
 
 def check_choice(name: str, value: object, allowed: Collection) -> None:

@@ -2,20 +2,26 @@
 
 import codecs
 import dataclasses
+import functools
 import math
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from xabl.ablation.mismatch.annotations import annotation_findings
+from xabl.ablation.mismatch.features import PUBLISHED_REGIONS, feature_findings
+from xabl.ablation.mismatch.findings import Finding
 from xabl.data.flickr30k_entities import (
     check_linked,
     mentions,
     read_image_ids,
     read_split,
 )
-from xabl.data.regions import RegionStore, open_regions
+from xabl.data.regions import RegionSource, RegionStore, open_regions
+from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.data.regions.image_regions import combined_sha256
 from xabl.data.regions.recognise import region_form
 from xabl.data.regions.store import size_of
@@ -26,9 +32,9 @@ from xabl.results.format import MANIFEST, SCORES
 from xabl.results.losses import LOSSES
 from xabl.results.reading import read
 
-PUBLISHED_BOXES = 36  # regions an image that the published models were trained with
 PUBLISHED_CAPTIONS = 5
 _SHOWN_PROBLEMS = 20
+_COMPARED_IMAGES = 250  # whose regions are held against annotations
 _CHECKPOINT_ENDINGS = (".bin", ".pth", ".pt", ".tar", ".safetensors")
 
 
@@ -36,19 +42,23 @@ _CHECKPOINT_ENDINGS = (".bin", ".pth", ".pt", ".tar", ".safetensors")
 class Inspection:
     """What was found out about a path.
 
-    facts: in the order to be shown; problems: what would stop an evaluation.
+    facts: in the order to be shown.
+    problems: what would stop an evaluation.
+    suspicions: what an evaluation would warn of.
     """
 
     path: Path
     kind: str
     facts: dict[str, str]
     problems: tuple[str, ...] = ()
+    suspicions: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Lines for a terminal."""
         width = max(map(len, self.facts), default=0)
         lines = [f"{self.path}: {self.kind}"]
         lines += [f"  {name:{width}}  {fact}" for name, fact in self.facts.items()]
+        lines += [f"  suspicious: {text}" for text in self.suspicions]
         lines += [f"  problem: {text}" for text in self.problems[:_SHOWN_PROBLEMS]]
         hidden = len(self.problems) - _SHOWN_PROBLEMS
         return "\n".join(lines + [f"  ... and {hidden} more"] * (hidden > 0))
@@ -59,6 +69,8 @@ def inspect_path(
     split: str = "val",
     image_ids: Path | str | None = None,
     limit: int = 1000,
+    entities: Path | str | None = None,
+    model: Path | str | None = None,
 ) -> Inspection:
     """Recognises a path by its content and checks what it holds.
 
@@ -69,12 +81,19 @@ def inspect_path(
         image_ids: file with the ids of the images whose regions are to be checked;
             absent, the first ones of the file are.
         limit: how many images' regions to check at most; 0 for all.
+        entities: directory of Flickr30k Entities whose `split` the regions are to fit.
+        model: directory of the model that is to read the regions.
 
     Raises:
         UserError: the path is missing, is none of these, or is too damaged to say
             more about it than that.
     """
     path = Path(path)
+    if image_ids is None and entities is not None:
+        image_ids = Path(entities) / f"{split}.txt"
+    of_regions = functools.partial(
+        _inspect_regions, path, image_ids, limit, entities, split, model
+    )
     try:
         is_folder = stat.S_ISDIR(path.stat().st_mode)
         if is_folder:
@@ -83,7 +102,7 @@ def inspect_path(
         raise from_system(error, path) from error
     if is_folder:
         if region_form(path) is not None:
-            return _inspect_regions(path, image_ids, limit)
+            return of_regions()
         if (path / "Sentences").is_dir() or (path / "Annotations").is_dir():
             return _inspect_entities(path, split)
         if (path / "config.json").is_file():
@@ -112,7 +131,7 @@ def inspect_path(
             facts={"pieces": f"{len(pieces)} (30522 in the published models)"},
         )
     if is_regions:
-        return _inspect_regions(path, image_ids, limit)
+        return of_regions()
     raise UserError(
         f"{path}: neither region features (LMDB, TSV, HDF5), nor a vocabulary (it "
         f"would start with [PAD]), nor a checkpoint ({', '.join(_CHECKPOINT_ENDINGS)})"
@@ -149,7 +168,12 @@ def _inspect_entities(path: Path, split: str) -> Inspection:
 
 
 def _inspect_regions(
-    path: Path, image_ids: Path | str | None, limit: int
+    path: Path,
+    image_ids: Path | str | None,
+    limit: int,
+    entities: Path | str | None,
+    split: str,
+    model: Path | str | None,
 ) -> Inspection:
     with open_regions(path) as source:
         if image_ids is None:
@@ -162,12 +186,18 @@ def _inspect_regions(
         seen: dict[str, set[object]] = {"feature size": set(), "cls_prob": set()}
         digests: dict[str, str] = {}
         images = source.read_many(ids, lambda _, error: problems.append(str(error)))
-        try:
+
+        def features() -> Iterator[np.ndarray]:
             for image in images:
                 boxes[image.num_boxes] += 1
                 seen["feature size"].add(image.features.shape[1])
                 seen["cls_prob"].add("no" if image.cls_prob is None else "yes")
                 digests[image.image_id] = image.sha256()
+                yield image.features
+
+        described = None
+        try:
+            described = describe(features())
         except UserError as error:  # of all images together
             problems.append(str(error))
         facts = {
@@ -186,19 +216,50 @@ def _inspect_regions(
         ]
         if seen["cls_prob"] == {"no"}:
             facts["cls_prob"] = "no: MRC-KL cannot be computed, MRC-XE can"
-        if set(boxes) - {PUBLISHED_BOXES}:
+        if set(boxes) - {PUBLISHED_REGIONS}:
             facts["note"] = (
-                f"the published models expect {PUBLISHED_BOXES} regions; other counts "
-                "are padded and masked"
+                f"the published models expect {PUBLISHED_REGIONS} regions; other "
+                "counts are padded and masked"
             )
         if isinstance(source, RegionStore):
             origin = source.manifest["source"]  # a synthetic world has no file name
             named = [str(origin[key]) for key in ("name", "form") if key in origin]
             facts["imported from"] = ", ".join(named) or "unknown"
             problems += _store_problems(source, digests)
+        findings: list[Finding] = []
+        if described is not None:
+            facts["features"] = str(described)
+            findings += feature_findings(described, _trained_regions(model))
+        if entities is not None and not problems:
+            findings += _against_annotations(source, Path(entities), split)
         return Inspection(
-            path=path, kind=source.form, facts=facts, problems=tuple(problems)
+            path=path,
+            kind=source.form,
+            facts=facts,
+            problems=(*problems, *(str(f) for f in findings if f.certain)),
+            suspicions=tuple(str(f) for f in findings if not f.certain),
         )
+
+
+def _trained_regions(model: Path | str | None) -> RegionDescription | None:
+    if model is None:
+        return None
+    from xabl.models import model_directory  # jax takes a second
+
+    return model_directory.trained_regions(model)
+
+
+def _against_annotations(
+    source: RegionSource, entities: Path, split: str
+) -> list[Finding]:
+    images = read_split(entities, split)
+    images = [images[place] for place in evenly(len(images), _COMPARED_IMAGES)]
+    sizes = {image.image_id: (image.width, image.height) for image in images}
+    try:
+        regions = source.read_all(list(sizes), sizes=sizes)
+    except UserError as error:
+        raise UserError(f"held against {entities}: {error}") from error
+    return annotation_findings(regions, mentions(images))
 
 
 def _store_problems(source: RegionStore, digests: dict[str, str]) -> list[str]:
@@ -218,6 +279,7 @@ def _inspect_model(path: Path) -> Inspection:
     config, params = model_directory.load(path)
     report = model_directory.load_report(path)
     vocabulary = model_directory.vocabulary_path(path)
+    trained = model_directory.trained_regions(path)
     leaves = _leaves(params)
     return Inspection(
         path=path,
@@ -228,6 +290,7 @@ def _inspect_model(path: Path) -> Inspection:
             "size": _bytes(size_of(path)),
             "visual targets": ", ".join(target.name for target in config.visual_targets)
             or "none (text only)",
+            "trained on regions": str(trained or "unknown"),
             "vocabulary": "kept here" if vocabulary else "not here: give --vocab",
             "origin": ", ".join(
                 f"{name} {value}"

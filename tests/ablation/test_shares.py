@@ -13,8 +13,11 @@ from tests.helpers import binaries
 from tests.helpers.ablation_binaries import columns
 
 
-def start(workshop, flags, count, output, **more):
-    """Starts the processes of one run."""
+def start(workshop, flags, count, output, own=(), **more):
+    """Starts the processes of one run.
+
+    own: flags of each process, in place of those of all.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -22,12 +25,11 @@ def start(workshop, flags, count, output, **more):
         subprocess.Popen(
             binaries.command(
                 "experiments.ablate",
-                **flags,
+                **flags | more | (own[number] if own else {}),
                 output=output,
                 coordinator=address,
                 hosts=count,
                 host=number,
-                **more,
             ),
             cwd=binaries.ROOT,
             env=binaries.environment(workshop.cache),
@@ -85,6 +87,27 @@ def test_several_processes_give_the_scores_of_one(
     )
 
 
+@pytest.mark.parametrize(
+    ("what", "victim"),
+    [
+        ("model", 0),
+        pytest.param("model", 1, marks=pytest.mark.slow),
+        pytest.param("limit", 1, marks=pytest.mark.slow),
+    ],
+)
+def test_a_problem_of_one_process_ends_all(workshop, flags, what, victim, tmp_path):
+    """Wherever it comes up; nobody waits for a process that has ended."""
+    wrong = {"model": tmp_path / "no", "limit": 3}[what]
+    message = {"model": "/no: does not exist", "limit": "(limit was null, is 3)"}[what]
+    own = [{what: wrong} if number == victim else {} for number in range(2)]
+    statuses, said = end(start(workshop, flags, 2, tmp_path / "results", own))
+    assert statuses == [1, 1], said
+    assert all(message in text for text in said), said
+    assert f"error: process {victim}: " in said[1 - victim]
+    assert f"error: process {victim}: " not in said[victim]
+    assert not (tmp_path / "results").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.parametrize("victim", [1, 0])
@@ -99,7 +122,7 @@ def test_a_process_that_dies_takes_only_its_share(
         time.sleep(0.01)
     processes[victim].send_signal(signal.SIGKILL)
     statuses, said = end(processes)
-    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[victim] == -signal.SIGKILL and statuses[1 - victim] != 0
     if victim == 1:
         assert statuses[0] == 1, said
         assert "process 1 (" in said[0] and "run again with --resume" in said[0]

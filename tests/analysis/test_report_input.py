@@ -260,3 +260,15 @@ def test_binary(tmp_path):
         failed = run(*flags)
         assert failed.returncode == 1 and message in failed.stderr
         assert "Traceback" not in failed.stderr
+
+
+def test_what_was_suspicious_is_said_first(tmp_path):
+    directory = results(tmp_path)
+    manifest = json.loads((directory / "manifest.json").read_text())
+    manifest["suspicions"] = ["boxes: expected <these>, found those"]
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    page, message = report(directory, tmp_path)
+    line = "boxes: expected <these>, found those"
+    assert f"suspicious: {line}" in message
+    first = page.text.index(line)
+    assert first < page.text.index("Asymmetry")

@@ -107,7 +107,7 @@ def test_flags_that_have_to_be_given_are_named():
     status, _, err = run("import_regions", source="x", output="y")
     assert (status, err) == (1, "error: give --image_ids (--help lists the flags)\n")
     status, _, err = run("inspect_data")
-    assert (status, err) == (1, "error: give --path (--help lists the flags)\n")
+    assert (status, err) == (1, "error: give the file or folder: xabl inspect PATH\n")
     status, _, err = run("ablate", split="val")
     assert err == "error: give --model, --entities (--help lists the flags)\n"
 

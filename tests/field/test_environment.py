@@ -1,5 +1,6 @@
 """Machines as they are: closed folders, no home, no such device, a pipe that ends."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -9,16 +10,24 @@ from pathlib import Path
 import jax
 import pytest
 
+import xabl as front_door
 from tests.helpers import golden_world
 from tests.helpers.binaries import ROOT
 from tests.helpers.golden_world import ENTITIES, VOCABULARY
+from xabl import analysis
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import open_regions
 from xabl.errors import UserError, from_system
 from xabl.inspection import inspect_path
 from xabl.models import model_directory
-from xabl.support import compilation_cache
+from xabl.pretraining import configuration
+from xabl.results import checking, reading
+from xabl.studies.record import Recorded, read_record, write_record
+from xabl.studies.study_file import read_study
+from xabl.studies.sweep import SweepOptions, sweep
+from xabl.support import compilation_cache, lease
 from xabl.support.atomic import new_directory, new_file
+from xabl.synthetic.parallel_trials import run_trials
 
 LONG = "n" * 300
 NOBODY = 65534
@@ -101,18 +110,30 @@ def test_what_is_read_is_not_called_an_output(tmp_path):
 
 
 def test_names_that_are_too_long_are_one_message(tmp_path):
+    long = tmp_path / LONG
     uses = [
-        lambda: inspect_path(tmp_path / LONG),
-        lambda: open_regions(tmp_path / LONG),
-        lambda: new_file(tmp_path / LONG).__enter__(),
-        lambda: new_directory(tmp_path / LONG).__enter__(),
+        lambda: inspect_path(long),
+        lambda: open_regions(long),
+        lambda: new_file(long).__enter__(),
+        lambda: new_directory(long).__enter__(),
+        lambda: front_door.load(long),
+        lambda: front_door.regions(long),
+        lambda: reading.read(long),
+        lambda: checking.check(long),
+        lambda: analysis.load_study([long]),
+        lambda: configuration.load(long),
+        lambda: read_study(long),
+        lambda: read_record(long),
+        lambda: run_trials([], long, 1),
+        lambda: sweep(SweepOptions(study=Path("synthetic_world"), output=long)),
     ]
     for use in uses:
-        with pytest.raises(UserError, match="File name too long"):
+        with pytest.raises(UserError, match="File name too long") as refused:
             use()
+        assert "Errno" not in str(refused.value)
     for use in (
         lambda: read_split(ENTITIES, LONG),
-        lambda: model_directory.load_config(tmp_path / LONG),
+        lambda: model_directory.load_config(long),
     ):
         # The commands say so in a line (`from_system`).
         with pytest.raises(OSError, match="File name too long") as error:
@@ -128,6 +149,45 @@ def test_long_names_that_are_allowed_are_written(tmp_path, name):
     with new_directory(tmp_path / f"d{name[1:]}") as temporary:
         (temporary / "file").write_text("new")
     assert sorted(os.listdir(tmp_path)) == sorted([name, f"d{name[1:]}"])
+
+
+def test_who_may_only_read_a_study_sees_its_status(tmp_path, closed):
+    """Locks are judged, and left as they are."""
+    folder, prefix = closed
+    folder.chmod(0o755)
+    runs = [
+        Recorded(
+            name=name,
+            key="k",
+            finished=folder / "no",
+            after=(),
+            is_alone=False,
+            work=1.0,
+        )
+        for name in ("mine", "far", "free")
+    ]
+    write_record(folder, runs)
+    with lease.acquire(folder / "locks" / "mine"):
+        (file,) = (folder / "locks" / "mine").iterdir()
+        for name in ("far", "free"):
+            lock = folder / "locks" / name
+            lock.mkdir()
+            holder = json.loads(file.read_text()) | {"machine": "another"}
+            (lock / "theirs.json").write_text(json.dumps(holder))
+        os.utime(lock / "theirs.json", (0, 0))
+        for path in (*folder.rglob("*"), folder):
+            if os.geteuid() == 0:
+                os.chown(path, NOBODY, NOBODY)
+            elif path.is_dir():
+                path.chmod(0o555)
+        shown = xabl("sweep", "--status", f"--output={folder}", prefix=prefix)
+        assert (lock / "theirs.json").exists()
+        for path in (folder, *folder.rglob("*")):
+            if os.geteuid() != 0 and path.is_dir():
+                path.chmod(0o755)
+    assert shown[0] == 0, shown
+    states = [line.split()[:2] for line in shown[1].splitlines()[3:]]
+    assert states == [["mine", "waiting"], ["far", "waiting"], ["free", "ready"]]
 
 
 # ---- Homes and platforms ----

@@ -88,6 +88,7 @@ class Attempts:
                 self._reset()
                 self._try(number, mode)
             tried[mode] = len(numbers)
+            print(f"{mode}: {len(numbers)} places", file=sys.stderr, flush=True)
         return tried
 
     def kill(self, times: int) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Small studies on the golden world: models of two architectures, and their files."""
+"""Small studies: models of two architectures, and their files."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -7,6 +7,17 @@ from pathlib import Path
 import jax
 
 from tests.helpers import ablation, ablation_binaries, golden_world
+from xabl.data.word_pieces import read_vocabulary
+from xabl.models import model_directory
+from xabl.pretraining.initial_values import random_values
+from xabl.pretraining.objective import forward
+from xabl.synthetic.trials import (
+    ARCHITECTURES,
+    SmallWorld,
+    Trial,
+    TrialFolders,
+    make_small_world,
+)
 
 BOTH = ("uniter", "two-stream")
 
@@ -26,11 +37,53 @@ def write_models(folder: Path, seeds: Sequence[int], kinds=BOTH) -> list[str]:
     return rows
 
 
-def write_study(path: Path, regions: Path, rows: Sequence[str], *more: str) -> Path:
-    """A study file of models on the golden world."""
+def synthetic_study(folder: Path, seeds: Sequence[int]) -> tuple[Path, str]:
+    """A study of small models on a small synthetic world; the corrupt run's name."""
+    world = SmallWorld(name="tiny", train_images=1, val_images=6)
+    at = TrialFolders(
+        root=folder, trial=Trial(name="any", label="any", world=world, steps=1)
+    )
+    make_small_world(at.trial, folder)
+    vocabulary = at.world / "vocab.txt"
+    size = len(read_vocabulary(vocabulary))
+    rows = []
+    for label, small in ARCHITECTURES.items():
+        config = small(size, world.feature_size)
+        for seed in seeds:
+            params = forward.nest(random_values(config, "uniform", seed).values)
+            path = folder / f"{label}-{seed}"
+            model_directory.save(path, config, params, vocabulary=vocabulary, report={})
+            rows.append(f"- {{label: {label}, seed: {seed}, model: {path}}}")
+    corrupt(path)
+    study = write_study(
+        folder / "study.yaml",
+        at.regions,
+        rows,
+        "ablation: {thresholds: [0.5], batch_size: 4}",
+        "report: {resamples: 100}",
+        entities=at.entities,
+    )
+    return study, f"{label}-s{seed}"
+
+
+def corrupt(model: Path) -> None:
+    """Cuts the largest file of a model's parameters."""
+    files = [path for path in (model / "params").rglob("*") if path.is_file()]
+    largest = max(files, key=lambda path: path.stat().st_size)
+    largest.write_bytes(largest.read_bytes()[:100])
+
+
+def write_study(
+    path: Path,
+    regions: Path,
+    rows: Sequence[str],
+    *more: str,
+    entities: Path = golden_world.ENTITIES,
+) -> Path:
+    """A study file of models, on the golden world by default."""
     lines = [
         "data:",
-        f"  entities: {golden_world.ENTITIES}",
+        f"  entities: {entities}",
         f"  regions: {regions}",
         *more,
         "models:",

@@ -131,6 +131,8 @@ def test_a_loss_that_is_no_number_ends_the_run(data, before_update, tmp_path, up
     assert len(tiny_runs.lines(workdir, "train")) == updates
 
 
+@pytest.mark.slow
+@pytest.mark.faults
 def test_a_full_disk_ends_the_run_and_room_continues_it(data, whole, tmp_path):
     """The shell's limit on the size of files stands for the disk's."""
     workdir = tmp_path / "run"

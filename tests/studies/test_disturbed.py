@@ -15,10 +15,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 
 
 def test_killed_at_random_moments(golden, tmp_path):
-    rows = studies.write_models(tmp_path, range(2))
-    study = studies.write_study(tmp_path / "study.yaml", golden / "lmdb", rows)
-    found = kills.check(study, tmp_path, golden, kills=12, longest=8.0, seed=1)
-    assert sum(found.kills.values()) >= 12
+    study, corrupt = studies.synthetic_study(tmp_path, range(2))
+    found = kills.check(
+        study, tmp_path, golden, kills=12, longest=2.0, seed=1, corrupt=corrupt
+    )
+    assert found.count >= 12 and found.inside > 0
 
 
 @pytest.fixture(scope="module")

@@ -40,9 +40,18 @@ class Note(Job):
         if self.fails and tried <= self.times:
             if self.fails == "dies":
                 os.kill(os.getpid(), signal.SIGKILL)
+            if self.fails == "loses":
+                # As if it had been suspended, and another machine had begun it anew.
+                for file in (self.folder / "study" / "locks").glob("*/*.json"):
+                    file.unlink()
+                (self.folder / f"{self.name}.done").write_text("by another")
+                lease.check()
             if self.fails == "stops":
                 os.kill(os.getpid(), signal.SIGTERM)
                 on_progress(1, 2, "notes")
+            if self.fails == "held":
+                with lease.acquire(self.folder / "held"):
+                    lease.acquire(self.folder / "held", patience=0.01)
             raise {"user": UserError, "passes": MayPass, "bug": KeyError}[self.fails](
                 "no such thing"
             )
@@ -93,7 +102,8 @@ def test_a_job_waits_for_another_and_fails_with_it(board):
 
 
 @pytest.mark.parametrize(
-    ("fails", "retries", "tries"), [("user", 3, 1), ("passes", 3, 4), ("bug", 2, 3)]
+    ("fails", "retries", "tries"),
+    [("user", 3, 1), ("passes", 3, 4), ("bug", 2, 3), ("held", 1, 2)],
 )
 def test_what_may_pass_is_tried_again(board, fails, retries, tries):
     jobs = board({"name": "x", "fails": fails}, retries=retries)
@@ -136,6 +146,20 @@ def test_a_job_somebody_has_is_left_to_them(board):
         assert order(jobs) == ["y"]
     worker.work(jobs)
     assert order(jobs) == ["y", "x"]
+
+
+def test_a_run_that_another_took_meanwhile_is_left_to_it(board):
+    """Neither a failure nor a success is noted, and the others are done."""
+    jobs = board(
+        {"name": "x", "fails": "loses"}, {"name": "y"}, {"name": "z", "alike": "z"}
+    )
+    assert worker.work(jobs) == 2
+    assert order(jobs) == ["x", "y", "z"]
+    assert (jobs.folder.parent / "x.done").read_text() == "by another"
+    events = [(event["event"], event["run"]) for event in read_events(jobs.folder)]
+    assert events.count(("lost", "x")) == 1
+    assert not {("finished", "x"), ("failed", "x")} & {*events}
+    assert jobs.failure(jobs.jobs[0]) is None
 
 
 def test_sigterm_ends_the_work_between_two_steps(board):

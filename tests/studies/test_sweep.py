@@ -20,7 +20,7 @@ def folder(golden, tmp_path_factory):
         row.replace("}", ", group: small}")
         for row in studies.write_models(folder, SEEDS, kinds=("uniter",))
     ]
-    _corrupt(folder / "uniter-1")
+    studies.corrupt(folder / "uniter-1")
     studies.write_study(
         folder / "study.yaml",
         golden / "lmdb",
@@ -47,13 +47,6 @@ def sweep(folder, golden):
 @pytest.fixture(scope="module")
 def first(sweep):
     return sweep()
-
-
-def _corrupt(model):
-    """Cuts the largest file of the parameters."""
-    files = [path for path in (model / "params").rglob("*") if path.is_file()]
-    largest = max(files, key=lambda path: path.stat().st_size)
-    largest.write_bytes(largest.read_bytes()[:100])
 
 
 def began(folder):
@@ -128,6 +121,24 @@ def test_the_second_of_two_sweeps_says_who_has_the_folder(golden, tmp_path):
     assert refused.status == 1
     assert re.search(r"another sweep is at it \(process \d+ on .*--join", refused.err)
     assert not (tmp_path / "out" / "results").exists()
+
+
+def test_a_changed_method_is_a_changed_run(folder, monkeypatch):
+    """Known by its number: what else is in the code changes nothing."""
+    from xabl.studies import runs, sources, sweep
+
+    options = sweep.SweepOptions(study=folder / "study.yaml", output=folder / "keys")
+
+    def keys():
+        return [run.key for run in sweep._read(options)[1]]
+
+    before = keys()
+    assert keys() == before
+    monkeypatch.setattr(runs, "METHOD", runs.METHOD + 1)
+    assert not set(keys()) & set(before)
+    monkeypatch.undo()
+    monkeypatch.setattr(sources, "METHOD", sources.METHOD + 1)  # of training
+    assert keys() == before
 
 
 def test_manifests_say_which_run_of_a_study_they_are(first, folder):

@@ -17,6 +17,7 @@ keeping          its scores, kept while they are made
 own              the ablation of a function of one's own
 series, shares   several of them in one process; one of them by several processes
 tables, digests  its scores as tables; what identifies its parameters
+mismatch         whether features, captions and model belong together
 foils            captions against foils, intact and ablated
 
 `engine` gives the numbers of `definition` for less arithmetic. Nobody has to enter it

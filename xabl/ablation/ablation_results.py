@@ -20,6 +20,7 @@ from xabl.results.summary import (
     summary_tsv,
 )
 from xabl.results.yardsticks import warnings, yardsticks_text
+from xabl.support import lease
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,6 +70,8 @@ class AblationResults:
         """
         try:
             self.write(directory)
+        except lease.Lost:
+            raise  # nothing may be written any more, so nothing is to be resumed here
         except UserError as error:
             raise UserError(
                 f"{error}; the scores are kept: run again with --resume"

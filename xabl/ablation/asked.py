@@ -14,6 +14,7 @@ from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.run import RunOptions
 from xabl.errors import UserError
 from xabl.results.directions import Direction
@@ -34,10 +35,16 @@ _KINDS = {
     "vlbert_positions": VlBertPositions,
     "precision": Precision,
     "image_token": ImageToken,
+    "mismatch": OnMismatch,
 }
 _LISTS = {"directions": Direction, "thresholds": float, "replace": str}
 # Fields with other names than what is asked.
-_ASKED = {"vocabulary": "vocab", "top": "save_predictions", "seed": "model_seed"}
+_ASKED = {
+    "vocabulary": "vocab",
+    "top": "save_predictions",
+    "seed": "model_seed",
+    "on_mismatch": "mismatch",
+}
 
 _Struct = TypeVar("_Struct")
 

@@ -21,13 +21,21 @@ from xabl.ablation.examples import (
     mentions_by_image,
     prepare_examples,
 )
+from xabl.ablation.mismatch.annotations import annotation_findings
+from xabl.ablation.mismatch.findings import Finding
 from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
 from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
 from xabl.ablation.yardsticks import Guesses
 from xabl.data.class_names import ATTRIBUTES, OBJECTS
-from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, read_split
+from xabl.data.flickr30k_entities import (
+    AnnotatedImage,
+    check_linked,
+    mentions,
+    read_split,
+)
 from xabl.data.regions import open_regions
+from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
 from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
@@ -46,6 +54,8 @@ from xabl.support.checksums import file_sha256
 from xabl.support.files import read_json
 
 Say = Callable[[str], None]
+
+_DESCRIBED_IMAGES = 256  # of the split's, evenly taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,6 +104,8 @@ class Inputs:
     skipped: bad images, and why.
     refused: conditions that make no sense for the model, and why.
     hashes: of the files, by what they hold.
+    described: what the regions look like; None for a text-only model.
+    findings: what does not seem to belong together.
     """
 
     config: ModelConfig | None
@@ -108,6 +120,8 @@ class Inputs:
     skipped: dict[str, str]
     refused: dict[str, str]
     hashes: dict[str, str | None]
+    described: RegionDescription | None
+    findings: tuple[Finding, ...]
 
     @property
     def store(self) -> HostStore | None:
@@ -242,10 +256,16 @@ def _read(
     )
     check_scorable(plan)
     word_classes = _word_classes(files, plan.examples)
+    described, findings = None, []
     guesses = Guesses(unigram={}, uniform={})
     if isinstance(word_pieces, WordPieces):  # of a model's own tokens nothing is known
         guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     if regions is not None:
+        described = describe(
+            regions.features[row, : regions.num_boxes[row]]
+            for row in evenly(len(regions), _DESCRIBED_IMAGES)
+        )
+        findings = annotation_findings(regions, mentions(images))
         if plan.columns(Direction.LANG4VIS):
             guesses |= yardsticks.of_classes(plan, regions, target)
         # Likewise of the whole split.
@@ -273,6 +293,8 @@ def _read(
             "vocab": vocabulary and file_sha256(vocabulary),
             "gold_labels": files.gold_labels and file_sha256(files.gold_labels),
         },
+        described=described,
+        findings=tuple(findings),
     )
 
 

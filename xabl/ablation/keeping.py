@@ -6,12 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.plan import Plan
 from xabl.ablation.shares import Shares
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
+from xabl.support import lease
+from xabl.support.hosts import together
 from xabl.support.progress import Progress
 
 
@@ -25,7 +28,7 @@ def keep_scores(
     shares: Shares,
     first: str,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-    agree: Callable[[], None] = lambda: None,
+    evaluation: Evaluation | None = None,
 ) -> AblationScores | None:
     """Scores what was not scored before; None if another process puts all together.
 
@@ -38,18 +41,24 @@ def keep_scores(
         resume: whether to go on from what was kept.
         first: what goes on until the first is scored.
         on_progress: called with the number of inputs scored, and of all.
-        agree: makes all processes divide the plan alike.
+        evaluation: which several processes divide alike; one process needs none.
 
     Raises:
         UserError: scores of another run are kept, or `score` raises it: then what was
             kept is discarded, for other files or flags are needed.
     """
-    if shares.is_first and not (resume and kept.exist):
-        if resume:
-            say("nothing to resume: starting from the first example")
-        kept.begin(identity)
-    agree()
-    found = kept.load(identity, plan)
+    with together("beginning what is kept"):
+        if shares.is_first:
+            if not (resume and kept.exist):
+                if resume:
+                    say("nothing to resume: starting from the first example")
+                kept.begin(identity)
+            if evaluation is not None:
+                shares.begin(evaluation)
+    with together("reading what was kept"):
+        if evaluation is not None:
+            shares.agree(evaluation)
+        found = kept.load(identity, plan)
     total, done = len(plan.mlm) + len(plan.mrc), found.num_scored
     own = -(-(total - done) // shares.count)
     with shares.at_work(kept), Progress(own, "inputs", first=first) as progress:
@@ -67,7 +76,7 @@ def keep_scores(
             scores = score(
                 found=found, on_scores=on_scores, share=(shares.this, shares.count)
             )
-        except NotKept:
+        except (NotKept, lease.Lost):
             raise
         except UserError:
             if shares.count == 1:

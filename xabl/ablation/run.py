@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation.ablation_results import AblationResults
+from xabl.ablation.definition import METHOD
 from xabl.ablation.digests import params_sha256
 from xabl.ablation.engine.device_loop import Options, score
 from xabl.ablation.engine.explain import explain
@@ -19,6 +20,8 @@ from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores
 from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
 from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.mismatch.check import check
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
@@ -31,12 +34,19 @@ from xabl.ablation.tables import (
 from xabl.data.image_files import check_folder
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
+from xabl.results.format import (
+    EXAMPLES,
+    PREDICTIONS,
+    SCORES,
+    SUSPICIONS,
+    WORDS,
+    manifest,
+)
 from xabl.results.published import published_row
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 from xabl.support.devices import LocalDevices
-from xabl.support.hosts import meet
+from xabl.support.hosts import together
 from xabl.support.progress import Progress
 
 _COMPILING = "compiling the first program"  # until the first input is scored
@@ -53,6 +63,9 @@ class RunOptions:
     devices: how many local devices to use; all by default.
     flags: as the user gave them, for the manifest.
     study_key: what a study knows this run by.
+    patience: seconds to wait for another run that writes to the same output.
+    on_mismatch: what to do when features, captions and model do not seem to belong
+        together.
     on_progress: called with the number of inputs scored, and of all.
     """
 
@@ -68,6 +81,8 @@ class RunOptions:
     devices: int | None = None
     flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     study_key: str | None = None
+    patience: float = 0.0
+    on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
     on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
@@ -94,14 +109,17 @@ def run(options: RunOptions, series: Series | None = None) -> None:
         UserError: bad input, or results that cannot be written; another run is
             writing there.
     """
-    if options.images is not None:
-        check_folder(options.images)
-    results = ResultsDirectory(
-        options.output, overwrite=options.overwrite, resume=options.resume
-    )
+    with together("looking what is there"):  # no process writes before all have looked
+        if options.images is not None:
+            check_folder(options.images)
+        results = ResultsDirectory(
+            options.output, overwrite=options.overwrite, resume=options.resume
+        )
     shares = Shares(results.unfinished)
-    meet("all have looked")  # no process writes before all have seen what is there
-    with results.lock() if shares.is_first else contextlib.nullcontext():
+    with contextlib.ExitStack() as stack:
+        with together("taking the output"):
+            if shares.is_first:
+                stack.enter_context(results.lock(options.patience))
         series = series or Series(options.devices, is_single=True)
         _run(options, results, series, shares)
 
@@ -111,16 +129,19 @@ def _run(
 ) -> None:
     clock = Clock()
     kept = KeptScores(results.unfinished, shares.writer)
-    inputs, params = series.read(options.files, say)
-    identity = _identity(options, inputs, params_sha256(params))
-    clock.phase_ends("load")
-    if results.is_finished and options.resume:
-        results.check_same(identity)
-        say(f"{results.path}: finished already, nothing to resume")
-        return
-    evaluation = series.evaluation(inputs, params, options.evaluation)
+    with together("reading its files"):
+        inputs, params = series.read(options.files, say)
+        identity = _identity(options, inputs, params_sha256(params))
+        clock.phase_ends("load")
+        if results.is_finished and options.resume:
+            results.check_same(identity)
+            say(f"{results.path}: finished already, nothing to resume")
+            return
+        evaluation = series.evaluation(inputs, params, options.evaluation)
+        tell = say if shares.is_first else (lambda line: None)
+        findings = check(inputs, options.files, evaluation, options.on_mismatch, tell)
     # The devices have what they need of the regions: room for what comes now.
-    inputs = dataclasses.replace(inputs, regions=None)
+    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     scores = keep_scores(
         functools.partial(score, evaluation),
         inputs.plan,
@@ -130,7 +151,7 @@ def _run(
         on_progress=options.on_progress,
         shares=shares,
         first=_COMPILING,
-        agree=lambda: shares.agree(evaluation),
+        evaluation=evaluation,
     )
     if scores is None:
         say("the share of this process is scored; the first puts all together")
@@ -162,7 +183,8 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    inputs = dataclasses.replace(inputs, regions=None)
+    findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
+    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     total = len(inputs.plan.mlm) + len(inputs.plan.mrc)
     with Progress(total, "inputs", first=_COMPILING) as progress:
         scores = score(
@@ -217,6 +239,7 @@ def _identity(
     files, evaluation = options.files, options.evaluation
     config = json.dumps(inputs.config.to_dict(), sort_keys=True)
     return {
+        "method": METHOD,
         "params_sha256": params_sha256,
         "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
         **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
@@ -264,6 +287,7 @@ def _manifest(
             "distinct": len(plan.mlm) + len(plan.mrc),
             "excluded": excluded_counts(plan),
             "skipped": inputs.skipped,
+            SUSPICIONS: [str(finding) for finding in inputs.findings],
             "refused": inputs.refused,
             "replace_seed": files.replace_seed,
             "word_classes": dict(inputs.word_classes.source),

@@ -20,7 +20,7 @@ from xabl.ablation.engine.schedule import TableSizes
 from xabl.ablation.engine.unfinished import KeptScores
 from xabl.errors import UserError
 from xabl.support import lease
-from xabl.support.hosts import leave, meet
+from xabl.support.hosts import leave, together
 
 _SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -47,21 +47,23 @@ class Shares:
         """What this process calls its parts of the kept scores."""
         return f"{self.this}-" if self.count > 1 else ""
 
+    def begin(self, evaluation: Evaluation) -> None:
+        """What the first process does before any other may `agree`."""
+        if self.count > 1:
+            lease.check()
+            shutil.rmtree(self._hosts, ignore_errors=True)
+            self._hosts.mkdir()
+            self._plan.write_text(json.dumps(_steps(evaluation)), encoding="utf-8")
+
     def agree(self, evaluation: Evaluation) -> None:
-        """Makes all cut the plan into the same steps; the first has begun the folder.
+        """Makes all cut the plan into the same steps, those of the first.
 
         Raises:
             UserError: the processes have different numbers of devices.
         """
         if self.count == 1:
             return
-        path = self._hosts / "steps.json"
-        if self.is_first:
-            shutil.rmtree(self._hosts, ignore_errors=True)
-            self._hosts.mkdir()
-            path.write_text(json.dumps(_steps(evaluation)), encoding="utf-8")
-        meet("the run has begun")
-        steps = json.loads(path.read_text(encoding="utf-8"))
+        steps = json.loads(self._plan.read_text(encoding="utf-8"))
         if steps["devices"] != len(evaluation.devices):
             raise UserError(
                 f"process {self.this} has {len(evaluation.devices)} devices, the first "
@@ -77,8 +79,10 @@ class Shares:
         if self.count == 1:
             yield
             return
-        with lease.acquire(self._lock(self.this), "scores its share"):
-            meet("all have read what was kept")  # now it may grow
+        with contextlib.ExitStack() as stack:
+            with together("beginning its share"):  # what was kept may grow then
+                held = lease.acquire(self._lock(self.this), "scores its share")
+                stack.enter_context(held)
             yield
             kept.flush()
             self._done(self.this).touch()
@@ -113,6 +117,10 @@ class Shares:
                 f"{self._folder}: {named} ended before its share was scored; what was "
                 "scored is kept: run again with --resume"
             )
+
+    @property
+    def _plan(self) -> Path:
+        return self._hosts / "steps.json"
 
     def _lock(self, number: int) -> Path:
         return self._hosts / f"at-work-{number}"

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from jaxtyping import Shaped
 
 from xabl.analysis.study_notes import differences, gaps, same_parameters
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.results.conditions import (
     BASELINE,
     Condition,
@@ -225,6 +225,7 @@ def load(results: Paths) -> "pd.DataFrame":
     return whole.to_pandas(strings_to_categorical=True)
 
 
+@told()
 def find_results(results: Paths) -> tuple[list[Path], list[str]]:
     """Results directories among the paths and directly below them, with notes.
 

@@ -97,6 +97,13 @@ def define_flags() -> None:
         "lang4vis: whether [IMG] is the mean of the whole image, as published, or of "
         "the regions that are not masked",
     )
+    flags.DEFINE_enum(
+        "mismatch",
+        "stop_if_certain",
+        ["stop_if_certain", "stop", "warn"],
+        "what to do when features, boxes, captions and model do not belong together, "
+        "or do not seem to",
+    )
     flags.DEFINE_integer("limit", None, "score the first so many examples only")
     flags.DEFINE_bool(
         "skip_bad_examples",
@@ -170,10 +177,6 @@ def main() -> None:
     from xabl.ablation.asked import run_options
     from xabl.support.compilation_cache import use_compilation_cache
 
-    if FLAGS.coordinator is not None:
-        from xabl.support.hosts import connect
-
-        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     asked = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
     options = run_options(asked, flags=asked)
     if FLAGS.explain:
@@ -182,4 +185,8 @@ def main() -> None:
     if options.output is None:
         raise UserError("--output: give the results directory to write")
     use_compilation_cache()
+    if FLAGS.coordinator is not None:
+        from xabl.support.hosts import connect
+
+        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     run.run(options)

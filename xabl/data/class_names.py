@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 
 OBJECTS, ATTRIBUTES = "objects_vocab.txt", "attributes_vocab.txt"  # as released
 
@@ -16,7 +16,9 @@ def read_class_names(path: Path) -> list[tuple[str, ...]]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not a readable list of classes ({error})") from error
+        raise UserError(
+            f"{path}: not a readable list of classes ({reason(error)})"
+        ) from error
     if len(lines) < 2:
         raise UserError(
             f"{path}: {len(lines)} lines; expected one class per line, the background "

@@ -18,8 +18,9 @@ from typing import Any
 import jax
 from orbax.checkpoint import v1 as ocp
 
+from xabl.data.regions.description import RegionDescription
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 from xabl.support import checksums
@@ -35,6 +36,7 @@ _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
 )
 # In the report: sizes and digests of files, those that are edited apart.
 _PARAM_FILES, _OTHER_FILES = "parameter_files", "other_files"
+REGIONS = "regions"  # in the report: `RegionDescription` of the training's regions
 _BYTES_UNDER_WAY = 2**27
 
 
@@ -128,6 +130,19 @@ def load_report(directory: Path | str) -> dict[str, Any]:
     return _read_json(Path(directory) / _REPORT)
 
 
+def trained_regions(directory: Path | str) -> RegionDescription | None:
+    """The regions that the model was trained with; None where that is not known.
+
+    Pretraining keeps their description; a converted checkpoint cannot tell.
+
+    Raises:
+        UserError: the report is missing or damaged.
+    """
+    described = load_report(directory).get(REGIONS)
+    source = str(Path(directory) / _REPORT)
+    return described and RegionDescription.from_json(described, source)
+
+
 def load(
     directory: Path | str, sharding: jax.sharding.Sharding | None = None
 ) -> tuple[ModelConfig, dict[str, Any]]:
@@ -156,7 +171,7 @@ def load(
             ),
             parameter_shapes(config),
         )
-        with _sparing(wanted):
+        with _alone(_sparing(wanted)):
             params = ocp.load(directory / _PARAMS, wanted)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
@@ -292,6 +307,13 @@ def _save_params(path: Path, directory: Path, params: dict[str, Any]) -> None:
         ) from error
 
 
+def _alone(context: ocp.Context) -> ocp.Context:
+    """Has this process read for itself: none waits for one that found a problem."""
+    context.multiprocessing.primary_host = jax.process_index()
+    context.multiprocessing.active_processes = {jax.process_index()}
+    return context
+
+
 def _sparing(params: Any) -> ocp.Context:
     """Saves and loads with little memory beside the parameters; the defaults double it.
 
@@ -320,8 +342,8 @@ def _read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{path}: cannot be read ({error}); the model directory is incomplete: "
-            "copy or convert it again"
+            f"{path}: cannot be read ({reason(error)}); the model directory is "
+            "incomplete: copy or convert it again"
         ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a JSON object; convert the model again")

@@ -18,7 +18,7 @@ from jax.experimental import multihost_utils
 from orbax.checkpoint import v1 as ocp
 
 from xabl.errors import UserError
-from xabl.support import checksums
+from xabl.support import checksums, lease
 from xabl.support.atomic import new_file
 
 _FILES = "files.json"
@@ -56,7 +56,9 @@ class Checkpoints:
 
         Raises:
             UserError: the save before failed, for example on a full disk.
+            Lost: another process trains here now.
         """
+        lease.check()
         self.settle()
         if step in self.steps:
             return
@@ -87,6 +89,8 @@ class Checkpoints:
             response.result()
             if jax.process_index() == 0:
                 _list_files(self._directory / str(step))
+        except lease.Lost:
+            raise
         except Exception as error:  # Orbax passes on whatever its writers raised
             raise UserError(
                 f"checkpoint {step} cannot be written to {self._directory} "

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, get_args
 
-from xabl.errors import UserError, check_choice, check_range
+from xabl.errors import UserError, check_choice, check_range, from_system
 from xabl.models.config import ModelConfig
 from xabl.models.presets import PRESETS, load_config
 from xabl.pretraining import configs
@@ -174,6 +174,8 @@ def load(name: Path | str, overrides: Iterable[str] = ()) -> PretrainingConfig:
             )
     except UserError as error:
         raise UserError(f"--config={name}: {error}") from error
+    except OSError as error:
+        raise from_system(error, f"--config={name}", "cannot be read") from error
     except Exception as error:  # a file of Python may raise anything
         raise UserError(f"--config={name}: {type(error).__name__}: {error}") from error
     if not isinstance(config, PretrainingConfig):

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError, from_system
+from xabl.errors import from_system
 from xabl.pretraining import configuration
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
@@ -77,18 +77,28 @@ def start(
     if coordinator is not None:
         connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
-    with _only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
+    with only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
         return pretrain(config, workdir, devices=devices, num_workers=num_workers)
 
 
-def _only_run(workdir: Path) -> lease.Lease:
-    """While it is held nobody else trains in that folder."""
+def only_run(workdir: Path, patience: float = 0.0) -> lease.Lease:
+    """While it is held nobody else trains in that folder.
+
+    Args:
+        patience: seconds to wait for another run that does.
+
+    Raises:
+        Held: another run does; names it.
+        UserError: the folder cannot be written.
+    """
+    folder = workdir.absolute().with_name(f".{workdir.name}.lock")
     try:
-        return lease.acquire(workdir.absolute().with_name(f".{workdir.name}.lock"))
+        return lease.acquire(folder, patience=patience)
     except lease.Held as error:
-        raise UserError(
+        raise lease.Held(
             f"{workdir}: another run trains there ({error.holder}); wait until it has "
-            "ended, or take another workdir"
+            "ended, or take another workdir",
+            error.holder,
         ) from error
     except OSError as error:
         raise from_system(error, workdir, "cannot be written") from error

@@ -1,6 +1,7 @@
 """From a configuration to everything that a run needs, checked before any work."""
 
 import dataclasses
+import functools
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
@@ -31,6 +33,8 @@ from xabl.pretraining.train_step import TrainState
 from xabl.support import arithmetic
 from xabl.support.devices import Devices
 
+_DESCRIBED_IMAGES = 256  # of the training's, evenly taken
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
@@ -49,6 +53,7 @@ class Run:
     flops: arithmetic of the matrix products of one update, over all devices.
     watch: scores the model under ablation; None if the configuration has no such
         scores.
+    corpus: of the training split.
     """
 
     config: PretrainingConfig
@@ -63,6 +68,16 @@ class Run:
     total_steps: int
     flops: float
     watch: AblationWatch | None
+    corpus: Corpus
+
+    @functools.cached_property
+    def regions(self) -> RegionDescription | None:
+        """What the training's regions look like; None for a text-only model."""
+        if self.config.model.text_only:
+            return None
+        records = evenly(self.corpus.num_images, _DESCRIBED_IMAGES)
+        images = map(self.corpus.image, records)
+        return describe(image.features[: image.num_boxes] for image in images)
 
     def state_shapes(self) -> TrainState:
         """The state as `jax.ShapeDtypeStruct`s with their layout."""
@@ -153,6 +168,7 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
         * config.accumulation
         * len(devices),
         watch=None if config.ablation.every is None else AblationWatch(config),
+        corpus=maker.corpus,
     )
 
 

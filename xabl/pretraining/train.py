@@ -18,6 +18,10 @@ from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
 from xabl.pretraining.workdir import claim, export, write_json
 from xabl.support.devices import Devices
 
+# Of training. Who changes what parameters come out of a configuration and a corpus
+# counts on, and a study trains again.
+METHOD = 1
+
 
 def pretrain(
     config: PretrainingConfig,
@@ -232,7 +236,14 @@ def _first_state(
 
 def _export(run: Run, directory: Path, state: TrainState, step: int) -> None:
     parameters, total = state.parameters, run.total_steps
-    export(run.config, directory, parameters, updates=step, of_updates=total)
+    export(
+        run.config,
+        directory,
+        parameters,
+        updates=step,
+        of_updates=total,
+        regions=lambda: run.regions,
+    )
 
 
 def _say(line: str) -> None:

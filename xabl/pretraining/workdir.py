@@ -14,6 +14,7 @@ import json
 import multiprocessing
 import re
 import shutil
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from xabl.errors import UserError
+from xabl.data.regions.description import RegionDescription
+from xabl.errors import UserError, reason
 from xabl.models import model_directory
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
 from xabl.pretraining.objective import forward
@@ -74,7 +76,10 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
             _remove_leftovers(workdir)
             write_json(path, resolved)
         except OSError as error:
-            raise UserError(f"{workdir}: cannot be written to ({error})") from error
+            raise UserError(
+                f"{workdir}: cannot be written to ({reason(error)}); take another "
+                "workdir"
+            ) from error
 
 
 def _remove_leftovers(workdir: Path) -> None:
@@ -94,10 +99,16 @@ def export(
     *,
     updates: int,
     of_updates: int,
+    regions: Callable[[], RegionDescription | None],
 ) -> None:
-    """Writes the parameters, by path, as a model directory."""
+    """Writes the parameters, by path, as a model directory.
+
+    Args:
+        regions: describes those it is trained with.
+    """
     if jax.process_index() != 0:
         return
+    described = regions()
     params = forward.nest(jax.tree.map(np.asarray, parameters))
     write = functools.partial(
         model_directory.save,
@@ -112,6 +123,7 @@ def export(
             "updates": updates,
             "of_updates": of_updates,
             "configuration": to_json(config),
+            model_directory.REGIONS: described and described.to_json(),
         },
         overwrite=True,
     )

@@ -14,7 +14,7 @@ from xabl.ablation import any_model
 from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.data.regions import ImageRegions
 from xabl.data.word_pieces import WordPieces
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.python.example import Example, phrase_example
@@ -89,6 +89,7 @@ class Model:
         return f"<model {self.config.name} of {self.path}>"
 
 
+@told()
 def load(path: Path | str, *, vocabulary: Path | str | None = None) -> Model:
     """Loads a model directory, as `xabl convert` and `xabl pretrain` write it.
 

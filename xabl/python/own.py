@@ -8,11 +8,13 @@ from xabl.ablation.any_model import Model
 from xabl.ablation.asked import made_of, names_of
 from xabl.ablation.own import run
 from xabl.ablation.own.options import OwnRun
+from xabl.errors import told
 from xabl.python.scores import Scores
 
 _OF_OURS = {"model", "gold_labels", "vlbert_positions"}  # of no other model
 
 
+@told()
 def ablate_function(
     model: Model, *, vocabulary: Path | str, lower_case: bool = True, **options: Any
 ) -> Scores:
@@ -37,6 +39,7 @@ def ablate_function(
     )
 
 
+@told()
 def ablate_anything(
     model: AnyInput, *, images: Path | str | None = None, **options: Any
 ) -> Scores:

@@ -13,6 +13,7 @@ from xabl.ablation.average import average_features
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.data.regions import ImageRegions, open_regions
 from xabl.data.regions.image_regions import canonical_id
+from xabl.errors import told
 
 
 class Regions(Mapping[str, ImageRegions]):
@@ -88,6 +89,7 @@ class Regions(Mapping[str, ImageRegions]):
         return (total / len(self)).astype(np.float32)
 
 
+@told()
 def regions(
     path: Path | str, *, entities: Path | str | None = None, split: str = "val"
 ) -> Regions:

@@ -8,8 +8,9 @@ from xabl.ablation.asked import run_options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.run import evaluate
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS
@@ -82,6 +83,7 @@ class Scores:
         return self._results.text
 
 
+@told()
 def ablate(
     model: Model | Path | str,
     *,
@@ -106,6 +108,7 @@ def ablate(
     devices: int | None = None,
     label: str | None = None,
     model_seed: int | None = None,
+    mismatch: str = OnMismatch.STOP_IF_CERTAIN.value,
 ) -> Scores:
     """Scores a model under every condition: what `xabl ablate` does, kept in memory.
 
@@ -146,5 +149,6 @@ def ablate(
         "devices": devices,
         "label": label,
         "model_seed": model_seed,
+        "mismatch": mismatch,
     }
     return Scores(evaluate(run_options(asked, output=None), model.params))

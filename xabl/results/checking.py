@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.results.columns import missing_rows, rows_by_condition, value_problems
 from xabl.results.conditions import Condition
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, File
@@ -18,6 +18,7 @@ from xabl.results.word_classes import WordClass
 _MOST_APART = 1e-4  # nats: what rounding can do to a mean
 
 
+@told()
 def check(directory: Path | str) -> tuple[str, ...]:
     """What is wrong with a results directory, in words; nothing when it is sound.
 

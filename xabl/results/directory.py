@@ -42,18 +42,23 @@ class ResultsDirectory:
         self._check_writable()
 
     @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, patience: float = 0.0) -> Iterator[None]:
         """While the block runs nobody else writes there, on whatever machine.
 
+        Args:
+            patience: seconds to wait for another run that does.
+
         Raises:
-            UserError: another run does; names it.
+            Held: another run does; names it.
         """
+        folder = self.path.with_name(f".{self.path.name}.lock")
         try:
-            held = lease.acquire(self.path.with_name(f".{self.path.name}.lock"))
+            held = lease.acquire(folder, patience=patience)
         except lease.Held as error:
-            raise UserError(
+            raise lease.Held(
                 f"{self.path}: another run is writing there ({error.holder}); wait "
-                "until it has ended, or choose another --output"
+                "until it has ended, or choose another --output",
+                error.holder,
             ) from error
         with held:
             yield

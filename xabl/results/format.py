@@ -18,6 +18,7 @@ from xabl.results.losses import LOSSES
 
 VERSION = 1  # `format` in manifest.json
 MANIFEST, SUMMARY = "manifest.json", "summary.tsv"
+SUSPICIONS = "suspicions"  # in the manifest: lines on what may not belong together
 UNFINISHED = ".unfinished"  # ends the name of the folder of an interrupted run
 
 

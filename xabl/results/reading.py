@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int, Int32
 
-from xabl.errors import UserError
+from xabl.errors import UserError, told
 from xabl.results.columns import (
     form_problems,
     missing_rows,
@@ -122,6 +122,7 @@ class Run:
         return Cell(bits=None if gap else bits, gap=gap)
 
 
+@told()
 def read(directory: Path | str) -> Run:
     """Reads a results directory.
 

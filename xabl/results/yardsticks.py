@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xabl.results.conditions import BASELINE, Direction
+from xabl.results.format import SUSPICIONS
 from xabl.results.intervals import ImageBootstrap
 from xabl.results.losses import LOSSES, NATS_PER_BIT, main_loss, mean_bits
 
@@ -126,8 +127,14 @@ def of_manifest(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """What the first lines of every output say of a run."""
+    found = manifest.get(SUSPICIONS)
+    lines = found if isinstance(found, list) else []
+    label = manifest["model"]["label"]
     fields = of_manifest(manifest).values()
-    return tuple(field["warning"] for field in fields if field["warning"])
+    return (
+        *(f"{label}: suspicious: {line}" for line in lines),
+        *(field["warning"] for field in fields if field["warning"]),
+    )
 
 
 def yardsticks_text(manifest: Mapping[str, Any]) -> str:

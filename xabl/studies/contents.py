@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.data.flickr30k_entities import split_file
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.support.atomic import new_file
 
 _WHOLE = 4 * 2**30  # larger files are sampled
@@ -126,7 +126,7 @@ def _text(path: Path) -> str:
 
 
 def _cannot_read(path: object, error: Exception) -> str:
-    return f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})"
+    return f"{path}: cannot be read ({reason(error)})"
 
 
 def _digest(path: Path, size: int, whole: int) -> str:

@@ -4,7 +4,8 @@ Every process writes a file of its own in the study's `events` folder, because s
 machines cannot append to one file of a shared file system. Each line has
 
     time      UTC seconds
-    event     "study", "began", "progress", "finished", "failed", "died" or "ended"
+    event     "study", "began", "progress", "finished", "failed", "died",
+              "lost" (another took it while this process was suspended) or "ended"
     run       which, but for "study" and "ended"
     host, process
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.studies.jobs import Job, OnProgress
 from xabl.support.atomic import new_file
 
@@ -76,5 +76,5 @@ def read_record(folder: Path) -> list[Job]:
         ]
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
-            f"--output={folder}: no study was begun there ({error})"
+            f"--output={folder}: no study was begun there ({reason(error)})"
         ) from error

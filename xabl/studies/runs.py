@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation import run as ablation_run
+from xabl.ablation.definition import METHOD
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.series import Series
 from xabl.errors import UserError
 from xabl.pretraining import configuration
@@ -25,6 +27,7 @@ from xabl.studies.study_file import (
     Variant,
     run_name,
 )
+from xabl.support import lease
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Run(Job):
     source: Source
     files: InputFiles
     evaluation: Options
+    on_mismatch: OnMismatch
     output: Path
     after: tuple[str, ...] = ()
     determines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -103,6 +107,8 @@ class Run(Job):
                 model_seed=self.seed,
                 group=self.group,
                 study_key=self.key,
+                patience=lease.UNTIL_FREE,
+                on_mismatch=self.on_mismatch,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),
             desk.setdefault("series", Series()),
@@ -239,6 +245,7 @@ def _run(
             batch_size=ablation.batch_size,
             top=ablation.save_predictions,
         ),
+        on_mismatch=ablation.mismatch,
         output=output / "results" / name,
         after=after,
     )
@@ -270,6 +277,7 @@ def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
         source=with_key(source, model),
         determines={
             "format": VERSION,
+            "method": METHOD,
             "label": run.label,
             "seed": run.seed,
             "model": model,

@@ -19,6 +19,7 @@ from xabl.errors import UserError
 from xabl.pretraining.launch import START_AGAIN
 from xabl.studies.jobs import Board, State
 from xabl.studies.worker import Stopped, work
+from xabl.support.atomic import new_file
 from xabl.support.compilation_cache import use_compilation_cache
 
 _SECONDS_BETWEEN_LOOKS = 5.0
@@ -123,9 +124,9 @@ class SlurmPool:
             return []
 
     def _note(self, new: list[str]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps([*self._noted(), *new])
-        self._ids.write_text(text, encoding="utf-8")
+        with new_file(self._ids, overwrite=True) as temporary:
+            temporary.write_text(text, encoding="utf-8")
 
     def _ours(self) -> set[str]:
         """Jobs of this study that are queued or running."""

@@ -5,21 +5,24 @@ import dataclasses
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyarrow.parquet
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
 from xabl.pretraining.configuration import PretrainingConfig, to_json
 from xabl.pretraining.corpus.reader import CAPTIONS_FILE
-from xabl.pretraining.train import pretrain
+from xabl.pretraining.launch import only_run
+from xabl.pretraining.train import METHOD, pretrain
 from xabl.pretraining.workdir import FREE_FIELDS
 from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import OnProgress
 from xabl.studies.worker import Stopped
+from xabl.support import lease
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -63,6 +66,7 @@ class Checkpoint:
 
     def determines(self, contents: Contents) -> dict[str, Any]:
         return {
+            "method": _conversion().METHOD,
             "checkpoint": contents.of(self.file),
             "config": self.config().to_dict(),
             "vocabulary": self.vocabulary and contents.of(self.vocabulary),
@@ -74,11 +78,9 @@ class Checkpoint:
     def prepared(self, on_progress: OnProgress) -> Path:
         """Converts, unless this very file has been."""
         if not self._is_converted:
-            # Above this package, and needed by few studies.
-            from checkpoints_conversion.conversion import convert_file
-
+            lease.check()
             self._key_file.unlink(missing_ok=True)
-            summary = convert_file(
+            summary = _conversion().convert_file(
                 self.file,
                 self.output,
                 config=self.configuration,
@@ -127,6 +129,7 @@ class Training:
         splits = [config.train_split, config.valid_split]
         return {
             **fields,
+            "method": METHOD,
             "initial": initial,
             "corpus": contents.of_corpus(Path(config.corpus), splits),
             "vocabulary": contents.of(Path(config.vocabulary)),
@@ -155,7 +158,7 @@ class Training:
         try:
             count = pyarrow.parquet.read_metadata(captions).num_rows
         except (OSError, pyarrow.ArrowException) as error:
-            raise UserError(f"{captions}: cannot be read ({error})") from error
+            raise UserError(f"{captions}: cannot be read ({reason(error)})") from error
         return config.epochs * (count // config.batch_size)
 
     def prepared(self, on_progress: OnProgress) -> Path:
@@ -164,10 +167,11 @@ class Training:
         Raises:
             Stopped: asked to by SIGTERM; the training's state is saved.
         """
-        self._claim()
-        with _reported(self.workdir, self.num_updates(), on_progress):
-            if not pretrain(self.configuration, self.workdir):
-                raise Stopped
+        with only_run(self.workdir, lease.UNTIL_FREE):
+            self._claim()
+            with _reported(self.workdir, self.num_updates(), on_progress):
+                if not pretrain(self.configuration, self.workdir):
+                    raise Stopped
         return self.workdir / "model"
 
     def _claim(self) -> None:
@@ -184,6 +188,13 @@ class Training:
             print(f"{self.workdir} held another training, now {aside}")
         self.workdir.parent.mkdir(parents=True, exist_ok=True)
         _key_file(self.workdir).write_text(self.key, encoding="utf-8")
+
+
+def _conversion() -> ModuleType:
+    """Another package, which few studies need."""
+    from checkpoints_conversion import conversion
+
+    return conversion
 
 
 def _key_file(folder: Path) -> Path:

@@ -11,7 +11,8 @@ from pydantic import Field
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
-from xabl.errors import UserError
+from xabl.ablation.mismatch.findings import OnMismatch
+from xabl.errors import UserError, reason, told
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.results.ways import check_ways
 
@@ -57,6 +58,7 @@ class Ablation(_Part):
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
     save_predictions: Annotated[int, Field(ge=0)] = 0
     batch_size: Annotated[int, Field(ge=1)] | None = None
+    mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
 
     @pydantic.field_validator("replace")
     @classmethod
@@ -166,9 +168,16 @@ class Lines:
 
     def __init__(self, path: Path):
         self._path, self._lines = path, {(): 1}
+        self._nodes: set[yaml.Node] = set()
 
     def add(self, place: Place, node: yaml.Node) -> None:
         self._lines[place] = node.start_mark.line + 1
+
+    def is_new(self, node: yaml.Node) -> bool:
+        """Whether this was not asked of it before."""
+        before = len(self._nodes)
+        self._nodes.add(node)
+        return len(self._nodes) > before
 
     def error(self, problems: list[tuple[Place, str]]) -> UserError:
         """One error for all problems, in the order of their lines."""
@@ -192,6 +201,7 @@ class Lines:
         return self._lines[place]
 
 
+@told()
 def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
     """Reads and checks a study file.
 
@@ -213,8 +223,8 @@ def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
     except (OSError, UnicodeDecodeError) as error:
         names = ", ".join(sorted(file.stem for file in _EXAMPLES.glob("*.yaml")))
         raise UserError(
-            f"--study={path}: cannot be read ({error}); give a file, or one of the "
-            f"studies that come with xabl: {names}"
+            f"--study={path}: cannot be read ({reason(error)}); give a file, or one of "
+            f"the studies that come with xabl: {names}"
         ) from error
     lines = Lines(path)
     content = _content(text, lines, path)
@@ -249,21 +259,32 @@ def _content(text: str, lines: Lines, path: Path) -> Any:
 
 
 def _located(
-    node: yaml.Node, place: Place, lines: Lines
+    node: yaml.Node, place: Place, lines: Lines, above: tuple[yaml.Node, ...] = ()
 ) -> Iterator[tuple[Place, str]]:
-    """Walks the file; gives keys that are there twice, where YAML keeps the last."""
+    """Walks the file; gives keys that are there twice, where YAML keeps the last.
+
+    And keys that are not text, and what an alias puts into itself.
+    """
+    if node in above:
+        yield place, "contains itself"
     lines.add(place, node)
+    if not lines.is_new(node):
+        return  # aliases of aliases of aliases would take for ever
+    above = (*above, node)
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
-            yield from _located(item, (*place, number), lines)
+            yield from _located(item, (*place, number), lines, above)
     elif isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:
-            inner = (*place, str(key.value))
+            if not isinstance(key, yaml.ScalarNode):
+                yield place, "has a key that is not text"
+                continue
+            inner = (*place, key.value)
             if key.value in seen:
                 yield inner, f"is given twice, first on line {seen[key.value]}"
             seen.setdefault(key.value, key.start_mark.line + 1)
-            yield from _located(value, inner, lines)
+            yield from _located(value, inner, lines, above)
             lines.add(inner, key)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.studies import outcome, status
 from xabl.studies.contents import Contents
 from xabl.studies.estimate import plan_text, with_work
@@ -82,7 +82,8 @@ def _read(options: SweepOptions) -> tuple[StudyFile, list[Run]]:
         return study, identified(runs, contents)
     except OSError as error:
         raise UserError(
-            f"--output={options.output}: cannot be written to ({error})"
+            f"--output={options.output}: cannot be written to ({reason(error)}); "
+            "choose another"
         ) from error
 
 

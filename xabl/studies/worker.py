@@ -15,6 +15,7 @@ from xabl.errors import UserError
 from xabl.pretraining.launch import START_AGAIN
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board, Job, MayPass
+from xabl.support import lease
 
 _SECONDS_BETWEEN_PROGRESS = 2.0
 _SECONDS_TO_A_STEP = 5.0
@@ -64,6 +65,9 @@ def _work(board: Board, on_job: Callable[[str | None], None], stop: "_Stop") -> 
             stop.check()
             if job.is_alone:
                 break
+            if following is not None and not following[1].is_mine:
+                following[1].release()
+                following = None
             taken = following or board.take(job)
         return done
     finally:
@@ -90,14 +94,21 @@ def _do(
             stop.check()
         if time.monotonic() - last > _SECONDS_BETWEEN_PROGRESS or count == total:
             last = time.monotonic()
+            if threading.current_thread() is threading.main_thread():
+                lease.check()
             events.write("progress", run=job.name, done=count, total=total, unit=unit)
 
     with _Output(board, job):
         try:
             job.do(desk, on_progress)
+        except lease.Lost as error:
+            print(f"error: {error}", file=sys.stderr)
+            desk.clear()
+            events.write("lost", run=job.name)
+            return False  # its failure or success is the other's to note
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            text, may_pass = str(error), isinstance(error, MayPass)
+            text, may_pass = str(error), isinstance(error, MayPass | lease.Held)
         except Exception as error:
             traceback.print_exc()
             text, may_pass = f"{type(error).__name__}: {error}", True

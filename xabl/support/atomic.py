@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xabl.errors import UserError, from_system
+from xabl.support import lease
 
 
 @contextlib.contextmanager
@@ -23,10 +24,12 @@ def new_file(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     Raises:
         UserError: `path` exists and is not to be overwritten, or its folder cannot be
             written to.
+        Lost: another process has taken this one's work; see `xabl.support.lease`.
     """
     path = Path(path)
     with _new(path, overwrite) as temporary:
         yield temporary
+        lease.check()
         os.replace(temporary, path)
 
 
@@ -37,6 +40,7 @@ def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     with _new(path, overwrite) as temporary:
         temporary.mkdir()
         yield temporary
+        lease.check()
         if path.exists() and _exchanged(temporary, path):
             return  # the old one goes with the temporary name
         # Where that cannot be: two steps, of which `_tidy` ends the second.

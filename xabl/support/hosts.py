@@ -1,9 +1,15 @@
 """Several processes, perhaps on several machines, that take part in one run."""
 
+import contextlib
+from collections.abc import Iterator
+
 import jax
+import numpy as np
 from jax.experimental import multihost_utils
 
 from xabl.errors import UserError
+
+_MOST_BYTES = 2000  # of a message
 
 
 def connect(
@@ -46,10 +52,52 @@ def connect(
         ) from error
 
 
-def meet(name: str) -> None:
-    """Waits until all processes have come here; nothing where there is one."""
-    if jax.process_count() > 1:
-        multihost_utils.sync_global_devices(name)
+@contextlib.contextmanager
+def together(doing: str) -> Iterator[None]:
+    """A block at whose end all processes meet, or all end with the same message.
+
+    Without it, those that have no problem would wait for one that has for ever.
+
+    Args:
+        doing: what the block does, in words.
+
+    Raises:
+        UserError: the block raised in another process, or that has ended.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    problem = None
+    try:
+        yield
+    except Exception as error:  # a bug, too
+        problem = error
+    said = "" if problem is None else str(problem) or type(problem).__name__
+    try:
+        all_said = multihost_utils.process_allgather(_as_bytes(said))
+        if not all_said.any():
+            return
+        if jax.process_index() != 0:
+            leave()
+        # Without the coordinator: the first hears that the others have left.
+        multihost_utils.process_allgather(_as_bytes(""))
+    except (RuntimeError, ValueError) as error:
+        if problem is None:
+            raise UserError(
+                f"another process of this run ended while it was {doing}; see what it "
+                "said, and start all again"
+            ) from error
+    if problem is not None:
+        raise problem
+    number = int(all_said.any(axis=1).argmax())
+    text = bytes(all_said[number]).rstrip(b"\0").decode(errors="replace")
+    raise UserError(f"process {number}: {text}")
+
+
+def _as_bytes(text: str) -> np.ndarray:
+    """Of one length, as all processes have to give."""
+    content = text.encode()[:_MOST_BYTES]
+    return np.frombuffer(content.ljust(_MOST_BYTES, b"\0"), np.uint8)
 
 
 def leave() -> None:

@@ -10,15 +10,22 @@ is seen by whoever lists the folder next.
 A process of the same machine is dead when its number is no longer that of a process
 started at the same moment. One of another machine is dead when it has not renewed its
 file for `EXPIRES_AFTER` seconds by the file system's own clock.
+
+A process that was suspended for so long may find its file gone, and somebody else at
+work. So nothing is put in place (`xabl.support.atomic`), and no scores or checkpoints
+are kept, before `check` has renewed all that this process holds, or refused.
 """
 
 import contextlib
 import dataclasses
+import errno
 import functools
+import hashlib
 import json
 import os
 import platform
 import random
+import sys
 import tempfile
 import threading
 import time
@@ -29,7 +36,11 @@ from xabl.errors import UserError
 
 RENEWED_EVERY = 15.0
 EXPIRES_AFTER = 120.0
+# As long as a process that died a moment ago may seem to hold what it took.
+UNTIL_FREE = EXPIRES_AFTER + 2 * RENEWED_EVERY
+_SEPARATOR = "-"  # of the parts of a file's name
 _ATTEMPTS = 8  # when several want a lock at the same moment
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,25 +77,29 @@ class Held(UserError):
         self.holder = holder
 
 
+class Lost(UserError):
+    """This process had a lock, and another has taken it for abandoned."""
+
+
 class Lease:
     """A lock held by this process; a context manager that gives it back.
 
     It is renewed in the background. A process that was stopped for longer than
-    `EXPIRES_AFTER` may have lost it: `is_mine` tells.
+    `EXPIRES_AFTER` may have lost it: see `check`.
     """
 
     def __init__(self, folder: Path, file: Path):
         self._folder, self._file = folder, file
-        _renewal().add(file)
+        _renewal.add(folder, file)
 
     @property
     def is_mine(self) -> bool:
-        """Whether nobody has taken the lock for abandoned."""
-        return self._file.exists()
+        """Whether nobody has taken the lock for abandoned; if so, it is renewed."""
+        return _renewed(self._file)
 
     def release(self) -> None:
         """Gives the lock back; once or more often."""
-        _renewal().remove(self._file)
+        _renewal.remove(self._file)
         _take_away(self._folder, self._file)
 
     def __enter__(self) -> "Lease":
@@ -94,18 +109,45 @@ class Lease:
         self.release()
 
 
-def acquire(folder: Path | str, purpose: str = "") -> Lease:
+def check() -> None:
+    """Renews all locks of this process; to be called before anything is put in place.
+
+    Asks the file system, so that no cache of it answers. Nobody takes the locks for
+    abandoned in the `EXPIRES_AFTER` seconds that follow.
+
+    Raises:
+        Lost: another process has one of them, or had it.
+        OSError: the file system does not answer.
+    """
+    _renewal.renew()
+
+
+def acquire(folder: Path | str, purpose: str = "", patience: float = 0.0) -> Lease:
     """Takes the lock, or says who has it.
 
     Args:
         folder: of the lock; made and removed again.
         purpose: what for, in words.
+        patience: seconds to wait for it, which is said.
 
     Raises:
         Held: a process that is alive, or may be, has it.
         OSError: the folder cannot be written.
     """
-    folder = Path(folder)
+    deadline, has_said = time.monotonic() + patience, False
+    while True:
+        try:
+            return _acquired(Path(folder), purpose)
+        except Held as error:
+            if time.monotonic() >= deadline:
+                raise
+            if not has_said:
+                print(f"{error}; waiting, {patience:.0f} s at most", file=sys.stderr)
+                has_said = True
+            time.sleep(min(_SECONDS_BETWEEN_LOOKS, patience))
+
+
+def _acquired(folder: Path, purpose: str) -> Lease:
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(random.uniform(0.02, 0.1) * 2**attempt / 4)
@@ -128,17 +170,14 @@ def holders(folder: Path | str, but: Path | None = None) -> list[Holder]:
         if path == but:
             continue
         try:
-            holder = Holder(**json.loads(path.read_text(encoding="utf-8")))
+            holder = _read(path)
             alive = _is_alive(holder, path)
         except (FileNotFoundError, NotADirectoryError):
             continue  # given back meanwhile
-        except (ValueError, TypeError):
-            # Half written: a moment ago, or by a process that was killed just then.
-            holder, alive = _unknown(), _age(path) < EXPIRES_AFTER
         if alive:
             found.append(holder)
         else:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(OSError):  # gone, or not ours to remove
                 path.unlink()
     return found
 
@@ -153,7 +192,8 @@ def _announce(folder: Path, purpose: str) -> Path:
         purpose=purpose,
     )
     content = json.dumps(dataclasses.asdict(me)).encode()
-    file = folder / f"{uuid.uuid4().hex}.json"
+    own = _SEPARATOR.join([_short(me.machine), str(me.process), me.process_start or ""])
+    file = folder / f"{own}{_SEPARATOR}{uuid.uuid4().hex}.json"
     for _ in range(_ATTEMPTS):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -162,6 +202,9 @@ def _announce(folder: Path, purpose: str) -> Path:
             continue  # the last holder has just removed the folder
         try:
             os.write(number, content)
+        except OSError:
+            _take_away(folder, file)
+            raise
         finally:
             os.close(number)
         return file
@@ -175,32 +218,63 @@ def _take_away(folder: Path, file: Path) -> None:
         folder.rmdir()
 
 
-def _unknown() -> Holder:
+def _read(file: Path) -> Holder:
+    """Whose a file is, by what it says, or by its name while it is half written.
+
+    A process may be killed just then, or its disk be full.
+    """
+    try:
+        return Holder(**json.loads(file.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        since = file.stat().st_mtime
+    machine, process, start, *_ = [*file.stem.split(_SEPARATOR), "", ""]
+    is_here = machine == _short(_machine()) and process.isdecimal()
     return Holder(
-        host="?", machine="?", process=0, process_start=None, since=time.time()
+        host=platform.node() if is_here else "another machine",
+        machine=_machine() if is_here else "?",
+        process=int(process) if process.isdecimal() else 0,
+        process_start=start or None,
+        since=since,
     )
+
+
+def _short(machine: str) -> str:
+    return hashlib.sha256(machine.encode()).hexdigest()[:16]
 
 
 def _is_alive(holder: Holder, file: Path) -> bool:
     if holder.machine != _machine():
         return _age(file) < EXPIRES_AFTER
+    if not _exists(holder.process):
+        return False
+    start = _process_start(holder.process)
+    if start is None:  # ended just now, or not shown to other users
+        return _exists(holder.process)
+    return start == holder.process_start
+
+
+def _exists(process: int) -> bool:
     try:
-        os.kill(holder.process, 0)
+        os.kill(process, 0)
     except ProcessLookupError:
         return False
     except PermissionError:
         pass  # another user's
-    return _process_start(holder.process) == holder.process_start
+    return True
 
 
 def _age(file: Path) -> float:
     """Seconds since a file was renewed, by the clock of the file system.
 
     Clocks of machines differ; a file made now in the same folder has the time that
-    renewals are measured in.
+    renewals are measured in. Who may only read has but the own clock.
     """
-    with tempfile.TemporaryFile(dir=file.parent) as now:
-        return os.fstat(now.fileno()).st_mtime - file.stat().st_mtime
+    try:
+        with tempfile.TemporaryFile(dir=file.parent) as new:
+            now = os.fstat(new.fileno()).st_mtime
+    except OSError:
+        now = time.time()
+    return now - file.stat().st_mtime
 
 
 @functools.cache
@@ -225,32 +299,50 @@ def _process_start(process: int) -> str | None:
     return "ended" if fields[0] in "ZX" else fields[19]
 
 
+def _renewed(file: Path) -> bool:
+    """Whether a file was still there, to be renewed."""
+    try:
+        os.utime(file)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ESTALE):
+            return False
+        raise
+    return True
+
+
 class _Renewal:
-    """A thread that touches the files of all leases of this process."""
+    """The locks of this process, which a thread renews."""
 
     def __init__(self):
-        self._files: set[Path] = set()
-        self._lock = threading.Lock()
-        threading.Thread(target=self._run, name="leases", daemon=True).start()
+        # Steps on a dict are whole; a lock would stay locked in a forked process.
+        self._folders: dict[Path, Path] = {}
+        self._has_thread = False
 
-    def add(self, file: Path) -> None:
-        with self._lock:
-            self._files.add(file)
+    def add(self, folder: Path, file: Path) -> None:
+        self._folders[file] = folder
+        if not self._has_thread:
+            self._has_thread = True
+            threading.Thread(target=self._run, name="leases", daemon=True).start()
 
     def remove(self, file: Path) -> None:
-        with self._lock:
-            self._files.discard(file)
+        self._folders.pop(file, None)
+
+    def renew(self) -> None:
+        for file, folder in list(self._folders.items()):
+            # Given back by another thread meanwhile, it is not lost.
+            if not _renewed(file) and file in self._folders:
+                raise Lost(
+                    f"{folder}: this process was stopped for more than "
+                    f"{EXPIRES_AFTER:.0f} s, and another took it for dead and does "
+                    "its work now; nothing more is written here"
+                )
 
     def _run(self) -> None:
         while True:
             time.sleep(RENEWED_EVERY)
-            with self._lock:
-                files = list(self._files)
-            for file in files:
-                with contextlib.suppress(OSError):  # taken for abandoned
-                    os.utime(file)
+            # Who has lost one hears of it before the next thing is written.
+            with contextlib.suppress(OSError, Lost):
+                self.renew()
 
 
-@functools.cache
-def _renewal() -> _Renewal:
-    return _Renewal()
+_renewal = _Renewal()

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.studies.jobs import Board, Job, OnProgress, State
 from xabl.studies.pool import Pool, places
 from xabl.studies.sources import updates_made
@@ -35,7 +35,9 @@ def run_trials(trials: Sequence[Trial], root: Path, processes: int) -> list[Path
     try:
         (root / "logs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"{root}: cannot be written to ({error})") from error
+        raise UserError(
+            f"{root}: cannot be written to ({reason(error)}); choose another folder"
+        ) from error
     folders = [TrialFolders(root=root, trial=trial) for trial in trials]
     todo = [folder for folder in folders if not folder.results.exists()]
     worlds = {folder.world: _WorldJob(folders=folder) for folder in todo}

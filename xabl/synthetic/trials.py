@@ -170,7 +170,7 @@ def run_trial(trial: Trial, root: Path) -> None:
         Stopped: SIGTERM asked to; what is finished is kept.
     """
     folders = TrialFolders(root=root, trial=trial)
-    if not pretrain(_pretraining(folders), folders.run):
+    if not pretrain(pretraining_of(folders), folders.run):
         raise Stopped
     ablation_run.run(
         ablation_run.RunOptions(
@@ -190,7 +190,8 @@ def run_trial(trial: Trial, root: Path) -> None:
     )
 
 
-def _pretraining(folders: TrialFolders) -> PretrainingConfig:
+def pretraining_of(folders: TrialFolders) -> PretrainingConfig:
+    """How the model of a trial is trained."""
     trial = folders.trial
     vocabulary = folders.world / "vocab.txt"
     hidden = TrainingAblation(modality="words")

@@ -5,6 +5,7 @@ while the devices compute, and results are fetched when later steps are already 
 way.
 """
 
+import copy
 import dataclasses
 import functools
 from collections import deque
@@ -175,6 +176,13 @@ class Evaluation:
             store=store and projected_store(config, params, store, devices),
             labels=self.resident.labels,
         )
+
+    def of(self, plan: Plan) -> "Evaluation":
+        """The same, of other pairs of the same inputs."""
+        other = copy.copy(self)
+        other.operations = self.operations
+        other.plan = plan
+        return other
 
     def keep_programs(self) -> None:
         """Keeps what is compiled, for the checkpoints that `take` is given."""

@@ -16,6 +16,7 @@ from xabl.ablation.plan import Plan
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import differences
+from xabl.support import lease
 
 _RUN = "run.json"
 _SECONDS_BETWEEN_PARTS = 30.0
@@ -50,9 +51,11 @@ class KeptScores:
 
         Raises:
             NotKept: the folder cannot be written.
+            Lost: another process scores them now.
         """
-        self.discard()
         try:
+            lease.check()
+            self.discard()
             self.folder.mkdir(parents=True)
             _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
         except OSError as error:
@@ -111,8 +114,10 @@ class KeptScores:
 
         Raises:
             NotKept: the disk is full, or the folder cannot be written any more.
+            Lost: another process scores them now.
         """
         try:
+            lease.check()
             self._flush()
         except OSError as error:
             raise NotKept(

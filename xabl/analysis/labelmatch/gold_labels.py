@@ -12,7 +12,7 @@ from pathlib import Path
 from xabl.analysis.files import write_text
 from xabl.analysis.labelmatch.nouns import stanza_tagger, tag_nouns
 from xabl.data.class_names import read_class_names
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 
 BACKGROUND = 0  # class of the 1601-way index that no phrase names
 
@@ -76,7 +76,7 @@ def read_nouns(path: Path) -> list[tuple[str, ...]]:
     try:
         nouns = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable JSON ({error})") from error
+        raise UserError(f"{path}: not readable JSON ({reason(error)})") from error
     if not isinstance(nouns, list):
         raise UserError(
             f"{path}: expected a JSON list: lists of nouns, one per example"

@@ -5,7 +5,7 @@ from pathlib import Path
 from xabl.data.checkpoints.safetensors_files import open_safetensors
 from xabl.data.checkpoints.tensors import TensorFile
 from xabl.data.checkpoints.torch_files import open_torch_file
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 from xabl.support.files import read_json
 
 # In a folder, the first of these that is there is the checkpoint.
@@ -69,8 +69,8 @@ def _open_sharded(index: Path) -> TensorFile:
         absent = [name for name in names if not (index.parent / name).is_file()]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
-            f"{index}: not the index of a checkpoint in several files ({error}); fetch "
-            "it again"
+            f"{index}: not the index of a checkpoint in several files "
+            f"({reason(error)}); fetch it again"
         ) from error
     if absent:
         raise UserError(

@@ -8,7 +8,7 @@ import pyarrow
 import pyarrow.parquet
 from jaxtyping import Float32, Int32
 
-from xabl.errors import UserError
+from xabl.errors import UserError, reason
 
 CAPTIONS_FILE = "captions.parquet"
 
@@ -73,8 +73,8 @@ class Corpus:
             table = pyarrow.parquet.read_table(folder / CAPTIONS_FILE)
         except (OSError, ValueError, RuntimeError, pyarrow.ArrowException) as error:
             raise UserError(
-                f"{folder}: a part of the corpus is missing or damaged ({error}); "
-                "build it again with xabl corpus"
+                f"{folder}: a part of the corpus is missing or damaged "
+                f"({reason(error)}); build it again with xabl corpus"
             ) from error
         self.metadata = dict(builder.info.metadata or {})
         self.num_images = len(self._records)
