@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from tests.helpers import ablation, golden_world
-from tests.helpers.ablation_binaries import save
+from tests.helpers.ablation_binaries import AT_WORK, save
 from xabl.data.regions import lmdb_files
 
 IMAGES = golden_world.golden_images()
@@ -35,7 +35,7 @@ def refused(workshop, tmp_path, **flags):
     assert done.err.endswith("\n")
     *progress, message = done.err.splitlines()
     assert message.startswith("error: ")
-    assert all("inputs [" in line for line in progress)
+    assert all(AT_WORK.match(line) for line in progress)
     return message
 
 
@@ -65,6 +65,7 @@ def of_first_image(name, value, place):
         ({"replace_seed": -1}, "--replace_seed=-1: -1 is not a non-negative integer"),
         ({"thresholds": "half"}, "--thresholds: 'half' is not a number"),
         ({"batch_size": 0}, "--batch_size=0: 0 is not a positive integer"),
+        ({"images": "nowhere"}, "--images: nowhere: no such folder"),
         ({"limit": 0}, "--limit=0: give the number of examples to score"),
         ({"devices": 99}, "--devices=99: .* leave the flag out"),
         ({"precision": "float16"}, "--precision=float16: value should be one of <high"),

@@ -272,3 +272,20 @@ def test_what_was_suspicious_is_said_first(tmp_path):
     assert f"suspicious: {line}" in message
     first = page.text.index(line)
     assert first < page.text.index("Asymmetry")
+
+
+def test_files_of_the_ablation_are_shown_unless_told_otherwise(tmp_path):
+    directory = results(tmp_path)
+    add_regions(directory, tmp_path / "regions.h5")
+    names = ["background", *(f"class {number}" for number in range(1, 1601))]
+    (tmp_path / "objects_vocab.txt").write_text("\n".join(names))
+    manifest = json.loads((directory / "manifest.json").read_text())
+    gone = tmp_path / "gone"
+    manifest["flags"] = {"regions": str(tmp_path / "regions.h5"), "images": str(gone)}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+    page, message = report(directory, tmp_path)
+    assert "regions" in page.index["blocks"] and page.index["classes"] == names
+    assert f"note: {gone}, --images of xabl ablate, is not to be found" in message
+    page, message = report(directory, tmp_path, as_ablated=False, overwrite=True)
+    assert "regions" not in page.index["blocks"] and page.index["classes"] is None
+    assert "gone" not in message

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 
 STORE = "store"
+# What an ablation says while it works.
+AT_WORK = re.compile(r"reading |scoring some phrases first|.*inputs (\[|yet: )")
 FORMS = (*golden_world.FORMS, STORE)
 
 

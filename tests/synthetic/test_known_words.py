@@ -20,6 +20,7 @@ from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.tables import examples_table, pieces_table, words_of
 from xabl.ablation.word_classes import by_lists
 from xabl.ablation.yardsticks import of_words
+from xabl.analysis.verdicts import join_words
 from xabl.analysis.word_classes import PHRASE, by_word_class
 from xabl.data.boxes import iou, relative_locations
 from xabl.data.flickr30k_entities import read_split
@@ -28,6 +29,7 @@ from xabl.data.word_pieces import WordPieces
 from xabl.results.conditions import Direction, all_conditions
 from xabl.results.word_classes import WordClass
 from xabl.results.yardsticks import warnings
+from xabl.synthetic.demo import word_sentences
 from xabl.synthetic.trials import (
     SmallWorld,
     Trial,
@@ -148,6 +150,22 @@ def oracle_results(truth, folder: Path) -> Path:
     )
 
 
+def check_sentences(truth, table):
+    """The demo tells from the numbers what helps, and what the image tells in vain."""
+    follows = [kind.title for kind in FOLLOWS[truth]]
+    found, told = word_sentences(table, settings_of(truth))
+    for kind in ("nouns", "adjectives", "numbers", "function words"):
+        raised, unchanged = found.partition("shows no evidence")[::2]
+        assert f"{kind} (" in (raised if kind in follows else unchanged), found
+    named = follows[0] if follows else "no words"
+    assert f"In this world {named} of captions follow the image." in told
+    assert ("helps to predict" in told) == (truth != "nothing")
+    # The same numbers where the image tells all: by them most is ignored.
+    _, told = word_sentences(table, WorldSettings())
+    ignored = [k for k in ("nouns", "adjectives", "numbers") if k not in follows]
+    assert f"no evidence that it helps to predict {join_words(ignored)}," in told
+
+
 @pytest.mark.parametrize("truth", FOLLOWS)
 def test_the_table_finds_what_follows_the_image(tmp_path, truth):
     path = oracle_results(truth, tmp_path)
@@ -167,6 +185,7 @@ def test_the_table_finds_what_follows_the_image(tmp_path, truth):
             else:
                 assert not rows.loc[kind, ["difference", "low", "high"]].any(), kind
         assert (rows.loc[PHRASE, "difference"] > 0) == (truth != "nothing")
+    check_sentences(truth, table[table["condition"] == "all"])
     # Frequencies, which this oracle does not know, are worth more than colours alone.
     said = warnings(study.runs[0].manifest)
     assert [line.split(":")[0] for line in said] == (

@@ -117,7 +117,7 @@ def story(results: Sequence[Path], world: WorldSettings) -> str:
         "Does the model use the other modality?": _sentences(
             verdicts.effect_sentence, whole
         ),
-        "For which words?": list(_of_words(words, world)),
+        "For which words?": list(word_sentences(words, world)),
         "Is information lost, or do the regions that stay mislead?": _sentences(
             verdicts.misled_sentence, misled
         ),
@@ -194,30 +194,31 @@ def _sentences(sentence, rows: pd.DataFrame) -> list[str]:
     return [f"- {sentence(row)}" for row in rows.to_dict("records")]
 
 
-def _of_words(words: pd.DataFrame, world: WorldSettings) -> Iterator[str]:
-    """What the table by class says of each model, beside what is true of the world."""
+def word_sentences(words: pd.DataFrame, world: WorldSettings) -> Iterator[str]:
+    """What the table by class says of each model, beside what is true of the world.
+
+    Args:
+        words: rows of `by_word_class` of one condition.
+    """
     for model, rows in words.groupby("model", sort=False) if len(words) else ():
         yield f"- {verdicts.word_classes_sentence(rows.to_dict('records'))}"
         called = dict(zip(rows["word_class"], rows["evidence"], strict=True))
         there = [kind for kind in world.classes_from_image if kind in called]
         used = [kind for kind in there if called[kind] == verdicts.HIGHER]
         ignored = [kind for kind in there if kind not in used]
-        text = f"In this world {_titles(there)} follow the image. "
-        if not ignored:
-            text += f"{model}: each of these is predicted with its help."
-        elif used:
+        text = f"In this world {_titles(there)} of captions follow the image."
+        if used:
+            text += f" {model}: the image helps to predict {_titles(used)}."
+        if ignored:
             text += (
-                f"{model}: of these, {_titles(used)} are predicted with its help; for "
-                f"{_titles(ignored)} there is no evidence of it: what the image tells "
-                "of them is ignored, as far as can be seen."
+                f" {model}: no evidence that it helps to predict {_titles(ignored)}, "
+                "although it tells them."
             )
-        else:
-            text += f"{model}: there is no evidence that it helps with any of these."
         yield f"  {text}"
 
 
 def _titles(kinds: Sequence[WordClass]) -> str:
-    return verdicts.join_words(kind.title for kind in kinds)
+    return verdicts.join_words(kind.title for kind in kinds) if kinds else "no words"
 
 
 def _labels(study: analysis.Study, bootstrap: analysis.ImageBootstrap) -> pd.DataFrame:

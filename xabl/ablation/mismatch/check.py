@@ -29,6 +29,7 @@ def check(
         trained = model_directory.trained_regions(files.model)
         findings += feature_findings(inputs.described, trained)
     stop_if_asked(findings, on_mismatch)
+    say("scoring some phrases first, to see whether the files belong together")
     unigram = float(np.nanmean(inputs.guesses.unigram["mlm"]))
     findings += score_findings(evaluation, unigram)
     stop_if_asked(findings, on_mismatch)
