@@ -14,8 +14,8 @@ import pytest
 
 from xabl import analysis, results
 from xabl.ablation.any_model import Logits
+from xabl.ablation.average import average_features
 from xabl.ablation.definition import Definition
-from xabl.ablation.engine.device_regions import average_features
 from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.tables import examples_table, pieces_table, words_of
 from xabl.ablation.word_classes import by_lists
