@@ -6,6 +6,7 @@ each and ablated in two ways; then tables, sentences, figures and report are wri
 """
 
 import dataclasses
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from xabl.synthetic.world.files import image_numbers
 from xabl.synthetic.world.images import World
 from xabl.synthetic.world.pictures import draw_pictures
 from xabl.synthetic.world.settings import LABEL_NOISES, WorldSettings
+from xabl.synthetic.world.vocabulary import COLOURS
 
 # Beside the published ways of removing: the one that regions and words both have.
 _WAY = "drop"
@@ -202,17 +204,26 @@ def word_sentences(words: pd.DataFrame, world: WorldSettings) -> Iterator[str]:
     """
     for model, rows in words.groupby("model", sort=False) if len(words) else ():
         yield f"- {verdicts.word_classes_sentence(rows.to_dict('records'))}"
-        called = dict(zip(rows["word_class"], rows["evidence"], strict=True))
-        there = [kind for kind in world.classes_from_image if kind in called]
-        used = [kind for kind in there if called[kind] == verdicts.HIGHER]
-        ignored = [kind for kind in there if kind not in used]
+        by_class = rows.set_index("word_class")
+        there = [kind for kind in world.classes_from_image if kind in by_class.index]
+        calls = by_class["evidence"]
+        worse = [kind for kind in there if calls[kind] == verdicts.HIGHER]
+        same = [kind for kind in there if kind not in worse]
         text = f"In this world {_titles(there)} of captions follow the image."
-        if used:
-            text += f" {model}: the image helps to predict {_titles(used)}."
-        if ignored:
+        if worse:
+            text += f" {model}: without it, {_titles(worse)} are predicted worse."
+        if same:
             text += (
-                f" {model}: no evidence that it helps to predict {_titles(ignored)}, "
-                "although it tells them."
+                f" {model}: no evidence that it is used for {_titles(same)}, although "
+                "it tells them."
+            )
+        if WordClass.ADJECTIVE in there:
+            intact = by_class.loc[WordClass.ADJECTIVE, "none"]
+            guess = math.log2(len(COLOURS))
+            text += (
+                f" Guessing one of {len(COLOURS)} colours costs {guess:.3f} bits; with "
+                f"the whole image they cost {intact:.3f}, "
+                f"{'less' if intact < guess else 'no less'}."
             )
         yield f"  {text}"
 
