@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from xabl.ablation.average import average_features
 from xabl.ablation.engine.device_loop import Evaluation, Options, Request
-from xabl.ablation.engine.device_regions import average_features, host_store
+from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.mismatch.annotations import annotation_findings

@@ -1,8 +1,10 @@
 """Nothing in a damaged file ends the process, and nothing damaged is scored."""
 
+import gzip
 import os
 import random
 import resource
+import signal
 import subprocess
 import sys
 
@@ -151,6 +153,23 @@ for line in sys.stdin.buffer:
         with pytest.raises(UserError, match="does not come to an end at image"):
             source.read(IDS[1])
     killer.end()
+
+
+def test_a_file_that_keeps_the_library_busy_is_named(tmp_path, monkeypatch):
+    """Damaged by chance: the library reads it and never returns."""
+    path = tmp_path / "s.h5"
+    damaged = ROOT / "tests" / "data" / "field" / "hdf5_without_an_end.h5.gz"
+    path.write_bytes(gzip.decompress(damaged.read_bytes()))
+    monkeypatch.setattr(scout, "_SECONDS", 2.0)
+    with pytest.raises(UserError, match="the HDF5 library does not come to an end"):
+        open_regions(path)
+
+
+def test_a_busy_child_ends_without_its_parent():
+    """Nobody is left to give it up."""
+    script = "from xabl.data.regions import scout; scout._end_after(0.2)\nwhile 1: 0"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60)
+    assert done.returncode == -signal.SIGALRM
 
 
 @pytest.fixture(scope="module")

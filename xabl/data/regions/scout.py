@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -126,6 +127,7 @@ def serve(open_regions: Callable[[str], Any]) -> None:
     source, seen = None, None
     for line in sys.stdin.buffer:
         path, image_id = json.loads(line)
+        _end_after(_SECONDS + 10)
         try:
             if image_id is None or seen != path:
                 if source is not None:
@@ -137,5 +139,16 @@ def serve(open_regions: Callable[[str], Any]) -> None:
                 source.read(image_id)
         except Exception:  # the process that asked finds it again, and says so
             pass
+        _end_after(0)
         sys.stdout.buffer.write(b".")
         sys.stdout.buffer.flush()
+
+
+def _end_after(seconds: float) -> None:
+    """Ends this process then, wherever it is: its owner may be gone. 0: not at all.
+
+    An alarm that nobody handles ends a process also while the HDF5 library never
+    returns to Python.
+    """
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.setitimer(signal.ITIMER_REAL, seconds)
