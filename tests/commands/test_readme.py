@@ -129,6 +129,12 @@ def test_from_checkpoint_to_report_and_python(folder):
     assert (folder / "results" / "from_python" / "scores.parquet").is_file()
 
 
+def test_pictures_are_there_and_small():
+    pictures = [ROOT / path for path in re.findall(r"!\[[^]]*\]\((.+?)\)", README)]
+    assert len(pictures) == 3
+    assert max(picture.stat().st_size for picture in pictures) < 200_000
+
+
 def test_terms_are_those_of_the_demo():
     lines = README.splitlines()
     assert all(f"| {term.name} | {term.meaning} |" in lines for term in TERMS)
