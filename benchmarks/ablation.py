@@ -18,7 +18,6 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from absl import flags
 
 from benchmarks import growth, machine, speed
@@ -29,12 +28,10 @@ from benchmarks.part import spread_images
 from benchmarks.report import text
 from benchmarks.world import IMAGES, World, make_world
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.inputs import InputFiles
 from xabl.data.regions import open_regions
 from xabl.models.presets import load_config
-from xabl.results.losses import LOSSES
 from xabl.support import binary
 from xabl.support.devices import LocalDevices
 
@@ -127,7 +124,7 @@ def _compare(files: InputFiles, world: World, images: int) -> dict[str, Any]:
             # Ours may be of any precision, the naive way is always float32.
             difference, of_loss = naive.largest_difference(exact)
         else:
-            facts["error_bits"] = _errors(scores, exact)
+            facts["error_bits"] = speed.errors(scores, exact)
         found.append(facts)
     rate = naive.num_scored / naive.seconds
     first = found[0]
@@ -143,27 +140,6 @@ def _compare(files: InputFiles, world: World, images: int) -> dict[str, Any]:
         "precisions": found,
         "host_peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
     }
-
-
-def _errors(scores: AblationScores, exact: AblationScores) -> dict[str, Any]:
-    """By loss, in bits: of single losses, and of the means that are published."""
-    found = {}
-    for name in LOSSES:
-        ours, expected = scores.loss(name), exact.loss(name)
-        if expected is None or np.isnan(expected).all():
-            continue
-        difference = (ours - expected) / np.log(2)
-        means = [
-            scores.mean_bits(name, condition) - exact.mean_bits(name, condition)
-            for condition in exact.plan.conditions
-            if exact.mean_bits(name, condition) is not None
-        ]
-        found[name] = {
-            "largest_of_a_mean": float(np.abs(means).max()),
-            "mean_of_a_loss": float(np.nanmean(np.abs(difference))),
-            "largest_of_a_loss": float(np.nanmax(np.abs(difference))),
-        }
-    return found
 
 
 if __name__ == "__main__":

@@ -48,12 +48,20 @@ def measure(
         facts = {"grows": grows, "size": size, "images": images, "devices": devices}
         flags = [f"--thresholds={','.join(map(str, thresholds))}"]
         flags += [f"--devices={devices}"]
-        yield facts | _run(folder, model, worlds[images], flags, devices)
+        yield facts | whole_run(folder, model, worlds[images], flags, devices)
 
 
-def _run(
+def whole_run(
     folder: Path, model: Path, world: World, flags: list[str], devices: int
 ) -> dict[str, Any]:
+    """Seconds, by phase, and peak memory of the host of one `xabl ablate`.
+
+    Args:
+        folder: of its results, and of compiled programs.
+
+    Raises:
+        UserError: it fails.
+    """
     environment = {
         **os.environ,
         "XDG_CACHE_HOME": str(folder / "cache"),

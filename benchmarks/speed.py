@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from benchmarks import traces
 from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
@@ -27,6 +28,7 @@ from xabl.models import model_directory
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, SCORES
+from xabl.results.losses import LOSSES
 from xabl.results.summary import summarise, summary_tsv
 from xabl.support.devices import LocalDevices
 
@@ -102,7 +104,7 @@ def measure(
     share_of_others = others.share
     rate = len(devices) * products.rate
     begin = time.perf_counter()
-    _write(inputs, scores)
+    write(inputs, scores)
     seconds["write"] = time.perf_counter() - begin
     operations = sum(
         cost(evaluation, schedule).operations
@@ -193,7 +195,8 @@ def _spread(
     return after
 
 
-def _write(inputs: Inputs, scores: AblationScores) -> None:
+def write(inputs: Inputs, scores: AblationScores) -> None:
+    """Writes results, and throws them away."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "results"
         table = scores_table(scores, inputs.word_pieces)
@@ -202,3 +205,24 @@ def _write(inputs: Inputs, scores: AblationScores) -> None:
             summary_tsv(inputs.config.name, summarise(table)),
             {},
         )
+
+
+def errors(scores: AblationScores, exact: AblationScores) -> dict[str, Any]:
+    """By loss, in bits: of single losses, and of the means that are published."""
+    found = {}
+    for name in LOSSES:
+        ours, expected = scores.loss(name), exact.loss(name)
+        if expected is None or np.isnan(expected).all():
+            continue
+        difference = (ours - expected) / np.log(2)
+        means = [
+            scores.mean_bits(name, condition) - exact.mean_bits(name, condition)
+            for condition in exact.plan.conditions
+            if exact.mean_bits(name, condition) is not None
+        ]
+        found[name] = {
+            "largest_of_a_mean": float(np.abs(means).max()),
+            "mean_of_a_loss": float(np.nanmean(np.abs(difference))),
+            "largest_of_a_loss": float(np.nanmax(np.abs(difference))),
+        }
+    return found

@@ -88,3 +88,38 @@ def test_the_whole_benchmark_at_small_size(tmp_path):
     grown = {run["grows"] for run in result["growth"]}
     assert grown == {"images", "conditions", "models", "devices"}
     assert "ratio_of_arithmetic" in done.out
+
+
+@pytest.mark.slow
+def test_the_accelerator_script_runs_on_a_cpu_to_the_last_line(tmp_path):
+    model = "ctrl_uniter_base"
+    parts = [
+        f"ablation:{model}:bfloat16/highest",
+        f"seeds:{model}:highest",
+        f"pretraining:{model}:float32",
+        "products",
+    ]
+    done = binaries.run(
+        "benchmarks.accelerator",
+        cache=tmp_path / "cache",
+        tiny=True,
+        parts=",".join(parts),
+        output=tmp_path / "found",
+    )
+    assert done.status == 0, done.err
+    assert done.out.count(": done") == len(parts) + 1  # files are made first
+    run, _, errors = _found(tmp_path, f"ablation:{model}:bfloat16/highest")
+    assert run["tflop_per_second"] > 0 and run["trace"]["kernel_ms"]
+    assert 0 < errors["largest_error_nats"]["mlm"] < 0.1
+    first, second = _found(tmp_path, f"seeds:{model}:highest")
+    assert (first["seed"], second["seed"]) == (0, 1)
+    (update,) = _found(tmp_path, f"pretraining:{model}:float32")
+    assert update["tflop_of_an_update"] > 0 and update["first_loss"] > 0
+    assert "TF32_TF32_F32_X3" in done.out
+
+
+def _found(folder, part):
+    name = part.replace(":", "_").replace("/", "_")
+    content = json.loads((folder / "found" / f"{name}.json").read_text())
+    assert content["part"] == part
+    return content["found"]
