@@ -69,5 +69,5 @@ def test_the_story_has_every_ablation_and_a_sentence_for_each_direction(root):
     changes = [line for line in rows if re.search(" (regions|words): ", line)]
     assert len(changes) == 8
     assert len(rows) > len(changes)  # those by class of word
-    assert text.count("Use of vision for language: ") == 1
-    assert text.count("Use of language for vision: ") == 1
+    assert text.count("- Vision for language: ") == 1
+    assert text.count("- Language for vision: ") == 1
