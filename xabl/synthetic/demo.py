@@ -15,7 +15,6 @@ import pandas as pd
 
 from xabl import analysis
 from xabl.analysis import verdicts
-from xabl.analysis.bootstrap import FEWEST_SEEDS
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.analysis.terms import TERMS
@@ -52,7 +51,7 @@ class DemoSettings:
 
     train_images: int = 2000
     val_images: int = 60
-    seeds: int = FEWEST_SEEDS
+    seeds: int = 2
     steps: int = 2400
     processes: int = 2
 
@@ -222,7 +221,7 @@ def word_sentences(words: pd.DataFrame, world: WorldSettings) -> Iterator[str]:
             guess = math.log2(len(COLOURS))
             text += (
                 f" Guessing one of {len(COLOURS)} colours costs {guess:.3f} bits; with "
-                f"the whole image they cost {intact:.3f}, "
+                f"the whole image these models pay {intact:.3f}, "
                 f"{'less' if intact < guess else 'no less'}."
             )
         yield f"  {text}"
