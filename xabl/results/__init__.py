@@ -15,19 +15,25 @@ from typing import TYPE_CHECKING, Any
 from xabl.results.conditions import Condition as Condition
 from xabl.results.conditions import Direction as Direction
 from xabl.results.conditions import Level as Level
-from xabl.results.losses import LOSSES as LOSSES
 
 if TYPE_CHECKING:
     from xabl.results.checking import check as check
+    from xabl.results.losses import LOSSES as LOSSES
     from xabl.results.reading import Run as Run
     from xabl.results.reading import read as read
     from xabl.results.writing import write as write
 
-_LATER = {"check": "checking", "Run": "reading", "read": "reading", "write": "writing"}
+_LATER = {
+    "LOSSES": "losses",
+    "check": "checking",
+    "Run": "reading",
+    "read": "reading",
+    "write": "writing",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what needs PyArrow when it is first asked for."""
+    """Imports what needs numpy or PyArrow when it is first asked for."""
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
