@@ -119,7 +119,7 @@ def test_terminals_of_any_width(columns):
         (["ablat"], "no command 'ablat'; did you mean ablate? (xabl --help lists"),
         (["sing"], "no command 'sing' (xabl --help lists the commands)"),
         (["ablate", "--modle=x"], "no flag --modle; did you mean --model? (--help"),
-        (["ablate", "--sauce=x"], "no flag --sauce (--help lists the flags)"),
+        (["ablate", "--yyy=x"], "no flag --yyy (--help lists the flags)"),
         (["ablate"], "give --model, --entities (--help lists the flags)"),
         (["convert", "--output=x"], "give the checkpoint: xabl convert FILE --output="),
         (["demo", "here"], "unexpected argument 'here'; flags are written --name="),
