@@ -14,7 +14,11 @@ CONDITIONS = (
     *ablation.ALL_CONDITIONS,
     *(c for c in all_conditions(Direction, [0.5], WAYS) if c.way),
 )
-MODELS = ("ctrl_uniter_base", "ctrl_vilbert_base", "ctrl_lxmert")
+MODELS = (
+    "ctrl_vilbert_base",
+    pytest.param("ctrl_uniter_base", marks=pytest.mark.slow),
+    pytest.param("ctrl_lxmert", marks=pytest.mark.slow),
+)
 
 
 def _without(name, sublayers):

@@ -274,6 +274,7 @@ def test_vl_bert_positions():
     assert moved.any() and not moved[shifts >= lengths].any()
 
 
+@pytest.mark.slow
 def test_precisions():
     exact = scored("two-stream", batch_size=7)
     rough = scored("two-stream", batch_size=7, precision=Precision.BFLOAT16)

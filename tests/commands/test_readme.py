@@ -100,6 +100,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_from_checkpoint_to_report_and_python(folder):
     """The numbered steps, one after the other, with the paths as they stand there."""
     said = {}

@@ -83,9 +83,8 @@ def copy(tmp_path_factory):
     return copy
 
 
-@pytest.mark.parametrize(
-    "which", ["not slow", pytest.param("slow", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["not slow", "slow"])
 def test_the_recipes_are_carried_out(copy, which):
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-m", which]

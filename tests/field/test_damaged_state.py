@@ -43,7 +43,8 @@ def kept(plan, tmp_path):
     scores = KeptScores(tmp_path / "kept")
     scores.begin({"run": 1})
     for pairs in np.array_split(np.arange(len(plan.mlm)), 2):
-        values = {"mlm": np.linspace(0, 1, len(pairs), dtype=np.float32)}
+        losses = np.linspace(0, 1, len(pairs), dtype=np.float32)
+        values = {"mlm": losses, "piece_loss": losses[:, None]}
         scores.add(Direction.VIS4LANG, pairs, values)
         scores.flush()
     return scores

@@ -50,6 +50,7 @@ def _config(folders, **ablation):
     )
 
 
+@pytest.mark.slow
 def test_the_last_scores_are_those_of_the_finished_model(folders, tmp_path):
     workdir, results = tmp_path / "run", tmp_path / "results"
     assert pretrain(_config(folders, every=2), workdir, devices=Devices.all(1))

@@ -86,7 +86,9 @@ def plain():
 
 
 # With dropout on, and negatives that cross devices and parts.
-@pytest.mark.parametrize("spread", [{"parts": 4}, {"devices": 8}])
+@pytest.mark.parametrize(
+    "spread", [{"parts": 4}, pytest.param({"devices": 8}, marks=pytest.mark.slow)]
+)
 def test_spreading_a_batch_changes_nothing(plain, spread):
     _same_training(_train(**spread), plain)
 

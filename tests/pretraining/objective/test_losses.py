@@ -223,6 +223,7 @@ def test_pairs_without_labels_give_no_loss():
     assert sums["itm"] == _sums(config, batch)["itm"]
 
 
+@pytest.mark.slow
 def test_gradients_are_those_of_finite_differences():
     """All seven visual targets, MLM and ITM at once, in doubles."""
     with jax.enable_x64(True):
