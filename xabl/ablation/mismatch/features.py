@@ -120,7 +120,7 @@ def _against_pool5(found: RegionDescription) -> list[Finding]:
         findings.append(
             Finding(
                 of="features",
-                expected="those of a Faster R-CNN's pool5 (a mean of about 0.45; "
+                expected="those of a Faster R-CNN's pool5 (a mean of "
                 f"{low} to {high} passes)",
                 seen=_looks(found),
                 cause="features that were scaled or normalised, or another detector",
