@@ -50,6 +50,7 @@ def test_regions_that_see_no_words_score_the_same_without_them(name):
         np.testing.assert_array_equal(found[scored], found[scored][:, :1].repeat(7, 1))
 
 
+@pytest.mark.slow
 def test_the_whole_model_is_not_blind():
     """What the tests above would miss."""
     scores = _scored(ablation.small("ctrl_uniter_base"))

@@ -104,6 +104,7 @@ def test_by_length_words_are_computed_once_and_programs_are_done_with_early():
     assert in_use(schedule) < in_use(whole_images) / 2
 
 
+@pytest.mark.slow
 def test_few_programs_are_kept(monkeypatch):
     """Those that are used and the next; the scores are the same."""
     kept = []

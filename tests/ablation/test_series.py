@@ -79,6 +79,7 @@ def test_the_second_of_an_architecture_compiles_and_reads_nothing(
     assert second == ablate("uniter-2")
 
 
+@pytest.mark.slow
 def test_another_architecture_begins_anew(ablate):
     series = Series()
     ablate("uniter-1", series)

@@ -178,6 +178,7 @@ def test_an_added_model_learns_and_is_scored(own):
     assert np.nanmax(np.abs(losses[:, 0] - losses[:, 2])) > 1e-4  # it sees regions
 
 
+@pytest.mark.slow
 def test_an_added_visual_target_is_learned_and_scored(hard):
     assert ModelConfig.from_dict(hard.to_dict()) == hard
     learned, _ = learn(hard)

@@ -226,8 +226,11 @@ def test_the_report_shows_them_beside_uniter(world):
     write_report(folder / "results", report, ReportOptions(resamples=50))
     text = " ".join(Page(report).text.split())
     for label in ("ViLT", "Decoder"):
-        assert f"{label}: Removing all image regions" in text
-        assert f"{label}: asymmetry not measured (no lang4vis in this run)" in text
+        assert f"{label} (1 seed): Removing all image regions" in text
+        assert (
+            f"{label} (1 seed): asymmetry not measured (no lang4vis in this run)"
+            in text
+        )
     assert "the model cannot be asked: lang4vis none" in text
     # Beside the table of losses, and among the notes on each.
     assert "With tokens of their own: Decoder, ViLT; losses" in text

@@ -84,7 +84,8 @@ def test_killed_and_stopped_it_ends_as_if_it_had_not_been(
 
 # Orbax drops its other reads when one fails, and Python tells of each.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("listed", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("listed", [True, False])
+@pytest.mark.slow
 def test_a_cut_checkpoint_is_passed_over(
     data, whole, before_update, tmp_path, capsys, listed
 ):

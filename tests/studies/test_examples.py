@@ -2,6 +2,8 @@
 
 import collections
 
+import pytest
+
 from tests.helpers import binaries
 from xabl.results.published import NUM_EXAMPLES
 from xabl.studies.runs import runs_of
@@ -23,6 +25,7 @@ def test_the_published_study_has_all_63_rows(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_a_dry_run_needs_no_files(tmp_path):
     planned = binaries.run(
         "experiments.sweep", study="published", output=tmp_path, dry_run=True
