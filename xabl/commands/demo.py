@@ -1,14 +1,14 @@
 """The whole method in minutes, with nothing downloaded.
 
 Makes a small world with known truth in the published file formats, pretrains small
-models on it (two with a detector that is right, two with one that errs as the
+models on it (one with a detector that is right, one with one that errs as the
 published one does), removes each modality in two ways, and says what the models use:
 for which words, whether the regions that stay mislead, and what the labels change.
 
     xabl demo --output=demo
 
-After an interruption, the same command continues. --seeds=3 adds a third model of each
-kind, in half as much time again; intervals are then of models of other seeds, too.
+After an interruption, the same command continues. --seeds=3 trains three models of each
+kind, which takes three times as long; intervals are then of models of other seeds, too.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ def define_flags() -> None:
         "steps", None, "Updates of each model (default: some minutes of them).", 1
     )
     flags.DEFINE_integer(
-        "seeds", None, "Models for each kind of detector (default: 2).", 1
+        "seeds", None, "Models for each kind of detector (default: 1).", 1
     )
 
 
