@@ -209,7 +209,11 @@ def test_small_models_use_nothing_that_does_not_follow_the_image(tmp_path):
         study = analysis.load_study(TrialFolders(root=tmp_path, trial=trial).results)
         table = by_word_class(study, analysis.effects.bootstrap_of(study))
         tables[truth] = table[table["condition"] == "all"].set_index("word_class")
-        assert not warnings(study.runs[0].manifest)  # better than frequencies
+        # Better than frequencies. Where nouns are drawn without looking, it is rightly
+        # suspected that the regions are of other images than the captions.
+        suspected = [] if truth == "nouns" else [f"{truth}: suspicious: classes"]
+        said = warnings(study.runs[0].manifest)
+        assert [":".join(line.split(":")[:3]) for line in said] == suspected
     # Nothing is found that is not there. Colours are hard for models this small: that
     # they are found where they alone follow the image is the oracle's test.
     for truth, follows in FOLLOWS.items():
