@@ -68,9 +68,9 @@ class InputFiles:
     directions: None takes all that the model can be asked.
     replace: ways of removing beside the published ones, see `all_conditions`.
     replace_seed: of the images and captions that stand in for others.
+    limit: score so many examples, spread evenly over the split; None scores all.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
-    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
-        takes what lies beside the regions.
+    class_names, attribute_names: tell nouns and adjectives; None: beside the regions.
     tagger: "stanza" tells the classes of words instead.
     """
 
@@ -245,7 +245,7 @@ def _read(
         seed=files.replace_seed,
     )
     plan = build_plan(
-        examples[: files.limit],
+        [examples[row] for row in evenly(len(examples), files.limit or len(examples))],
         regions,
         [condition for condition in conditions if condition not in refused],
         mask_id=word_pieces.mask_id,

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -10,8 +11,10 @@ from xabl.analysis import comparisons, own_models
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import bits, percent
 from xabl.results.conditions import Condition, Direction, in_order
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.results.intervals import FEWEST_IMAGES, no_interval
+from xabl.results.losses import LOSSES
 
+INTERVALS = "In brackets 95% intervals over images."
 DASH = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -126,6 +129,7 @@ def loss_table(
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
                 count(int(own.loc[condition, "n"])),
+                count(int(own.loc[condition, "images"])),
             ]
             if beside:
                 row += beside.get((model.label, condition), [_empty(), _empty()])
@@ -133,15 +137,18 @@ def loss_table(
     if not rows:
         return None
     main = ("Model", "Condition", loss.title, "Change from None", "p")
-    columns = [*main, "Relative", "Examples"]
+    columns = [*main, "Relative", "Examples", "Images"]
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals over "
-        "images.",
+        caption=f"{loss.title} in bits: {loss.meaning}. {INTERVALS}",
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=(*remarks, *own_models.remarks(study.runs, loss.direction)),
+        notes=(
+            *remarks,
+            *own_models.remarks(study.runs, metric),
+            *why_blank(means[means["n"] > 0]["images"]),
+        ),
         paper=main,
     )
 
@@ -171,13 +178,32 @@ def pivot(
             signed = value == "difference"
             cells.append(_empty() if row is None else estimate(row, value, signed))
         lines.append(tuple(cells))
-    return Table(caption=caption, columns=(title, *models), rows=tuple(lines))
+    notes = why_blank(table[table[value].notna()].get("images", ()))
+    return Table(
+        caption=caption, columns=(title, *models), rows=tuple(lines), notes=notes
+    )
+
+
+def why_blank(images: Iterable[int]) -> tuple[str, ...]:
+    """What stands below a table in which numbers have no interval.
+
+    Args:
+        images: how many each number is over.
+    """
+    few = sorted({int(count) for count in images if no_interval(int(count))})
+    if not few:
+        return ()
+    these = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
+    return (
+        f"Without an interval and without p: numbers over {these} images. Intervals "
+        f"need {FEWEST_IMAGES}; over fewer they would be too narrow.",
+    )
 
 
 def seeds_table(study: Study) -> Table | None:
     """Mean and spread over seeds, of the models that have several."""
     table = comparisons.seeds(study)
-    table = table[(table["seeds"] > 1) & table["metric"].isin(PUBLISHED_MAIN)]
+    table = table[(table["seeds"] > 1) & table["metric"].isin(study.main_metrics())]
     if table.empty:
         return None
     known = [
@@ -260,8 +286,9 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
         rows="mask",
         title="Condition",
         value="mean",
-        caption=f"{LOSSES[PUBLISHED_MAIN[0]].title} in bits by overlap threshold (mean "
-        "share of an image's regions that is ablated). In brackets 95% intervals.",
+        caption=f"{LOSSES[table['metric'].iloc[0]].title} in bits by overlap "
+        "threshold (mean share of an image's regions that is ablated). In brackets 95% "
+        "intervals.",
     )
 
 
@@ -276,6 +303,7 @@ def estimate(row, value: str, signed: bool = False) -> Cell:
         text=typeset(bits(row[value], signed)),
         interval=interval(row["low"], row["high"], signed),
         numeric=True,
+        note=no_interval(int(row["images"])) or "" if "images" in row else "",
         value=row[value],
         low=row["low"],
         high=row["high"],

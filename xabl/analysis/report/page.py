@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from xabl.analysis import effects
+from xabl.analysis import effects, verdicts
 from xabl.analysis.bootstrap import RESAMPLES
 from xabl.analysis.report import (
     effect_pairs,
@@ -34,6 +34,7 @@ from xabl.data.class_names import read_class_names
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
 from xabl.results.format import WORDS
+from xabl.results.intervals import FEWEST_IMAGES, no_interval
 from xabl.results.losses import LOSSES
 from xabl.support.atomic import new_file
 
@@ -258,7 +259,7 @@ def _missing(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
             if blocks.about[name] is None
         ]
         if titles:
-            notes.append(f"{', '.join(titles)}: {remedy[0].lower()}{remedy[1:]}")
+            notes.append(f"{verdicts.listed(titles)}: {remedy[0].lower()}{remedy[1:]}")
     return tuple(notes)
 
 
@@ -272,17 +273,21 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    num_images = len(np.unique(study.images.astype(str)))
     values: Mapping[str, Any] = {
         "split": study.runs[0].manifest["data"].get("split"),
         "num_examples": study.num_examples,
-        "num_images": len(np.unique(study.images.astype(str))),
-        "models": [model.label for model in study.models],
+        "num_images": num_images,
+        "models": verdicts.listed(model.label for model in study.models),
+        "losses": " or ".join(LOSSES[name].title for name in study.main_metrics()),
+        "fewest_images": FEWEST_IMAGES,
+        "too_few": no_interval(num_images),
         "ways_table": ways_table(study),
         "runs_table": runs_table(study),
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
         "directions": [direction.wording for direction in Direction],
-        "ways": study.ways(),
+        "ways": study.ways_in_words(),
         "warnings": study.warnings(),
         "sections": sections,
         "verified": VERIFIED,
