@@ -9,6 +9,7 @@ from xabl.analysis.verdicts import (
     HIGHER,
     LOWER,
     MEASURES,
+    NEGLIGIBLE,
     NO_EVIDENCE,
     NOT_MEASURED,
     Row,
@@ -96,6 +97,7 @@ def _answer(row: Row) -> str:
         HIGHER: f"used by {{}}{instead}",
         LOWER: f"no use shown in {{}}, of a lower loss without it{instead}",
         NO_EVIDENCE: f"no evidence of a use in {{}}{instead}",
+        NEGLIGIBLE: f"too little to speak of a use in {{}}{instead}",
         GUESS: f"no verdict on {{}}, at {loss.title} no better than guessing by "
         "frequency",
         NOT_MEASURED: f"no verdict on {{}} ({gap_of(row)})",

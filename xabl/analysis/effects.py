@@ -26,7 +26,7 @@ from xabl.analysis.bootstrap import (
     paired,
 )
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
 from xabl.results.losses import BY_WORD, LOSSES
 
@@ -108,8 +108,8 @@ def differences(
     Columns: those of `means` with `none` (the loss unablated, over the examples scored
     under both), difference, low, high, seeds_low, seeds_high, relative (difference /
     none), relative_low, relative_high, p (two-sided: `bootstrap.p_values`), evidence
-    (higher, lower, no evidence, not measured or a guess: `verdicts.evidence` of low and
-    high), guessing, main (whether the loss is the one that answers in this model).
+    (higher, lower, negligible, no evidence, not measured or a guess:
+    `verdicts.effect_evidence` of low and high), guessing, main (whether the loss is the one that answers in this model).
     """
     cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
     intact = [(model, metric, BASELINE) for model, metric, _ in cells]
@@ -148,7 +148,9 @@ def differences(
                 relative_low=relative_low,
                 relative_high=relative_high,
                 p=p_values(difference),
-                evidence=list(map(evidence, low.tolist(), high.tolist(), guesses)),
+                evidence=list(
+                    map(effect_evidence, low.tolist(), high.tolist(), guesses)
+                ),
                 n=_counts(first, use),
                 images=difference.images,
                 guessing=guesses,

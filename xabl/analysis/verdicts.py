@@ -8,7 +8,7 @@ anything said of models trained like it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -22,10 +22,16 @@ Row = Mapping[str, Any] | pd.Series
 
 HIGHER, LOWER = "higher", "lower"
 NO_EVIDENCE = "no evidence"
+NEGLIGIBLE = "negligible"
 NOT_MEASURED = "not measured"
 GUESS = "no better than a guess"
 
 NO_VERDICT = "the model does no better than guessing by frequency"
+# A model is not trained on ablated inputs, so its loss moves a little even where they
+# hide nothing that it uses. Of small models trained where nothing is to be used
+# (docs/controls, tests/synthetic/test_known_words.py) no interval reached +0.03 bits.
+NEGLIGIBLE_BITS = 0.05
+
 _VISION, _LANGUAGE = (direction.wording.title.lower() for direction in Direction)
 # The two measures of an asymmetry (`asymmetry.MEASURES`), the clearer one first.
 MEASURES = {"bits": "in bits", "relative": "in percent of the intact loss"}
@@ -33,6 +39,8 @@ _WORD_CLASSES = frozenset(WordClass)
 _OF_WORDS = {
     HIGHER: "raises the loss of",
     LOWER: "lowers the loss of",
+    NEGLIGIBLE: f"changes by less than {NEGLIGIBLE_BITS} bits, too little to speak of "
+    "a use, that of",
     NO_EVIDENCE: "shows no evidence of changing that of",
 }
 _USES = {
@@ -44,7 +52,9 @@ _USES = {
 
 
 def evidence(low: float, high: float, guessing: bool = False, p: float = 0.0) -> str:
-    """What an interval of a difference says: one of the five constants above.
+    """What an interval of a difference says: one of the constants above.
+
+    What differs may be too little to matter: see `effect_evidence`.
 
     Args:
         guessing: whether a model it is of does no better than guessing by frequency.
@@ -59,6 +69,13 @@ def evidence(low: float, high: float, guessing: bool = False, p: float = 0.0) ->
     if low > 0:
         return HIGHER
     return LOWER if high < 0 else NO_EVIDENCE
+
+
+def effect_evidence(low: float, high: float, guessing: bool = False) -> str:
+    """The same of what an ablation changes, in bits, where little is negligible."""
+    found = evidence(low, high, guessing)
+    little = found in (HIGHER, LOWER) and max(-low, high) < NEGLIGIBLE_BITS
+    return NEGLIGIBLE if little else found
 
 
 def effect_sentence(row: Row) -> str:
@@ -77,6 +94,8 @@ def effect_sentence(row: Row) -> str:
     text = {
         NO_EVIDENCE: f"{removed} shows no evidence of changing the {title} loss "
         f"({numbers}): no evidence that the model uses {use}.",
+        NEGLIGIBLE: f"{removed} changes the {title} loss by less than "
+        f"{NEGLIGIBLE_BITS} bits ({numbers}): too little to speak of a use of {use}.",
         HIGHER: f"{removed} raises the {title} loss ({numbers}): {mean}the model uses "
         f"{use}.",
         LOWER: f"{removed} lowers the {title} loss ({numbers}): {mean}the model does "
@@ -84,7 +103,7 @@ def effect_sentence(row: Row) -> str:
         GUESS: f"{removed} changes the {title} loss by {numbers}. This says nothing of "
         f"a use of {use}: {NO_VERDICT}.",
     }[said]
-    return f"{_named(row)}: {text}{_other_seeds(row, '', said)}"
+    return f"{_named(row)}: {text}{_other_seeds(row, '', said, call=effect_evidence)}"
 
 
 def misled_sentence(row: Row) -> str:
@@ -272,12 +291,18 @@ def _bits_with_interval(row: Row, name: str) -> str:
     return f"{_signed(row[name])} bits, {ends}"
 
 
-def _other_seeds(row: Row, prefix: str, said: str, measure: str = "") -> str:
+def _other_seeds(
+    row: Row,
+    prefix: str,
+    said: str,
+    measure: str = "",
+    call: Callable[[float, float], str] = evidence,
+) -> str:
     """What the seeds of a label say of models trained like them; one seed: nothing."""
     if row["seeds"] == 1 or said == GUESS:
         return ""
     low, high = row[f"{prefix}seeds_low"], row[f"{prefix}seeds_high"]
-    called = evidence(low, high)
+    called = call(low, high)
     if called == NOT_MEASURED:
         return f" {row['seeds']} seeds are too few to speak of other seeds."
     over = _interval(low, high, "over seeds and images")

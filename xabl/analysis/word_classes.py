@@ -11,7 +11,7 @@ from xabl.analysis import effects
 from xabl.analysis.bootstrap import Draws, ImageBootstrap
 from xabl.analysis.by_word import CLASSES, bits_by_class, has_words
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Direction
 from xabl.results.losses import BY_WORD
 from xabl.results.word_classes import WordClass
@@ -41,7 +41,7 @@ def by_word_class(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     `WordClass`; and for phrases `PHRASE`, the published mean over tokens, or
     `PHRASE_BY_WORD` in a study of several vocabularies), none (the loss unablated, bits
     a word), difference, low, high (95%, images resampled), evidence
-    (`verdicts.evidence`), n (words, or phrases), images, guessing (see `effects`).
+    (`verdicts.effect_evidence`), n (words, or phrases), images, guessing (see `effects`).
     Empty without losses by word.
     """
     tables = []
@@ -105,7 +105,7 @@ def _of_model(
                         "difference": change.estimate[place],
                         "low": low[place],
                         "high": high[place],
-                        "evidence": evidence(low[place], high[place], guessing),
+                        "evidence": effect_evidence(low[place], high[place], guessing),
                         "n": n,
                         "images": int(change.images[place]),
                         "guessing": guessing,
