@@ -109,7 +109,8 @@ def differences(
     under both), difference, low, high, seeds_low, seeds_high, relative (difference /
     none), relative_low, relative_high, p (two-sided: `bootstrap.p_values`), evidence
     (higher, lower, negligible, no evidence, not measured or a guess:
-    `verdicts.effect_evidence` of low and high), guessing, main (whether the loss is the one that answers in this model).
+    `verdicts.effect_evidence` of low and high), guessing, main (whether the loss is the
+    one that answers in this model).
     """
     cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
     intact = [(model, metric, BASELINE) for model, metric, _ in cells]

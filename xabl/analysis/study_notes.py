@@ -29,11 +29,11 @@ def differences(runs: Sequence[Run]) -> list[str]:
             if setting(run) is not None:
                 groups.setdefault(setting(run), []).append(run.title)
         if len(groups) > 1:
-            listed = "; ".join(
+            apart = "; ".join(
                 f"{_short(value)} ({listed(titles)})"
                 for value, titles in groups.items()
             )
-            notes.append(f"the runs differ in {words}: {listed}")
+            notes.append(f"the runs differ in {words}: {apart}")
     return notes
 
 

@@ -41,8 +41,8 @@ def by_word_class(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     `WordClass`; and for phrases `PHRASE`, the published mean over tokens, or
     `PHRASE_BY_WORD` in a study of several vocabularies), none (the loss unablated, bits
     a word), difference, low, high (95%, images resampled), evidence
-    (`verdicts.effect_evidence`), n (words, or phrases), images, guessing (see `effects`).
-    Empty without losses by word.
+    (`verdicts.effect_evidence`), n (words, or phrases), images, guessing (see
+    `effects`). Empty without losses by word.
     """
     tables = []
     metric = study.word_loss
