@@ -161,7 +161,6 @@ def test_excluded_examples_are_counted_and_leave_pairs(tmp_path):
     [
         ({"split": "test"}, "cannot be compared: split"),
         ({"entities_sha256": "x"}, "Flickr30k Entities files"),
-        ({"vocab_sha256": "x"}, "vocabulary"),
         ({"limit": 10}, "--limit"),
     ],
 )
