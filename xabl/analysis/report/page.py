@@ -29,6 +29,7 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.terms import VISUAL_TARGET
 from xabl.analysis.verified import VERIFIED
 from xabl.data.class_names import read_class_names
 from xabl.errors import UserError
@@ -286,6 +287,7 @@ def _render(
         "runs_table": runs_table(study),
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
+        "visual_target": VISUAL_TARGET,
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways_in_words(),
         "warnings": study.warnings(),
