@@ -21,10 +21,11 @@ CONDITIONS = tuple(NATS)
 CHANGE = 3.0 / NATS_PER_BIT  # what `all` adds to a word
 
 
-def write(folder, label, tokens, missing=(), words=True, **manifest):
-    """A model that has so many tokens for a word and for every word the same loss.
+def write(folder, label, count, missing=(), words=True, data=None, **model):
+    """Results of a model of `count` tokens for a word; every word costs the same.
 
     A phrase has one word or two. `missing`: examples of which only one word is read.
+    `data`, `model`: more of the manifest.
     """
     rng = np.random.default_rng(0)
     difficulty = rng.uniform(0, 1, 2 * IMAGES)
@@ -33,20 +34,20 @@ def write(folder, label, tokens, missing=(), words=True, **manifest):
             "example": example,
             "direction": "vis4lang",
             "condition": condition,
-            "position": word * tokens + token,
+            "position": word * count + token,
             "piece": "dog",
             "word": word,
             "start": 4 * word,
             "end": 4 * word + 3,
             "word_class": "noun",
-            "loss": (NATS[condition] + difficulty[example]) / tokens,
+            "loss": (NATS[condition] + difficulty[example]) / count,
             "rank": 1,
             "probability": 0.5,
         }
         for condition in CONDITIONS
         for example in range(2 * IMAGES)
         for word in range(1 + (example % 2 and example not in missing))
-        for token in range(tokens)
+        for token in range(count)
     ]
     table = pd.DataFrame(rows)
     scores = table.groupby(["example", "condition"], as_index=False)["loss"].mean()
@@ -59,8 +60,8 @@ def write(folder, label, tokens, missing=(), words=True, **manifest):
     given = table if words else None
     path = results.write(scores, folder / label, label=label, words=given)
     about = json.loads((path / "manifest.json").read_text())
-    about["data"] |= manifest.pop("data", {})
-    about["model"] |= manifest
+    about["data"] |= data or {}
+    about["model"] |= model
     (path / "manifest.json").write_text(json.dumps(about))
     return path
 

@@ -148,14 +148,14 @@ def test_bits_are_kept_as_nats(tmp_path):
 
 
 def test_analysis_and_report_take_what_another_program_wrote(tmp_path):
-    path = results.write(frame(), tmp_path / "results" / "mine", label="Mine")
+    path = results.write(frame(90), tmp_path / "results" / "mine", label="Mine")
     study = analysis.load_study(tmp_path / "results")
     table = analysis.effects.means(study, analysis.effects.bootstrap_of(study, 100))
     assert table["condition"].tolist() == ["none", "object@0.5", "all"]
     text = write_figures(path, tmp_path / "figures", resamples=100)
     assert text.startswith("2 figures written")
     said = write_report(path, tmp_path / "report.html", ReportOptions(resamples=100))
-    assert "1 models, 12 of 12 examples to browse" in said
+    assert "1 models, 90 of 90 examples to browse" in said
     page = (tmp_path / "report.html").read_text()
     assert "Mine (1 seed): Removing all image regions raises the MLM loss" in page
 
