@@ -70,7 +70,7 @@ def test_few_images_give_no_interval_and_no_p_and_no_image_no_mean():
     for numbers in (*draws.interval(), draws.standard_error(), p_values(draws)):
         assert np.isnan(numbers).tolist() == unknown
     assert np.isnan(draws.estimate).tolist() == [False, False, True]
-    whole, part, nothing = map(no_interval, draws.images)
+    whole, part, nothing = map(no_interval, draws.images.tolist())
     assert whole is None and nothing.startswith("0 images")
     assert part == "29 images: too few for an interval, which needs 30"
     assert (draws - draws).images.tolist() == draws.images.tolist()

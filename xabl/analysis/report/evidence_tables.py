@@ -7,14 +7,13 @@ import pandas as pd
 from xabl.analysis.bootstrap import FEWEST_SEEDS
 from xabl.analysis.report.html_tables import (
     DASH,
-    INTERVALS,
     Cell,
     Table,
     count,
     estimate,
     interval,
+    intervals,
     typeset,
-    why_blank,
 )
 from xabl.analysis.verdicts import percent, points, seeds_in_words
 from xabl.results.conditions import Condition, Direction, Level
@@ -51,7 +50,6 @@ def misled_table(rows: pd.DataFrame) -> Table | None:
                 high=row["share_high"],
             ),
             count(int(row["n"])),
-            count(int(row["images"])),
         )
         for row in chosen.to_dict(orient="records")
     ]
@@ -63,13 +61,13 @@ def misled_table(rows: pd.DataFrame) -> Table | None:
         f"regions go that overlap the phrase by more than {threshold:g}, loss(object) "
         "\N{MINUS SIGN} loss(all): those that stay show something else. Below 0, what "
         "stays still helps on average. More with object alone: the share of phrases "
-        f"that cost more without the object's regions than without any. {INTERVALS}",
+        f"that cost more without the object's regions than without any. "
+        f"{intervals(chosen['images'])}",
         columns=(
             *("Model", "Seeds", "Way", "Lost", "Misled", "Misled, other seeds"),
-            *("More with object alone", "Phrases", "Images"),
+            *("More with object alone", "Phrases"),
         ),
         rows=tuple(lines),
-        notes=why_blank(chosen["images"]),
     )
 
 
@@ -108,15 +106,14 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
         caption="Vision for language against language for vision: what removing all "
         f"regions adds to {words}, what removing all words adds to the loss of "
         "regions, and the difference; in bits, and in percent of the intact loss "
-        "(difference in percentage points). In brackets 95% intervals over images; "
-        "other seeds: over seeds and images.",
+        "(difference in percentage points). Other seeds: over seeds and images. "
+        f"{intervals(chosen['images'])}",
         columns=(
             *("Model", "Seeds", "Regions", "Words", "Loss of regions", words),
             *("Of regions", "Difference", "Other seeds", f"{words}, %"),
             *("Of regions, %", "Difference, %"),
         ),
         rows=tuple(lines),
-        notes=why_blank(chosen["images"]),
     )
 
 
@@ -159,7 +156,6 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
             *("With other seeds", "p, other seeds"),
         ),
         rows=tuple(lines),
-        notes=why_blank(chosen["images"]),
     )
 
 

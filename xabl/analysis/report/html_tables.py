@@ -14,7 +14,6 @@ from xabl.results.conditions import Condition, Direction, in_order
 from xabl.results.intervals import FEWEST_IMAGES, no_interval
 from xabl.results.losses import LOSSES
 
-INTERVALS = "In brackets 95% intervals over images."
 DASH = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -129,7 +128,6 @@ def loss_table(
                 estimate(own.loc[condition], "mean"),
                 *_changes(change),
                 count(int(own.loc[condition, "n"])),
-                count(int(own.loc[condition, "images"])),
             ]
             if beside:
                 row += beside.get((model.label, condition), [_empty(), _empty()])
@@ -137,17 +135,16 @@ def loss_table(
     if not rows:
         return None
     main = ("Model", "Condition", loss.title, "Change from None", "p")
-    columns = [*main, "Relative", "Examples", "Images"]
+    columns = [*main, "Relative", "Examples"]
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{loss.title} in bits: {loss.meaning}. {INTERVALS}",
+        caption=f"{loss.title} in bits: {loss.meaning}. {intervals(means['images'])}",
         columns=tuple(columns),
         rows=tuple(rows),
         notes=(
             *remarks,
             *own_models.remarks(study.runs, metric),
-            *why_blank(means[means["n"] > 0]["images"]),
         ),
         paper=main,
     )
@@ -159,7 +156,8 @@ def pivot(
     """One row per group, one column per model; models without a number are left out.
 
     Args:
-        table: tidy, with the columns model, `rows`, `value`, low and high.
+        table: tidy, with the columns model, `rows`, `value`, low, high and images.
+        caption: what it says of intervals follows.
         title: of the column of groups.
     """
     measured = table.groupby("model", sort=False)[value].transform(
@@ -178,26 +176,32 @@ def pivot(
             signed = value == "difference"
             cells.append(_empty() if row is None else estimate(row, value, signed))
         lines.append(tuple(cells))
-    notes = why_blank(table[table[value].notna()].get("images", ()))
+    images = table[table[value].notna()]["images"]
     return Table(
-        caption=caption, columns=(title, *models), rows=tuple(lines), notes=notes
+        caption=f"{caption} {intervals(images)}",
+        columns=(title, *models),
+        rows=tuple(lines),
     )
 
 
-def why_blank(images: Iterable[int]) -> tuple[str, ...]:
-    """What stands below a table in which numbers have no interval.
+def intervals(images: Iterable[int]) -> str:
+    """What a caption says of intervals, and why some or all are not there.
 
     Args:
         images: how many each number is over.
     """
-    few = sorted({int(count) for count in images if no_interval(int(count))})
-    if not few:
-        return ()
-    these = f"{few[0]}" if len(few) == 1 else f"{few[0]} to {few[-1]}"
-    return (
-        f"Without an interval and without p: numbers over {these} images. Intervals "
-        f"need {FEWEST_IMAGES}; over fewer they would be too narrow.",
+    counts = sorted({int(count) for count in images if count})
+    if not counts:
+        return ""
+    least, most = counts[0], counts[-1]
+    over = f"{most:,} images" if least == most else f"{least:,} to {most:,} images"
+    if no_interval(most):
+        few = f"No intervals and no p: {over} are too few"
+        return f"{few}, {FEWEST_IMAGES} are needed."
+    few = (
+        f"; over fewer than {FEWEST_IMAGES} none is given" if no_interval(least) else ""
     )
+    return f"In brackets 95% intervals over {over}{few}."
 
 
 def seeds_table(study: Study) -> Table | None:
@@ -287,8 +291,7 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
         title="Condition",
         value="mean",
         caption=f"{LOSSES[table['metric'].iloc[0]].title} in bits by overlap "
-        "threshold (mean share of an image's regions that is ablated). In brackets 95% "
-        "intervals.",
+        "threshold (mean share of an image's regions that is ablated).",
     )
 
 

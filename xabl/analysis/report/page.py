@@ -280,7 +280,7 @@ def _render(
         "num_examples": study.num_examples,
         "num_images": num_images,
         "models": verdicts.listed(model.label for model in study.models),
-        "losses": " or ".join(LOSSES[name].title for name in study.main_metrics()),
+        "losses": ", ".join(LOSSES[name].title for name in study.main_metrics()),
         "fewest_images": FEWEST_IMAGES,
         "too_few": no_interval(num_images),
         "ways_table": ways_table(study),

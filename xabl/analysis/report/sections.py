@@ -185,8 +185,7 @@ def _by_group(
             table[table["metric"] == metric],
             rows="group",
             value="difference",
-            caption=f"What ablating everything adds to {LOSSES[metric].title}, in "
-            f"bits. {html_tables.INTERVALS}",
+            caption=f"What ablating everything adds to {LOSSES[metric].title}, in bits.",
         )
         for metric in metrics
     )

@@ -4,14 +4,12 @@ import math
 
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.report.html_tables import (
-    INTERVALS,
     Cell,
     Table,
-    count,
     estimate,
+    intervals,
     number,
     pivot,
-    why_blank,
 )
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import listed
@@ -42,7 +40,7 @@ def word_tables(
                     value="difference",
                     caption=f"{condition.removing}: bits added to the loss of a word "
                     "(the sum over its tokens), by the class of the word. Last, the "
-                    f"mean over phrases. {INTERVALS}",
+                    "mean over phrases.",
                 )
             )
     return tuple(filter(None, published)), tuple(filter(None, others))
@@ -67,21 +65,19 @@ def yardsticks_table(study: Study) -> Table | None:
                 number(row["unigram"]),
                 estimate(row, "difference", True),
                 number(row["uniform"]),
-                count(int(row["images"])),
                 *(() if math.isnan(text_only) else (number(text_only),)),
             )
         )
     width = max(map(len, rows))
     columns = ("Model", "Loss", "Intact", "Unigram", "Intact - unigram", "Uniform")
-    columns += ("Images",)
     return Table(
         caption="With nothing removed, beside guessing by frequency in the split "
         "(unigram), guessing all answers alike (uniform)"
         + (" and a text-only model" if width > len(columns) else "")
-        + f". Bits. {INTERVALS}",
+        + f". Bits. {intervals(table['images'])}",
         columns=(*columns, "Text only")[:width],
         rows=tuple(
             (*row, *(Cell(text="", numeric=True),) * (width - len(row))) for row in rows
         ),
-        notes=(*unknown, *why_blank(table["images"])),
+        notes=tuple(unknown),
     )
