@@ -156,9 +156,10 @@ def test_a_model_that_hides_in_its_own_way_is_said_to(tmp_path):
     write_study(tmp_path / "in", [level_1, level_2], phrases_per_image=1)
     study = analysis.load_study(tmp_path / "in")
     regions, words, own = study.ways_in_words()
-    assert regions.startswith("Logits: the features of an ablated region become")
-    assert words.startswith("Logits: every piece of an ablated word becomes")
-    assert own == "Pixels, in its own way: grey pixels"
+    assert regions.startswith("the features of an ablated region become")
+    assert words.startswith("every piece of an ablated word becomes")
+    assert regions.endswith(" (Logits)") and words.endswith(" (Logits)")
+    assert own == "grey pixels (Pixels, in its own way)"
     write_report(tmp_path / "in", tmp_path / "r.html", ReportOptions(resamples=50))
     page = Page(tmp_path / "r.html")
     text = " ".join(page.text.split())

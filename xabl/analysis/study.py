@@ -31,7 +31,7 @@ from xabl.results.losses import (
 )
 from xabl.results.published import PUBLISHED
 from xabl.results.reading import Cell, Run, read, read_file
-from xabl.results.yardsticks import guessing, warnings
+from xabl.results.yardsticks import guessing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -177,23 +177,12 @@ class Study:
     def ways_in_words(self) -> tuple[str, ...]:
         """`ways` as clauses, which say whose they are where a model has its own."""
         own = {run.hides for run in self.runs if run.hides}
-        return tuple(
-            f"{'; '.join(labels)}, in its own way: {meaning}"
-            if meaning in own
-            else f"{'; '.join(labels)}: {meaning}"
-            if own
-            else meaning
-            for meaning, labels in self.ways().items()
-        )
-
-    def warnings(self) -> tuple[str, ...]:
-        """The first lines of every output: models no better than guessing."""
-        return tuple(line for run in self.runs for line in warnings(run.manifest))
-
-    def metrics(self) -> tuple[str, ...]:
-        """Losses that any run has scores of, as columns of scores.parquet."""
-        found = frozenset().union(*(run.columns for run in self.runs))
-        return tuple(metric for metric in LOSSES if metric in found)
+        clauses = []
+        for meaning, labels in self.ways().items():
+            whose = ", in its own way" if meaning in own else ""
+            whose = f" ({'; '.join(labels)}{whose})" if own else ""
+            clauses.append(f"{meaning}{whose}")
+        return tuple(clauses)
 
     @property
     def word_loss(self) -> str:

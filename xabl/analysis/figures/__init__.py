@@ -65,7 +65,6 @@ def write_figures(
         UserError: results that cannot be read or compared; no such figure.
     """
     numbers = FIGURES if numbers is None else numbers
-    output = Path(output)
     unknown = sorted(set(numbers) - set(FIGURES))
     if unknown:
         raise UserError(

@@ -244,7 +244,7 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
         caption += f" Means over seeds ({', '.join(several)}; of others one seed)."
     elif not several:
         caption += " One seed each."
-    caption += selection.guesses(study, lines)
+    caption += selection.guesses(study, lines, Direction)
     width = max(_WIDTH, *(_POSITION_WIDTH * len(panel.positions) for panel in panels))
     return Drawn(
         figure=draw(panels, lines, width), table=table(panels), caption=caption

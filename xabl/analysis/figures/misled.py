@@ -8,7 +8,7 @@ from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn, NotDrawn, intervals
 from xabl.analysis.study import Study
-from xabl.analysis.verdicts import seeds_in_words
+from xabl.analysis.verdicts import listed, seeds_in_words
 from xabl.results.conditions import Condition, Direction
 from xabl.results.losses import LOSSES
 
@@ -37,7 +37,7 @@ def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         )
     panels = [_panel(rows, quantity) for quantity in _TITLES]
     labels = list(dict.fromkeys(rows["model"]))
-    counts = ", ".join(
+    counts = listed(
         f"{model.label} {seeds_in_words(len(model.runs))}"
         for model in chosen.models
         if model.label in labels
@@ -53,7 +53,7 @@ def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> Drawn:
             "Bars: 95% intervals, images resampled: of these models "
             f"({counts}), not of other seeds",
         )
-        + selection.guesses(chosen, labels)
+        + selection.guesses(chosen, labels, [Direction.VIS4LANG])
     )
     width = max(_WIDTH, _WAY_WIDTH * len(panels[0].positions))
     return Drawn(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from xabl.analysis.figures.style import NotDrawn
 from xabl.analysis.study import Model, Study
@@ -112,13 +112,15 @@ def not_shown(study: Study, metrics: Sequence[str]) -> list[str]:
     return notes
 
 
-def guesses(study: Study, labels: Sequence[str]) -> str:
+def guesses(
+    study: Study, labels: Sequence[str], directions: Iterable[Direction]
+) -> str:
     """What a caption adds of shown models that do no better than a guess."""
     found = [
         f"{model.label} ({direction.wording.title.lower()})"
         for model in study.models
         if model.label in labels
-        for direction in Direction
+        for direction in directions
         if model.guesses(direction)
     ]
     if not found:

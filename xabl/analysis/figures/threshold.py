@@ -65,7 +65,7 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         + intervals(
             bootstrap, "Error bars: 95% intervals of the mean (images resampled)"
         )
-        + selection.guesses(chosen, labels)
+        + selection.guesses(chosen, labels, [direction])
     )
     if gaps:
         caption += f" Gaps: {'; '.join(gaps)}."

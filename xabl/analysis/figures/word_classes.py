@@ -29,7 +29,7 @@ def by_class_of_word(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         "What ablating regions adds to the loss of a word (the sum over its tokens), "
         "by the class of the word; last, the mean over phrases. "
         + intervals(bootstrap, "Bars: 95% intervals, images resampled")
-        + selection.guesses(study, labels)
+        + selection.guesses(study, labels, [Direction.VIS4LANG])
     )
     return Drawn(
         figure=draw(panels, labels, _WIDTH), table=table(panels), caption=caption

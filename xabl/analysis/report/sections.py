@@ -185,7 +185,8 @@ def _by_group(
             table[table["metric"] == metric],
             rows="group",
             value="difference",
-            caption=f"What ablating everything adds to {LOSSES[metric].title}, in bits.",
+            caption="What ablating everything adds to "
+            f"{LOSSES[metric].title}, in bits.",
         )
         for metric in metrics
     )
