@@ -46,6 +46,7 @@ def test_a_change_as_small_as_that_of_blind_models_is_no_use(low, high, called, 
     assert verdicts.effect_evidence(low, high) == called
     row = {"model": "UNITER", "seeds": 1, "metric": "mlm", "direction": "vis4lang"}
     row |= {"condition": "all", "difference": (low + high) / 2, "low": low}
+    row |= {"evidence": called}
     text = verdicts.effect_sentence(row | {"high": high, "relative": 0.01})
     assert said in text, text
 

@@ -31,7 +31,7 @@ from xabl.results.losses import (
 )
 from xabl.results.published import PUBLISHED
 from xabl.results.reading import Cell, Run, read, read_file
-from xabl.results.yardsticks import guessing
+from xabl.results.yardsticks import guessing, warnings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -183,6 +183,15 @@ class Study:
             whose = f" ({'; '.join(labels)}{whose})" if own else ""
             clauses.append(f"{meaning}{whose}")
         return tuple(clauses)
+
+    def warnings(self) -> tuple[str, ...]:
+        """The first lines of every output: models no better than guessing."""
+        return tuple(line for run in self.runs for line in warnings(run.manifest))
+
+    def metrics(self) -> tuple[str, ...]:
+        """Losses that any run has scores of, as columns of scores.parquet."""
+        found = frozenset().union(*(run.columns for run in self.runs))
+        return tuple(metric for metric in LOSSES if metric in found)
 
     @property
     def word_loss(self) -> str:
