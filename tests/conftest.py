@@ -13,6 +13,15 @@ jax.config.update("jax_num_cpu_devices", 8)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory):
+    """What tests of the binaries share: files written once, compiled programs kept."""
+    # At the top it would come before xabl's functions are made to check shapes.
+    from tests.helpers.ablation_binaries import Workshop
+
+    return Workshop(tmp_path_factory.mktemp("workshop"))
+
+
 @pytest.fixture(scope="module")
 def quick_compilation():
     """Compiles in a third of the time; what is computed is the same."""

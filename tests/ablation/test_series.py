@@ -8,7 +8,7 @@ import pytest
 
 from tests.helpers import ablation, ablation_binaries, golden_world
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.run import RunOptions, run
 from xabl.ablation.series import Series
 

@@ -19,7 +19,7 @@ from xabl.ablation import run
 from xabl.ablation.any_model import flax_model
 from xabl.ablation.definition import Definition
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.data.regions import import_regions, open_regions

@@ -176,6 +176,7 @@ def main() -> None:
     from xabl.ablation import run
     from xabl.ablation.asked import run_options
     from xabl.support.compilation_cache import use_compilation_cache
+    from xabl.support.hosts import connect
 
     asked = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
     options = run_options(asked, flags=asked)
@@ -185,8 +186,5 @@ def main() -> None:
     if options.output is None:
         raise UserError("--output: give the results directory to write")
     use_compilation_cache()
-    if FLAGS.coordinator is not None:
-        from xabl.support.hosts import connect
-
-        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
+    connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     run.run(options)

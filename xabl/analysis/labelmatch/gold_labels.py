@@ -40,6 +40,7 @@ def make_gold_labels(
     Raises:
         UserError: a file that cannot be read, too few or too many nouns, no tagger.
     """
+    classes = read_class_names(class_names)
     found = None
     if entities is not None:
         from xabl.data.flickr30k_entities import mentions, read_split
@@ -58,7 +59,7 @@ def make_gold_labels(
         raise UserError(
             "no nouns: give --nouns=FILE, or --tagger=stanza with --entities=DIRECTORY"
         )
-    gold = gold_classes(words, read_class_names(class_names))
+    gold = gold_classes(words, classes)
     write_text(output, json.dumps(gold) + "\n")
     matched = [label for label in gold if label is not None]
     return (
