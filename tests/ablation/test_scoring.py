@@ -10,7 +10,6 @@ import pytest
 from checkpoints_conversion.templates import VISUALBERT
 from tests.helpers import ablation
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.definition import Definition
 from xabl.ablation.engine import device_loop as evaluate
 from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.device_regions import ImageToken, host_store
@@ -69,15 +68,7 @@ def assert_same(scores, reference, rows=slice(None)):
 
 
 def definition_of(config, params):
-    return Definition(
-        model=flax_model(config, params),
-        regions=None if config.text_only else ablation.regions(),
-        average=ablation.average(),
-        mask_id=ablation.word_pieces().mask_id,
-        target=next(iter(config.visual_targets), None),
-        donors=ablation.donors(),
-        needs_regions=config.needs_regions,
-    )
+    return ablation.definition_of(config, flax_model(config, params))
 
 
 def defined_losses(config, params, conditions):

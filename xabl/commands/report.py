@@ -23,16 +23,13 @@ from pathlib import Path
 
 from absl import flags
 
+from xabl.commands import common_flags
+
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_list(
-        "results",
-        None,
-        "Results directories, or folders of them, comma-separated.",
-        required=True,
-    )
+    common_flags.define_results()
     flags.DEFINE_string("output", None, "HTML file to write.", required=True)
     flags.DEFINE_string(
         "images",
@@ -61,10 +58,7 @@ def define_flags() -> None:
         "Most examples in the browser; default: all, or what fits into 29 MB.",
         lower_bound=1,
     )
-    flags.DEFINE_integer(
-        "resamples", 2000, "Bootstrap resamples of the images.", lower_bound=100
-    )
-    flags.DEFINE_integer("seed", 0, "Seed of the resampling.", lower_bound=0)
+    common_flags.define_resampling()
     flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
 
 
