@@ -27,9 +27,9 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     common_flags.define_results()
-    flags.DEFINE_string("output", None, "Folder to write to.", required=True)
-    flags.DEFINE_list("figures", [], "Numbers of figures to draw; default all.")
-    flags.DEFINE_bool("tables", True, "Write the tables too.")
+    flags.DEFINE_string("output", None, "folder to write to", required=True)
+    flags.DEFINE_list("figures", [], "numbers of figures to draw; default all")
+    flags.DEFINE_bool("tables", True, "write the tables too")
     common_flags.define_resampling()
 
 

@@ -30,36 +30,36 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     common_flags.define_results()
-    flags.DEFINE_string("output", None, "HTML file to write.", required=True)
+    flags.DEFINE_string("output", None, "HTML file to write", required=True)
     flags.DEFINE_string(
         "images",
         None,
-        "Folder of <image id>.jpg or .png (default: as ablated, else outlines).",
+        "folder of <image id>.jpg or .png (default: as ablated, else outlines)",
     )
     flags.DEFINE_string(
         "regions",
         None,
-        "Image regions the results were made with (default: as ablated).",
+        "image regions the results were made with (default: as ablated)",
     )
     flags.DEFINE_string(
         "class_names",
         None,
-        "The detector's classes, one a line, the background first (default: as "
-        "ablated, else objects_vocab.txt beside the regions).",
+        "the detector's classes, one a line, the background first (default: as "
+        "ablated, else objects_vocab.txt beside the regions)",
     )
     flags.DEFINE_bool(
         "as_ablated",
         True,
-        "Take images, regions and class names from what xabl ablate was given.",
+        "take images, regions and class names from what xabl ablate was given",
     )
     flags.DEFINE_integer(
         "max_examples",
         None,
-        "Most examples in the browser; default: all, or what fits into 29 MB.",
+        "most examples in the browser; default: all, or what fits into 29 MB",
         lower_bound=1,
     )
     common_flags.define_resampling()
-    flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
+    flags.DEFINE_bool("overwrite", False, "replace an existing file")
 
 
 def main() -> None:
