@@ -1,5 +1,6 @@
 """Settings every test runs under."""
 
+import os
 import signal
 
 import jax
@@ -11,6 +12,16 @@ jax.config.update("jax_num_cpu_devices", 8)
 # Started in the background of a shell, a process and its children ignore Ctrl-C; some
 # tests send it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once(tmp_path_factory):
+    """Keeps compiled programs for all tests of this session, in whatever process."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # of all workers
+    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 @pytest.fixture(scope="session")
@@ -26,5 +37,14 @@ def workshop(tmp_path_factory):
 def quick_compilation():
     """Compiles in a third of the time; what is computed is the same."""
     jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def quick_unless_slow(request):
+    """The same for fast tests; slow ones compile as a user does."""
+    quick = request.node.get_closest_marker("slow") is None
+    jax.config.update("jax_disable_most_optimizations", quick)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

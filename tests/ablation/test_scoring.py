@@ -43,6 +43,15 @@ LOSS_NAMES = tuple(LOSSES)
 LOSS_NAMES = tuple(name for name in LOSS_NAMES if name != "mrc_xe_vg")
 
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
+
+@pytest.fixture
+def optimised(quick_unless_slow):
+    """What the compiler counts is what a user's program does."""
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def conditions_of(config, conditions=ablation.FEW_CONDITIONS):
     return conditions[:1] if config.text_only else conditions
 
@@ -294,7 +303,7 @@ def test_nan_names_the_example():
 @pytest.mark.parametrize(
     "kind", ["two-stream", pytest.param("vl-bert", marks=pytest.mark.slow)]
 )
-def test_arithmetic_and_memory_are_what_the_compiler_counts(kind):
+def test_arithmetic_and_memory_are_what_the_compiler_counts(optimised, kind):
     """Memory from above. Real widths: what is no matrix product weighs little."""
     real = {
         name: getattr(PRESETS["ctrl_uniter_base"], name)

@@ -19,6 +19,9 @@ _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["tests.helpers.imported_before"])
 
 
+_QUICK = "JAX_DISABLE_MOST_OPTIMIZATIONS"
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Finished:
     """How a binary ended: exit status, standard output, standard error."""
@@ -36,14 +39,26 @@ def command(module: str, **flags: object) -> list[str]:
     return [sys.executable, "-m", module, *_arguments(flags)]
 
 
-def environment(cache: Path | None = None) -> dict[str, str]:
-    """For a process that keeps compiled programs in `cache`."""
-    return os.environ | ({} if cache is None else {"XDG_CACHE_HOME": str(cache)})
+def environment(cache: Path | None = None, *, quick: bool = False) -> dict[str, str]:
+    """Of a process.
+
+    Args:
+        cache: where it keeps compiled programs.
+        quick: it compiles in a third of the time; what is computed is the same.
+    """
+    return (
+        os.environ
+        | ({} if cache is None else {"XDG_CACHE_HOME": str(cache)})
+        | ({_QUICK: "1"} if quick else {})
+    )
 
 
-def run(module: str, *, cache: Path | None = None, **flags: object) -> Finished:
+def run(
+    module: str, *, cache: Path | None = None, quick: bool = False, **flags: object
+) -> Finished:
     """Runs a binary to its end, which is never a stack trace."""
-    return run_words(module, *_arguments(flags), environment=environment(cache))
+    words = _arguments(flags)
+    return run_words(module, *words, environment=environment(cache, quick=quick))
 
 
 def run_words(
@@ -51,7 +66,8 @@ def run_words(
 ) -> Finished:
     """The same, with arguments as they stand on a command line.
 
-    What is read when JAX is imported (`JAX_...`) is this process's.
+    What JAX reads when it is imported (`JAX_...`) is as it was at the first call, but
+    for how it compiles.
     """
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
@@ -96,6 +112,9 @@ def _run_module(
     sys.stdout = open(1, "w", closefd=False)
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)
     sys.argv = [module, *arguments]
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", _QUICK in environment)
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
     finally:

@@ -14,6 +14,8 @@ from xabl.models.model import VisionLanguageBert, example_inputs, parameter_shap
 from xabl.models.presets import PRESETS
 from xabl.models.structs import ProjectedRegions, Streams
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
 # Narrower still, XLA on the CPU fuses the products and compiles for minutes.
 SMALL = dict(
     vocab_size=40,
@@ -125,7 +127,8 @@ def test_padding_changes_nothing():
     config = small("ctrl_vilbert_base")
     text, regions = random_inputs(config)
     model, params = initialised(config, (text, regions))
-    short = model.apply({"params": params}, text, regions)
+    apply = jax.jit(model.apply)
+    short = apply({"params": params}, text, regions)
 
     def padded(array, extra, value):
         widths = [(0, 0), (0, extra)] + [(0, 0)] * (array.ndim - 2)
@@ -143,7 +146,7 @@ def test_padding_changes_nothing():
         locations=padded(regions.locations, 2, 0.5),
         mask=padded(regions.mask, 2, False),
     )
-    long = model.apply({"params": params}, longer_text, more_regions)
+    long = apply({"params": params}, longer_text, more_regions)
     np.testing.assert_allclose(long.mlm_logits[:, :14], short.mlm_logits, atol=2e-6)
     np.testing.assert_allclose(
         long.region_logits["0"][:, :9], short.region_logits["0"], atol=2e-6

@@ -22,6 +22,8 @@ from xabl.results.conditions import Direction
 from xabl.results.losses import LOSSES, columns_of
 
 MODELS = (pytest.param("vl-bert", marks=pytest.mark.slow), "two-stream")
+# As the command's runs are compiled.
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 # One example against many at once: a float32 of 10 nats has steps of 9.5e-7.
 TOLERANCE = {"abs": 1e-6, "rel": 2e-7}
 FLAGS = {"vlbert_positions": "per_example", "save_predictions": 2, "replace_seed": 3}

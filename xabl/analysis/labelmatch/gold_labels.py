@@ -40,6 +40,10 @@ def make_gold_labels(
     Raises:
         UserError: a file that cannot be read, too few or too many nouns, no tagger.
     """
+    if nouns is None and entities is None:
+        raise UserError(
+            "no nouns: give --nouns=FILE, or --tagger=stanza with --entities=DIRECTORY"
+        )
     classes = read_class_names(class_names)
     found = None
     if entities is not None:
@@ -53,12 +57,8 @@ def make_gold_labels(
                 f"{nouns}: nouns of {len(words):,} examples, but split {split} of "
                 f"{entities} has {len(found):,}"
             )
-    elif found is not None:
-        words = tag_nouns(found, stanza_tagger())
     else:
-        raise UserError(
-            "no nouns: give --nouns=FILE, or --tagger=stanza with --entities=DIRECTORY"
-        )
+        words = tag_nouns(found, stanza_tagger())
     gold = gold_classes(words, classes)
     write_text(output, json.dumps(gold) + "\n")
     matched = [label for label in gold if label is not None]
