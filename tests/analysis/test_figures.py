@@ -190,6 +190,15 @@ def test_latex_escapes_and_marks_gaps():
     assert r"-- & -- \\" in text
 
 
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(
+    results, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("xabl.analysis.figures.load_study", pytest.fail)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="figures.md cannot be written"):
+        write_figures(results, tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [

@@ -2,6 +2,7 @@
 
 import functools
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -237,6 +238,24 @@ def test_a_report_is_not_replaced_unasked(tmp_path):
         "report.html",
         "results",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("images", "--images: nowhere: no such folder"),
+        ("regions", "nowhere: cannot be read: No such file"),
+        ("class_names", "nowhere: not a readable list of classes"),
+    ],
+)
+def test_files_are_refused_before_results_are_read(
+    tmp_path, monkeypatch, given, message
+):
+    monkeypatch.setattr("xabl.analysis.report.page.load_study", pytest.fail)
+    options = ReportOptions(**{given: Path("nowhere")})
+    with pytest.raises(UserError, match=message):
+        write_report([tmp_path], tmp_path / "report.html", options)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_binary(tmp_path):
