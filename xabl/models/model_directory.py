@@ -190,14 +190,17 @@ def vocabulary_path(directory: Path | str) -> Path | None:
 
 
 def vocabulary_of(
-    directory: Path | str, config: ModelConfig, given: Path | str | None = None
+    directory: Path | str | None, config: ModelConfig, given: Path | str | None = None
 ) -> Path:
     """The word pieces to score a model with: those given, else those kept with it.
+
+    Args:
+        directory: None: the model is not on disk, and they are given.
 
     Raises:
         UserError: there are none; or as `check_vocabulary`.
     """
-    vocabulary = given or vocabulary_path(directory)
+    vocabulary = given or (directory and vocabulary_path(directory))
     if vocabulary is None:
         raise UserError(
             f"{directory}: no vocabulary was kept with this model; give the vocab.txt "
