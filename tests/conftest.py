@@ -1,6 +1,5 @@
 """Settings every test runs under."""
 
-import os
 import signal
 
 import jax
@@ -16,11 +15,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory):
-    """Keeps compiled programs for all tests of this session, in whatever process."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent  # of all workers
-    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    """Keeps compiled programs for the later tests of this process.
+
+    Not for other processes: JAX reads what another one is still writing.
+    """
+    folder = tmp_path_factory.mktemp("compiled")
+    jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
