@@ -175,6 +175,7 @@ def _inspect_regions(
     split: str,
     model: Path | str | None,
 ) -> Inspection:
+    trained_on = _trained_regions(model)
     with open_regions(path) as source:
         if image_ids is None:
             ids = source.image_ids
@@ -229,7 +230,7 @@ def _inspect_regions(
         findings: list[Finding] = []
         if described is not None:
             facts["features"] = str(described)
-            findings += feature_findings(described, _trained_regions(model))
+            findings += feature_findings(described, trained_on)
         if entities is not None and not problems:
             findings += _against_annotations(source, Path(entities), split)
         return Inspection(

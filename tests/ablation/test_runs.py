@@ -16,6 +16,8 @@ from xabl.ablation.plan import NO_REGIONS
 from xabl.data.regions import lmdb_files
 from xabl.data.regions.description import evenly
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
 TOLERANCE = 5e-6  # nats
 
 
