@@ -147,7 +147,7 @@ def read_inputs(
     if config is None:
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
-    vocabulary = _vocabulary(config, files)
+    vocabulary = model_directory.vocabulary_for(files.model, config, files.vocabulary)
     word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
     if not config.do_lower_case and not model_directory.is_cased(vocabulary):
         say(
@@ -329,17 +329,6 @@ def _conditions(
     if not sees_regions:
         return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
     return all_conditions(directions, files.thresholds, files.replace)
-
-
-def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:
-    vocabulary = files.vocabulary or model_directory.vocabulary_path(files.model)
-    if vocabulary is None:
-        raise UserError(
-            f"{files.model}: no vocabulary was kept with this model; give the "
-            "vocab.txt of its word pieces with --vocab"
-        )
-    model_directory.check_vocabulary(vocabulary, config)
-    return vocabulary
 
 
 def _regions(

@@ -10,7 +10,8 @@ from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.run import evaluate
-from xabl.errors import UserError, told
+from xabl.errors import UserError
+from xabl.python.arguments import checked
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS
@@ -70,6 +71,7 @@ class Scores:
             }
         )
 
+    @checked()
     def save(self, output: Path | str, *, overwrite: bool = False) -> None:
         """Writes the results directory that `xabl ablate` writes.
 
@@ -83,7 +85,7 @@ class Scores:
         return self._results.text
 
 
-@told()
+@checked()
 def ablate(
     model: Model | Path | str,
     *,

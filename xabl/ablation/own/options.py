@@ -19,7 +19,7 @@ class OwnRun:
     target: the visual target of the classes it gives; a key of `VISUAL_TARGETS`.
     lower_case: whether its word pieces are of text in lower case.
     batch_size: how many inputs the function is given at once, at most.
-    top: most probable predictions to keep for each target.
+    top: most probable predictions to keep for each target, where it gives logits.
     output: the results directory; None: results are kept in memory, and nothing of an
         interrupted run.
     seed: of its pretraining.
@@ -33,7 +33,7 @@ class OwnRun:
     target: str = "0"
     lower_case: bool = True
     batch_size: int = 16
-    top: int = 0
+    top: int = 5
     output: Path | None = None
     overwrite: bool = False
     resume: bool = False

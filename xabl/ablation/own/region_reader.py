@@ -21,11 +21,13 @@ class RegionReader:
     """A function, and what it is asked about.
 
     definition: makes its inputs.
+    pieces: how many word pieces its vocabulary has.
     widest: how many pieces the longest phrase has: one compiled shape.
     top: most probable predictions to keep for each target.
     """
 
     definition: Definition
+    pieces: int
     widest: int
     top: int
 
@@ -41,6 +43,11 @@ class RegionReader:
             UserError: logits of another shape, or not finite.
         """
         asked, logits = self.definition.answers(examples, condition)
+        if not (hasattr(logits, "words") and hasattr(logits, "regions")):
+            raise UserError(
+                f"the model returned a {type(logits).__name__}; return "
+                "xabl.Logits(words=..., regions=...)"
+            )
         if condition.direction is Direction.VIS4LANG:
             scores = self._of_words(asked, logits.words)
         else:
@@ -57,11 +64,11 @@ class RegionReader:
 
     def _of_words(self, asked: Question, logits: Any) -> Scores:
         shown = _array(logits, asked.pieces.shape, "words")
-        size, largest = shown.shape[-1], int(asked.pieces.max())
-        if largest >= size:
+        if shown.shape[-1] != self.pieces:
             raise UserError(
-                f"the model gave logits of {size} word pieces, piece {largest} of its "
-                "vocabulary is asked for; give the vocab.txt of this model"
+                f"the model gave logits of {shown.shape[-1]} word pieces, its "
+                f"vocabulary has {self.pieces}; give the vocab.txt of this model, and "
+                "leave out logits that are of no piece (padding)"
             )
         positions, labels = np.zeros((2, len(shown), self.widest), np.int32)
         is_target = np.zeros(positions.shape, bool)

@@ -36,7 +36,7 @@ from xabl.ablation.own.options import OwnRun
 from xabl.ablation.own.region_reader import RegionReader
 from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
-from xabl.ablation.run import Clock
+from xabl.ablation.run import Clock, told_of
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import SUFFIXES, image_file
 from xabl.data.regions.image_regions import canonical_id
@@ -64,7 +64,7 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
         UserError: bad input; logits of another shape, or not finite.
     """
     if run.files.vocabulary is None:
-        raise UserError("vocabulary=: give the vocab.txt of the model's word pieces")
+        raise UserError("--vocab: give the vocab.txt of the model's word pieces")
     target = _target(run)
 
     def asker(inputs: Inputs) -> Ask:
@@ -80,6 +80,7 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
         )
         return RegionReader(
             definition=definition,
+            pieces=word_pieces.size,
             widest=inputs.plan.mlm.positions.shape[1],
             top=run.top,
         ).losses
@@ -123,7 +124,7 @@ def _ablate(
     """Reads, scores and writes, whatever the model reads."""
     if run.output is None:
         if run.resume or run.overwrite:
-            raise UserError("output=: give the results directory")
+            raise UserError("--output: give the results directory")
         return _run(model, run, word_pieces, asker, reads, None)
     results = ResultsDirectory(run.output, overwrite=run.overwrite, resume=run.resume)
     with results.lock():
@@ -139,7 +140,7 @@ def _run(
     results: ResultsDirectory | None,
 ) -> AblationResults:
     if run.batch_size < 1:
-        raise UserError(f"batch_size={run.batch_size}: give a number of inputs")
+        raise UserError(f"--batch_size={run.batch_size}: give a number of inputs")
     clock = Clock()
     inputs = read_own_inputs(run.files, word_pieces, _target(run), say)
     plan = inputs.plan
@@ -170,6 +171,7 @@ def _run(
     )
     found = own_results(run, inputs, identity, scores, clock)
     found.put_in_place(results, kept)
+    print(told_of(results))
     return found
 
 
@@ -238,7 +240,7 @@ def _identity(
     try:
         return json.loads(json.dumps(identity))
     except (TypeError, ValueError) as error:
-        raise UserError(f"about=: not what JSON can hold ({error})") from error
+        raise UserError(f"--about: not what JSON can hold ({error})") from error
 
 
 def _code_sha256(model: Callable[..., Any]) -> str | None:
@@ -261,7 +263,7 @@ def _code_sha256(model: Callable[..., Any]) -> str | None:
 def _target(run: OwnRun) -> VisualTarget:
     scored = {n: t for n, t in VISUAL_TARGETS.items() if t.is_scored}
     if run.target not in scored:
-        raise UserError(f"target={run.target!r}: give {' or '.join(scored)}")
+        raise UserError(f"--target={run.target!r}: give {' or '.join(scored)}")
     return scored[run.target]
 
 
