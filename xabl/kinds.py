@@ -83,7 +83,7 @@ def check_not_swapped(given: Mapping[str, object]) -> None:
         for path in paths if isinstance(paths, list | tuple) else [paths]:
             if not isinstance(path, str | Path):
                 continue  # left out, or what was read already
-            expected, found = _EXPECTED[name], _kind_if_readable(Path(path))
+            expected, found = _EXPECTED[name], kind_if_readable(Path(path))
             others = [n for n in given if n != name and _EXPECTED.get(n) is found]
             if found not in (None, expected) and others:
                 wanted = f", not {expected}" if expected else ""
@@ -93,8 +93,9 @@ def check_not_swapped(given: Mapping[str, object]) -> None:
                 )
 
 
-def _kind_if_readable(path: Path) -> Kind | None:
+def kind_if_readable(path: Path) -> Kind | None:
+    """What a path is; None also if it cannot be read: whoever reads it says why."""
     try:
         return kind_of(path)
     except (OSError, UserError):
-        return None  # whoever reads it says what is wrong
+        return None

@@ -236,6 +236,14 @@ def _check_comparable(first: Run, run: Run) -> None:
         if any(key not in data for data in datas):
             continue  # not known: the examples themselves are compared below
         here, there = (data[key] for data in datas)
+        if here != there and key == "vocab_sha256":
+            raise UserError(
+                f"{first.directory} and {run.directory} cannot be compared: their "
+                f"vocabularies differ, {_pieces(first)} against {_pieces(run)}; give "
+                "both models the same vocab.txt if they read the same word pieces, "
+                "else analyse them apart, or ablate one of them with "
+                "xabl.ablate_anything, whose losses are compared by word"
+            )
         if here != there:
             raise UserError(
                 f"{first.directory} and {run.directory} cannot be compared: {words} "
@@ -249,6 +257,14 @@ def _check_comparable(first: Run, run: Run) -> None:
             f"{first.directory} and {run.directory} do not score the same examples; "
             "run xabl ablate again on the same data"
         )
+
+
+def _pieces(run: Run) -> str:
+    """How large the vocabulary of a run is, as far as its manifest says."""
+    config = run.manifest["model"].get("config") or {}
+    size = run.manifest["data"].get("vocab_size") or config.get("vocab_size")
+    known = f"{size} word pieces" if size else "an unknown number of word pieces"
+    return f"{known} ({run.directory.name})"
 
 
 def _group(runs: Iterable[Run]) -> tuple[Model, ...]:

@@ -8,7 +8,7 @@ from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.inputs import InputFiles, Inputs
 from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.findings import Finding, OnMismatch, stop_if_asked
-from xabl.ablation.mismatch.scores import score_findings
+from xabl.ablation.mismatch.scores import LEAST_IMAGES, score_findings
 from xabl.models import model_directory
 
 
@@ -29,10 +29,12 @@ def check(
         trained = model_directory.trained_regions(files.model)
         findings += feature_findings(inputs.described, trained)
     stop_if_asked(findings, on_mismatch)
-    say("scoring some phrases first, to see whether the files belong together")
-    unigram = float(np.nanmean(inputs.guesses.unigram["mlm"]))
-    findings += score_findings(evaluation, unigram)
-    stop_if_asked(findings, on_mismatch)
+    images = {example.image_id for example in inputs.plan.examples}
+    if len(images) >= LEAST_IMAGES:  # else losses say nothing
+        say("scoring some phrases first, to see whether the files belong together")
+        unigram = float(np.nanmean(inputs.guesses.unigram["mlm"]))
+        findings += score_findings(evaluation, unigram)
+        stop_if_asked(findings, on_mismatch)
     for finding in findings:
         say(f"suspicious: {finding}")
     return tuple(findings)

@@ -24,7 +24,7 @@ from xabl.results.conditions import Direction, Level
 from xabl.results.losses import NATS_PER_BIT
 
 _MOST_EXAMPLES = 256  # scored twice, by direction
-_LEAST_IMAGES = 24  # fewer are too few to tell
+LEAST_IMAGES = 24  # fewer are too few to tell
 _DEVIATIONS = 2.0
 # Of what other regions change in an example's loss, in either direction, the part that
 # is a loss on average: around 1/2 and more where the image's own are used.
@@ -82,7 +82,7 @@ def trial_findings(trials: Mapping[Direction, Trial], unigram: float) -> list[Fi
 
 def worse_than_unigram(trial: Trial, unigram: float) -> Finding | None:
     """Words that their frequency alone predicts better than the model."""
-    if trial.num_images < _LEAST_IMAGES:
+    if trial.num_images < LEAST_IMAGES:
         return None
     losses = trial.by_image(trial.own)
     if deviations(losses - unigram) <= _DEVIATIONS:
@@ -134,7 +134,7 @@ def _by_chance(trial: Trial) -> float | None:
 
     That is: hardly, or mostly to the worse.
     """
-    if trial.other is None or trial.num_images < _LEAST_IMAGES:
+    if trial.other is None or trial.num_images < LEAST_IMAGES:
         return None
     change = (trial.other - trial.own) / NATS_PER_BIT
     size = float(np.abs(change).mean())
@@ -225,7 +225,7 @@ def _samples(plan: Plan, text_only: bool) -> dict[Direction, _Sample]:
 
 def _sample(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
     """Numbers of intact pairs, evenly spread; none where images are too few."""
-    if len({example.image_id for example in plan.examples}) >= _LEAST_IMAGES:
+    if len({example.image_id for example in plan.examples}) >= LEAST_IMAGES:
         for column in plan.columns(direction):
             if plan.conditions[column].level is Level.NONE:
                 pairs = plan.pair[:, column]
