@@ -77,7 +77,7 @@ def assert_same(found, expected):
     )
 
 
-def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
+def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path, capsys):
     model, output = scored
     scores = xabl.ablate(
         model,
@@ -107,7 +107,9 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
     assert row == pytest.approx(expected, abs=1e-6) and f"{row:.4f}" in repr(scores)
     saved, written = manifest(tmp_path / "saved"), manifest(output)
     assert saved.keys() == written.keys() and saved["identity"] == written["identity"]
-    with pytest.raises(xabl.UserError, match="holds results already"):
+    told = f"wrote {tmp_path}/saved\nnext: xabl report --results={tmp_path}/saved "
+    assert told in capsys.readouterr().out
+    with pytest.raises(xabl.UserError, match="another output= .* with overwrite=True"):
         scores.save(tmp_path / "saved")
 
 
@@ -327,7 +329,7 @@ def test_arguments_that_are_not_those_of_flags(two_stream):
             xabl.ablate(two_stream, entities="x", **{name: "sometimes"})
     with pytest.raises(xabl.UserError, match="'blur' is no way of removing"):
         xabl.ablate(two_stream, entities="x", replace="blur")
-    with pytest.raises(xabl.UserError, match="--replace_seed=-1: give 0 or more"):
+    with pytest.raises(xabl.UserError, match="^replace_seed=-1: give 0 or more"):
         xabl.ablate(two_stream, entities="x", replace_seed=-1)
     with pytest.raises(xabl.UserError, match="'vis' is not vis4lang or lang4vis"):
         xabl.ablate(two_stream, entities="x", directions=["vis"])
