@@ -77,7 +77,7 @@ class Interview:
         answers = self.model(asked)
         if not isinstance(answers, Iterable) or isinstance(answers, Mapping):
             raise UserError(
-                f"the model returned a {type(answers).__name__}; expected a list with "
+                f"the model returned {type(answers).__name__}; expected a list with "
                 "an answer for each ablation"
             )
         answers = list(answers)

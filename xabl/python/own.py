@@ -78,5 +78,5 @@ def _check_takes(model: Callable[..., Any], *names: str) -> None:
         pass  # not written in Python: nothing is known of it
     except TypeError as error:
         raise UserError(
-            f"--model is called as model({', '.join(names)}), but: {error}"
+            f"the model is called with {' and '.join(names)}, but takes others: {error}"
         ) from error

@@ -45,7 +45,7 @@ class RegionReader:
         asked, logits = self.definition.answers(examples, condition)
         if not (hasattr(logits, "words") and hasattr(logits, "regions")):
             raise UserError(
-                f"the model returned a {type(logits).__name__}; return "
+                f"the model returned {type(logits).__name__}; return "
                 "xabl.Logits(words=..., regions=...)"
             )
         if condition.direction is Direction.VIS4LANG:
@@ -67,8 +67,8 @@ class RegionReader:
         if shown.shape[-1] != self.pieces:
             raise UserError(
                 f"the model gave logits of {shown.shape[-1]} word pieces, its "
-                f"vocabulary has {self.pieces}; give the vocab.txt of this model, and "
-                "leave out logits that are of no piece (padding)"
+                f"vocabulary has {self.pieces}; give the vocab.txt of this model, or "
+                f"leave out what is padding: words=logits[..., :{self.pieces}]"
             )
         positions, labels = np.zeros((2, len(shown), self.widest), np.int32)
         is_target = np.zeros(positions.shape, bool)

@@ -124,7 +124,9 @@ def _ablate(
     """Reads, scores and writes, whatever the model reads."""
     if run.output is None:
         if run.resume or run.overwrite:
-            raise UserError("--output: give the results directory")
+            raise UserError(
+                "--resume and --overwrite are of a results directory: give --output"
+            )
         return _run(model, run, word_pieces, asker, reads, None)
     results = ResultsDirectory(run.output, overwrite=run.overwrite, resume=run.resume)
     with results.lock():
