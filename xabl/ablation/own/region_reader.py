@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from xabl.ablation.any_model import Logits, Model, Regions, Words
 from xabl.ablation.definition import Definition, Question
 from xabl.ablation.engine.losses import RegionLabels, Scores, mlm_scores, mrc_scores
 from xabl.ablation.examples import PhraseExample
@@ -43,11 +44,6 @@ class RegionReader:
             UserError: logits of another shape, or not finite.
         """
         asked, logits = self.definition.answers(examples, condition)
-        if not (hasattr(logits, "words") and hasattr(logits, "regions")):
-            raise UserError(
-                f"the model returned {type(logits).__name__}; return "
-                "xabl.Logits(words=..., regions=...)"
-            )
         if condition.direction is Direction.VIS4LANG:
             scores = self._of_words(asked, logits.words)
         else:
@@ -97,6 +93,21 @@ class RegionReader:
         of_target = shown[np.arange(len(shown)), asked.region]
         no_gold = np.full(len(shown), -1, np.int32)
         return _mrc_scores(target, of_target, labels, no_gold, self.top)
+
+
+def giving_logits(model: Model) -> Model:
+    """The function, and a `UserError` where it returns something else."""
+
+    def called(words: Words, regions: Regions | None) -> Logits:
+        logits = model(words, regions)
+        if not isinstance(logits, Logits):
+            raise UserError(
+                f"the model returned {type(logits).__name__}; return "
+                "xabl.Logits(words=..., regions=...)"
+            )
+        return logits
+
+    return called
 
 
 _mlm_scores = jax.jit(mlm_scores, static_argnums=3)

@@ -33,7 +33,7 @@ from xabl.ablation.inputs import Inputs, read_own_inputs
 from xabl.ablation.interview import Interview
 from xabl.ablation.keeping import keep_scores, say
 from xabl.ablation.own.options import OwnRun
-from xabl.ablation.own.region_reader import RegionReader
+from xabl.ablation.own.region_reader import RegionReader, giving_logits
 from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
 from xabl.ablation.run import Clock, told_of
@@ -69,7 +69,7 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
 
     def asker(inputs: Inputs) -> Ask:
         definition = Definition(
-            model=model,
+            model=giving_logits(model),
             regions=inputs.regions,
             average=inputs.average,
             mask_id=inputs.word_pieces.mask_id,
