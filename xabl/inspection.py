@@ -95,6 +95,8 @@ def inspect_path(
     )
     try:
         kind = kind_of(path)
+    except FileNotFoundError as error:
+        raise from_system(error, path) from error
     except OSError as error:
         raise from_system(error, path, "cannot be read") from error
     inspect = {
