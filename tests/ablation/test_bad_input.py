@@ -76,7 +76,7 @@ def of_first_image(name, value, place):
         ({"regions": "nowhere.h5"}, "nowhere.h5: cannot be read: No such file"),
         ({"entities": "nowhere"}, "nowhere is no Flickr30k Entities directory"),
         ({"model": "nowhere"}, "nowhere: does not exist; a model directory is what"),
-        ({"model": golden_world.ENTITIES}, "is not a model directory; a model direct"),
+        ({"model": golden_world.ENTITIES}, "not a model directory; is it swapped with"),
         ({"vocab": "nowhere.txt"}, "nowhere.txt is missing"),
         ({"gold_labels": "nowhere.json"}, "nowhere.json is missing; expected a class"),
     ],
