@@ -174,6 +174,7 @@ def _inspect_regions(
     split: str,
     model: Path | str | None,
 ) -> Inspection:
+    trained_on = _trained_regions(model)
     with open_regions(path) as source:
         if image_ids is None:
             ids = source.image_ids
@@ -228,7 +229,7 @@ def _inspect_regions(
         findings: list[Finding] = []
         if described is not None:
             facts["features"] = str(described)
-            findings += feature_findings(described, _trained_regions(model))
+            findings += feature_findings(described, trained_on)
         if entities is not None and not problems:
             findings += _against_annotations(source, Path(entities), split)
         return Inspection(
@@ -281,7 +282,7 @@ def _inspect_model(path: Path) -> Inspection:
     problems, vocabulary = [], model_directory.vocabulary_path(path)
     if vocabulary is not None:
         try:
-            model_directory.vocabulary_for(path, config)
+            model_directory.vocabulary_of(path, config)
         except UserError as error:
             problems.append(str(error))
     trained = model_directory.trained_regions(path)

@@ -162,19 +162,19 @@ def test_one_check_of_a_vocabulary(tmp_path, params, copy):
         lambda: model_directory.save(
             tmp_path / "m", BERT, params, vocabulary=twice, report={}
         ),
-        lambda: model_directory.vocabulary_for(copy, BERT, twice),
+        lambda: model_directory.vocabulary_of(copy, BERT, twice),
     ):
         with pytest.raises(UserError, match="twice" + wrong):
             check()
     shutil.copy(twice, copy / "vocab.txt")
-    with pytest.raises(UserError, match=wrong + ".*can be given with --vocab"):
-        model_directory.vocabulary_for(copy, BERT)
-    with pytest.raises(xabl.UserError, match=wrong + ".*can be given with vocabulary="):
+    with pytest.raises(UserError, match=wrong + ".*give another with --vocab"):
+        model_directory.vocabulary_of(copy, BERT)
+    with pytest.raises(xabl.UserError, match=wrong + ".*give another with vocabulary="):
         xabl.load(copy)
     assert re.search(wrong, inspect_path(copy).problems[0])
     (copy / "vocab.txt").unlink()
     with pytest.raises(UserError, match="no vocabulary was kept .* with --vocab"):
-        model_directory.vocabulary_for(copy, BERT)
+        model_directory.vocabulary_of(copy, BERT)
     with pytest.raises(xabl.UserError, match="no vocabulary was kept .* vocabulary="):
         xabl.load(copy)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.run import RunOptions
 from xabl.errors import UserError
 

@@ -224,7 +224,7 @@ def run_foils(
         UserError: as `prepare_foils` and `flax_matching`; the output is there already.
     """
     config = model_directory.load_config(model)
-    vocabulary = model_directory.vocabulary_for(model, config, vocabulary)
+    vocabulary = model_directory.vocabulary_of(model, config, vocabulary)
     flax_matching(config, {})  # so that a model without the head is told at once
     if overwrite and output.exists() and not (output / SCORES_FILE).is_file():
         raise UserError(f"{output}: holds no results of foils, so it is not replaced")

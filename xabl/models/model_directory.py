@@ -188,18 +188,18 @@ def vocabulary_path(directory: Path | str) -> Path | None:
     return path if path.is_file() else None
 
 
-def vocabulary_for(
-    directory: Path | str, config: ModelConfig, given: Path | str | None = None
+def vocabulary_of(
+    directory: Path | str | None, config: ModelConfig, given: Path | str | None = None
 ) -> Path:
-    """The word pieces that a model is to be used with, checked.
+    """The word pieces to score a model with: those given, else those kept with it.
 
     Args:
-        given: the file to take; absent, the one kept with the model.
+        directory: None: the model is not on disk, and they are given.
 
     Raises:
-        UserError: as `check_vocabulary`; none is kept and none was given.
+        UserError: there are none; or as `check_vocabulary`.
     """
-    vocabulary = given or vocabulary_path(directory)
+    vocabulary = given or (directory and vocabulary_path(directory))
     if vocabulary is None:
         raise UserError(
             f"{directory}: no vocabulary was kept with this model; give the vocab.txt "
@@ -211,7 +211,7 @@ def vocabulary_for(
         if given is not None:
             raise
         raise UserError(
-            f"{error}; another one can be given with --vocab, and the model stays"
+            f"{error}; or, without a new conversion, give another with --vocab"
         ) from error
     return Path(vocabulary)
 

@@ -94,8 +94,8 @@ def as_arguments(message: str, flags: Mapping[str, str]) -> str:
             value = "True"
         elif value and re.match(r"[A-Za-z./]", value) and value != "None":
             value = repr(value)
-        before_colon = value is None and message[match.end() :][:1] == ":"
-        return called.get(flag, flag) + ("" if before_colon else f"={value or ''}")
+        is_told_of = value is None and re.match(":| is ", message[match.end() :])
+        return called.get(flag, flag) + ("" if is_told_of else f"={value or ''}")
 
     return re.sub(r"(?<![\w/-])--([a-z]\w*)(?:=([^\s:;,()]+))?", argument, message)
 

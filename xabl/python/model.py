@@ -102,6 +102,6 @@ def load(path: Path | str, *, vocabulary: Path | str | None = None) -> Model:
         UserError: not a model directory, a damaged one, or one without a vocabulary.
     """
     config = model_directory.load_config(path)
-    vocabulary = model_directory.vocabulary_for(path, config, vocabulary)
+    vocabulary = model_directory.vocabulary_of(path, config, vocabulary)
     _, params = model_directory.load(path)
     return Model(path=Path(path), config=config, params=params, vocabulary=vocabulary)

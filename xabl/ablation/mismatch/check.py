@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 
 from xabl.ablation.engine.device_loop import Evaluation
-from xabl.ablation.inputs import InputFiles, Inputs
+from xabl.ablation.input_files import InputFiles
+from xabl.ablation.inputs import Inputs
 from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.findings import Finding, OnMismatch, stop_if_asked
 from xabl.ablation.mismatch.scores import LEAST_IMAGES, score_findings

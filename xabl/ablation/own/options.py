@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
+from xabl.errors import check_range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,9 @@ class OwnRun:
     output: the results directory; None: results are kept in memory, and nothing of an
         interrupted run.
     seed: of its pretraining.
+
+    Raises:
+        UserError: a number is too small.
     """
 
     files: InputFiles
@@ -38,3 +42,7 @@ class OwnRun:
     overwrite: bool = False
     resume: bool = False
     seed: int | None = None
+
+    def __post_init__(self):
+        check_range("--batch_size", self.batch_size, 1)
+        check_range("--save_predictions", self.top, 0)
