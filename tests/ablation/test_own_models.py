@@ -268,7 +268,7 @@ def test_classes_that_are_none(data, answer, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"images": "/nowhere"}, "--images: /nowhere: no such folder"),
+        ({"images": "/nowhere"}, "^images: /nowhere: no such folder"),
         ({"images": "."}, "images are not there .first: .*jpg"),
         ({"target": "1"}, "target='1': give 0 or 3 or 6"),
         ({"batch_size": 0}, "batch_size is 0, at least 1 is needed"),
