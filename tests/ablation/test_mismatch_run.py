@@ -63,7 +63,7 @@ def files(world):
 
 def test_features_of_another_detector_stop_a_run(world, model):
     with pytest.raises(
-        UserError, match=r"features: .*correlation of .*--mismatch=warn"
+        UserError, match=r"features: .*correlation of .*mismatch='warn'"
     ):
         xabl.ablate(model["other"], **files(world))
 
