@@ -229,7 +229,7 @@ def _inspect_regions(
         findings: list[Finding] = []
         if described is not None:
             facts["features"] = str(described)
-            findings += feature_findings(described, _trained_regions(model))
+            findings += _against_training(described, model)
         if entities is not None and not problems:
             findings += _against_annotations(source, Path(entities), split)
         return Inspection(
@@ -241,12 +241,18 @@ def _inspect_regions(
         )
 
 
-def _trained_regions(model: Path | str | None) -> RegionDescription | None:
+def _against_training(
+    described: RegionDescription, model: Path | str | None
+) -> list[Finding]:
     if model is None:
-        return None
+        return feature_findings(described, None, knows_classes=False)
     from xabl.models import model_directory  # jax takes a second
 
-    return model_directory.trained_regions(model)
+    return feature_findings(
+        described,
+        model_directory.trained_regions(model),
+        knows_classes=bool(model_directory.load_config(model).visual_targets),
+    )
 
 
 def _against_annotations(

@@ -61,6 +61,8 @@ def ablate_anything(
         batch_size: how many inputs the model is given at once, at most.
         target: the visual target of its classes, as in configuration files: "0", the
             detector's 1601 with the background first, unless said otherwise.
+        mismatch: what to do when regions, captions and model do not seem to belong
+            together, as for `ablate`.
         directions, thresholds, replace, replace_seed, limit, skip_bad_examples,
             save_predictions, class_names, attribute_names, tagger, model_seed: as for
             `ablate`.

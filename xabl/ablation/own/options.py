@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation.inputs import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,6 +24,8 @@ class OwnRun:
     output: the results directory; None: results are kept in memory, and nothing of an
         interrupted run.
     seed: of its pretraining.
+    on_mismatch: what to do when regions, captions and model do not seem to belong
+        together.
     """
 
     files: InputFiles
@@ -38,3 +41,4 @@ class OwnRun:
     overwrite: bool = False
     resume: bool = False
     seed: int | None = None
+    on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
