@@ -109,6 +109,14 @@ def test_another_number_of_regions():
     assert "found 20" in line and "36 an image" in line
 
 
+def test_published_models_know_36_regions():
+    assert of(FEATURES[6:, :34], None) == []
+    (line,) = of(FEATURES[:, :30], None)
+    assert "expected 36 an image" in line and "published models, found 30" in line
+    few = describe(FEATURES[:, :30])  # of a model without classes nothing is known
+    assert feature_findings(few, None, knows_classes=False) == []
+
+
 def test_two_images_say_nothing_of_features():
     assert of(FEATURES[:2] * 10) == []
 
