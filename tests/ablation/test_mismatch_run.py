@@ -1,6 +1,7 @@
 """Whole runs whose features, captions and model do not belong together."""
 
 import dataclasses
+import functools
 import json
 import zlib
 
@@ -91,6 +92,7 @@ def test_inspect_holds_regions_against_model_and_annotations(world, model):
     assert trained.endswith("36 regions an image")
 
 
+@pytest.mark.slow
 def test_the_second_of_an_architecture_compiles_nothing_for_its_sample(
     world, model, monkeypatch
 ):
@@ -118,26 +120,35 @@ def test_the_second_of_an_architecture_compiles_nothing_for_its_sample(
 # --- functions of one's own ----------------------------------------------------------
 
 
-def test_a_function_of_words_and_regions(world, tmp_path):
+@pytest.fixture
+def guess(world):
+    """A function of words and regions, and what it is asked."""
     size = len(read_vocabulary(world / "vocab.txt"))
 
-    def guess(words, regions):
-        """All words are equally probable."""
+    def alike(words, regions):
         return xabl.Logits(words=np.zeros((*words.mask.shape, size)), regions=None)
 
-    asked = {
-        "label": "Mine",
-        "hides": "it does not look",
-        "vocabulary": world / "vocab.txt",
-        "directions": ["vis4lang"],
-        "thresholds": [0.5],
+    return functools.partial(
+        xabl.ablate_function,
+        alike,
+        label="Mine",
+        hides="it does not look",
+        vocabulary=world / "vocab.txt",
+        directions=["vis4lang"],
+        thresholds=[0.5],
         **files(world),
-    }
+    )
+
+
+def test_a_function_of_words_and_regions(guess):
     with pytest.raises(UserError, match="words: expected at most .*--mismatch=warn"):
-        xabl.ablate_function(guess, mismatch="stop", **asked)
-    scores = xabl.ablate_function(guess, **asked)
+        guess(mismatch="stop")
+
+
+@pytest.mark.slow
+def test_suspicions_of_a_function_are_said_and_kept(guess, tmp_path):
+    scores = guess(output=tmp_path / "results")
     assert "Mine: suspicious: words: expected at most" in str(scores).splitlines()[0]
-    scores.save(tmp_path / "results")
     manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
     assert len(manifest["suspicions"]) == 1
 

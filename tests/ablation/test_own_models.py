@@ -12,17 +12,11 @@ from tests.helpers import ablation, golden_world
 from tests.helpers.own_models import RegionsOfAnything
 from xabl import results
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.definition import Definition
-from xabl.ablation.engine.device_loop import Evaluation, Request
-from xabl.ablation.engine.device_regions import host_store
-from xabl.ablation.mismatch import sample
-from xabl.ablation.own.region_reader import RegionReader
 from xabl.analysis import effects
 from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.study import load_study
 from xabl.analysis.verdicts import verdict
 from xabl.results.conditions import Direction, all_conditions
-from xabl.support.devices import LocalDevices
 
 TOLERANCE = 5e-6  # nats
 # By pieces of word pieces other captions differ from those by words.
@@ -132,42 +126,6 @@ def test_our_model_told_what_an_ablation_is(data, uniter, as_function):
     assert (scored["target_pieces"] == scored["example"].map(pieces)).all()
     # What engine and plan compute once this model is asked once.
     assert len(reader.asked) == len(set(reader.asked)) < scores.plan.num_scored
-
-
-def test_its_sample_is_scored_as_ours_is(data, uniter, monkeypatch):
-    """Intact, and with what belongs to another image: see `mismatch.sample`."""
-    monkeypatch.setattr("xabl.ablation.mismatch.sample.LEAST_IMAGES", 2)
-    model, scores = uniter
-    plan, config = scores.plan, ablation.shallow("uniter")
-    store = host_store(config, ablation.regions(), ablation.average())
-    request = Request(
-        config=config, params=ablation.ruled_params(config), plan=plan, store=store
-    )
-    (ours,) = sample.scored(Evaluation(request, LocalDevices(1)), [plan])
-    reader = RegionReader(
-        definition=Definition(
-            model=model,
-            regions=ablation.regions(),
-            average=ablation.average(),
-            mask_id=ablation.word_pieces().mask_id,
-            target=config.scored_target(),
-        ),
-        widest=plan.mlm.positions.shape[1],
-        top=0,
-    )
-    theirs = sample.asked(plan, reader.losses, 16, sees_regions=True)
-    assert set(ours) == set(theirs) == set(Direction)
-    for direction in Direction:
-        mine, other = theirs[direction], ours[direction]
-        assert mine.loss == other.loss
-        np.testing.assert_array_equal(mine.images, other.images)
-        for name in ("own", "other"):
-            np.testing.assert_allclose(
-                getattr(mine, name), getattr(other, name), atol=TOLERANCE, rtol=0
-            )
-        assert np.abs(mine.own - mine.other).max() > 100 * TOLERANCE
-    seen = ours[Direction.LANG4VIS]
-    assert seen.seen is not None and np.abs(seen.seen - seen.own).max() > TOLERANCE
 
 
 def by_word(found):
