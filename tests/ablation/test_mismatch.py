@@ -151,7 +151,7 @@ def test_evenly_spaced_places():
 # --- scores --------------------------------------------------------------------------
 
 
-def trial(own, change, images: int = 60) -> Trial:
+def trial(own, change, images: int = 120) -> Trial:
     """Two examples of each image, with losses around `own`."""
     noise = np.random.default_rng(0).normal(size=2 * images)
     own = own + 0.5 * np.abs(noise)
@@ -160,7 +160,7 @@ def trial(own, change, images: int = 60) -> Trial:
     )
 
 
-def jumps(mean: float, images: int = 60) -> np.ndarray:
+def jumps(mean: float, images: int = 120) -> np.ndarray:
     """Large changes in both directions, around a mean."""
     drawn = np.random.default_rng(1).normal(scale=2.0, size=2 * images)
     return mean + drawn - drawn.mean()
@@ -173,6 +173,10 @@ def test_a_model_that_uses_its_regions_is_healthy():
 def test_regions_that_matter_but_are_no_better_than_others():
     assert "another image's" in str(other_regions(trial(1.0, jumps(0.0))))
     assert other_regions(trial(1.0, jumps(-1.0))) is not None
+
+
+def test_what_may_be_a_small_use_of_regions_is_no_mismatch():
+    assert other_regions(trial(1.0, jumps(0.2))) is None
 
 
 def test_a_model_without_use_for_regions_is_no_mismatch():

@@ -22,7 +22,7 @@ from xabl.results.conditions import Direction
 from xabl.results.losses import NATS_PER_BIT
 
 LEAST_IMAGES = 24  # fewer are too few to tell
-_DEVIATIONS = 2.0
+_DEVIATIONS = 2.0  # by which means differ if they are said to
 # Of what other regions change in an example's loss, in either direction, the part that
 # is a loss on average: around 1/2 and more where the image's own are used.
 _LEAST_SHARE = 0.25
@@ -152,15 +152,16 @@ def other_captions(trial: Trial) -> Finding | None:
 def _by_chance(trial: Trial) -> float | None:
     """In bits, how much what is another image's changes a loss; None if as it should.
 
-    That is: hardly, or mostly to the worse.
+    That is: hardly, or to the worse, or it cannot be told.
     """
     if trial.other is None or trial.num_images < LEAST_IMAGES:
         return None
     change = (trial.other - trial.own) / NATS_PER_BIT
     size = float(np.abs(change).mean())
-    if size < _MATTERS or float(change.mean()) >= _LEAST_SHARE * size:
-        return None
-    return None if deviations(trial.by_image(change)) >= _DEVIATIONS else size
+    worse = trial.by_image(change)
+    least = _LEAST_SHARE * trial.by_image(np.abs(change))
+    is_less = deviations(least - worse) >= _DEVIATIONS > deviations(worse)
+    return size if size >= _MATTERS and is_less else None
 
 
 def _on_average(trial: Trial) -> str:
