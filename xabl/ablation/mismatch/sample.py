@@ -19,17 +19,16 @@ from xabl.ablation.mismatch.scores import LEAST_IMAGES, Trial
 from xabl.ablation.plan import Plan
 from xabl.data.regions.description import evenly
 from xabl.results.conditions import Condition, Direction, Level
+from xabl.support.progress import Progress
 
 _MOST_EXAMPLES = 256  # by direction
 # Which loss is compared: of words; of a region's class, the best first.
 _LOSSES = ("mlm", "mrc_kl_aligned", "mrc_kl", "mrc_xe_corrected")
 
 Trials = dict[Direction, Trial]
-# Examples under a condition -> losses in nats by name; NaN where a model cannot be
-# asked.
-Ask = Callable[
-    [Sequence[PhraseExample], Condition], Mapping[str, Shaped[np.ndarray, "step ..."]]
-]
+Losses = Mapping[str, Shaped[np.ndarray, "step ..."]]  # in nats, by name
+# Examples under a condition -> losses; NaN where a model cannot be asked.
+Ask = Callable[[Sequence[PhraseExample], Condition], Losses]
 
 
 def _intact(plan: Plan, direction: Direction) -> tuple[list[int], int]:
@@ -50,6 +49,10 @@ def _halfway(values: np.ndarray) -> np.ndarray:
     return np.roll(values, len(values) // 2)
 
 
+def _loss_of(losses: Losses) -> str | None:
+    return next((name for name in _LOSSES if name in losses), None)
+
+
 def _trial(
     loss: str,
     images: Shaped[np.ndarray, " examples"],
@@ -63,7 +66,7 @@ def _trial(
             of our models says itself of which example, a function was not asked.
     """
     known = {name: each for name, each in losses.items() if np.isfinite(each).all()}
-    if "own" not in known:
+    if "own" not in known or not len(images):
         return None
     known = {name: each.astype(np.float64) for name, each in known.items()}
     numbers = np.unique(images, return_inverse=True)[1]
@@ -86,31 +89,37 @@ def asked(plan: Plan, ask: Ask, batch_size: int, *, sees_regions: bool) -> Trial
     Raises:
         UserError: as `ask`.
     """
-    trials: Trials = {}
+    questions: dict[Direction, dict[str, list[PhraseExample]]] = {}
     for direction in Direction:
         rows, _ = _intact(plan, direction)
         own = [plan.examples[row] for row in rows]
         others = [own[n] for n in _halfway(np.arange(len(own)))]
-        questions = {"own": own}
+        questions[direction] = {"own": own}
         if sees_regions and direction is Direction.VIS4LANG:
-            questions["other"] = list(map(_mixed, own, others))
+            questions[direction]["other"] = list(map(_mixed, own, others))
         elif sees_regions:
-            questions["other"] = list(map(_mixed, others, own))
-        intact = Condition(direction=direction, level=Level.NONE)
-        losses: dict[str, np.ndarray] = {}
-        loss = None
-        for name, examples in questions.items():
-            answers = [
-                ask(examples[start : start + batch_size], intact)
-                for start in range(0, len(examples), batch_size)
-            ]
-            loss = next((n for n in _LOSSES if answers and n in answers[0]), None)
-            if loss is not None:
-                losses[name] = np.concatenate([answer[loss] for answer in answers])
-        images = np.array([example.image_id for example in own], object)
-        trial = loss and _trial(loss, images.astype(str), losses)
-        if trial:
-            trials[direction] = trial
+            questions[direction]["other"] = list(map(_mixed, others, own))
+    trials: Trials = {}
+    total = sum(len(each) for parts in questions.values() for each in parts.values())
+    with Progress(total, "questions", first="the model is asked") as progress:
+        for direction, parts in questions.items():
+            intact = Condition(direction=direction, level=Level.NONE)
+            answers: dict[str, list[Losses]] = {name: [] for name in parts}
+            for name, examples in parts.items():
+                for start in range(0, len(examples), batch_size):
+                    step = examples[start : start + batch_size]
+                    answers[name].append(ask(step, intact))
+                    progress.update(len(step))
+            loss = _loss_of(answers["own"][0]) if answers["own"] else None
+            if loss is None:
+                continue
+            images = np.array([example.image_id for example in parts["own"]])
+            losses = {
+                name: np.concatenate([each[loss] for each in given])
+                for name, given in answers.items()
+            }
+            if trial := _trial(loss, images, losses):
+                trials[direction] = trial
     return trials
 
 
@@ -145,20 +154,20 @@ def scored(evaluation: Evaluation, plans: Sequence[Plan]) -> list[Trials]:
         mrc=_concatenated(pairs[Direction.LANG4VIS]),
     )
     scores: dict[Direction, dict[str, np.ndarray]] = {d: {} for d in Direction}
-    trial = evaluation.of(plan)
-    for direction, numbers, values in trial.run(trial.schedule()):
+    few = evaluation.of(plan)
+    for direction, numbers, values in few.run(few.schedule()):
         put_scores(scores[direction], plan, direction, numbers, values)
     for direction, values in scores.items():
-        loss = next((name for name in _LOSSES if name in values), None)
+        loss = _loss_of(values)
         if loss is None:
             continue
         ends = np.cumsum([len(part) for part in pairs[direction]])[:-1]
         for found, sample, losses in zip(
             trials, samples, np.split(values[loss], ends), strict=True
         ):
-            if len(losses):
-                one = sample[direction].trial(loss, losses)
-                found |= {direction: one} if one else {}
+            trial = sample[direction].trial(loss, losses)
+            if trial is not None:
+                found[direction] = trial
     return trials
 
 
