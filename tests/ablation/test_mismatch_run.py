@@ -11,7 +11,7 @@ import xabl
 from xabl import analysis
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.programs import Programs
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.mismatch.sample import scored
 from xabl.ablation.series import Series
 from xabl.data.regions import hdf5_files, open_regions

@@ -267,10 +267,10 @@ def test_classes_that_are_none(data, answer, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"images": "/nowhere"}, "/nowhere: no such folder of images"),
+        ({"images": "/nowhere"}, "--images: /nowhere: no such folder"),
         ({"images": "."}, "images are not there .first: .*jpg"),
         ({"target": "1"}, "target='1': give 0 or 3 or 6"),
-        ({"batch_size": 0}, "batch_size=0"),
+        ({"batch_size": 0}, "batch_size is 0, at least 1 is needed"),
         ({"resume": True}, "output=: give the results directory"),
         ({"about": {"model": object()}}, "about=: not what JSON can hold"),
         ({"directions": ["up"]}, "'up' is not vis4lang or lang4vis"),

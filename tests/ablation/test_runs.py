@@ -15,6 +15,8 @@ from tests.helpers.torch_writer import write_torch_file
 from xabl.ablation.plan import NO_REGIONS
 from xabl.data.regions import lmdb_files
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
 TOLERANCE = 5e-6  # nats
 
 

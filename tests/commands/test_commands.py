@@ -7,6 +7,7 @@ import sys
 import pytest
 from absl import flags
 
+from tests.helpers import binaries
 from tests.helpers.binaries import ROOT
 from tests.helpers.fake_results import FakeModel, write_results
 from xabl.commands import COMMANDS, module_of
@@ -133,6 +134,14 @@ def test_what_is_mistyped_costs_one_line(arguments, message):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("words", [("check", "--results=nowhere"), ("--version",)])
+def test_commands_that_tests_fork_end_as_those_that_are_started(words):
+    started, forked = python("-m", "xabl", *words), binaries.run_words("xabl", *words)
+    assert forked == binaries.Finished(
+        status=started.returncode, out=started.stdout, err=started.stderr
+    )
 
 
 def test_a_file_of_flags(tmp_path):

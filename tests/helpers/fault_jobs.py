@@ -127,7 +127,7 @@ class Ablate(Job):
     def _ablate(self, inputs, root, limit):
         from tests.helpers import golden_world
         from xabl.ablation.engine.device_loop import Options
-        from xabl.ablation.inputs import InputFiles
+        from xabl.ablation.input_files import InputFiles
         from xabl.ablation.run import RunOptions, run
         from xabl.support.compilation_cache import use_compilation_cache
 

@@ -13,7 +13,7 @@ from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.run import RunOptions
 from xabl.errors import UserError

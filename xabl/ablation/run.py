@@ -18,7 +18,8 @@ from xabl.ablation.engine.explain import explain
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores
-from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.input_files import InputFiles
+from xabl.ablation.inputs import Inputs, read_inputs
 from xabl.ablation.keeping import keep_scores, say
 from xabl.ablation.mismatch.check import check
 from xabl.ablation.mismatch.findings import Finding, OnMismatch

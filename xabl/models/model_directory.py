@@ -189,6 +189,27 @@ def vocabulary_path(directory: Path | str) -> Path | None:
     return path if path.is_file() else None
 
 
+def vocabulary_of(
+    directory: Path | str | None, config: ModelConfig, given: Path | str | None = None
+) -> Path:
+    """The word pieces to score a model with: those given, else those kept with it.
+
+    Args:
+        directory: None: the model is not on disk, and they are given.
+
+    Raises:
+        UserError: there are none; or as `check_vocabulary`.
+    """
+    vocabulary = given or (directory and vocabulary_path(directory))
+    if vocabulary is None:
+        raise UserError(
+            f"{directory}: no vocabulary was kept with this model; give the vocab.txt "
+            "of its word pieces with --vocab"
+        )
+    check_vocabulary(vocabulary, config)
+    return Path(vocabulary)
+
+
 def check_vocabulary(vocabulary: Path | str, config: ModelConfig) -> None:
     """Compares a vocabulary file with the model it is meant for.
 

@@ -99,14 +99,7 @@ def load(path: Path | str, *, vocabulary: Path | str | None = None) -> Model:
     Raises:
         UserError: not a model directory, a damaged one, or one without a vocabulary.
     """
-    config, params = model_directory.load(path)
-    vocabulary = vocabulary or model_directory.vocabulary_path(path)
-    if vocabulary is None:
-        raise UserError(
-            f"{path}: no vocabulary was kept with this model; give the vocab.txt of "
-            "its word pieces as vocabulary="
-        )
-    model_directory.check_vocabulary(vocabulary, config)
-    return Model(
-        path=Path(path), config=config, params=params, vocabulary=Path(vocabulary)
-    )
+    config = model_directory.load_config(path)
+    vocabulary = model_directory.vocabulary_of(path, config, vocabulary)
+    _, params = model_directory.load(path)
+    return Model(path=Path(path), config=config, params=params, vocabulary=vocabulary)

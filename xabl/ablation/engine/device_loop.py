@@ -48,6 +48,7 @@ from xabl.ablation.engine.scorer import (
     Tables,
 )
 from xabl.ablation.plan import Plan
+from xabl.errors import check_range
 from xabl.models.config import ModelConfig
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
@@ -66,6 +67,9 @@ class Options:
     batch_size: pairs of one step on one device; None chooses it from the memory.
     top: most probable predictions to keep for each target.
     few_programs: see `Programs`; spares the memory of the host.
+
+    Raises:
+        UserError: a number is too small.
     """
 
     precision: Precision = Precision.HIGHEST
@@ -73,6 +77,11 @@ class Options:
     batch_size: int | None = None
     top: int = 0
     few_programs: bool = False
+
+    def __post_init__(self):
+        if self.batch_size is not None:
+            check_range("--batch_size", self.batch_size, 1)
+        check_range("--save_predictions", self.top, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.mismatch.findings import OnMismatch
+from xabl.errors import check_range
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,9 @@ class OwnRun:
     seed: of its pretraining.
     on_mismatch: what to do when regions, captions and model do not seem to belong
         together.
+
+    Raises:
+        UserError: a number is too small.
     """
 
     files: InputFiles
@@ -42,3 +46,7 @@ class OwnRun:
     resume: bool = False
     seed: int | None = None
     on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
+
+    def __post_init__(self):
+        check_range("batch_size", self.batch_size, 1)
+        check_range("save_predictions", self.top, 0)

@@ -41,7 +41,7 @@ from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
 from xabl.ablation.run import Clock
 from xabl.ablation.shares import Shares
-from xabl.data.image_files import SUFFIXES, image_file
+from xabl.data.image_files import SUFFIXES, check_folder, image_file
 from xabl.data.regions.image_regions import canonical_id
 from xabl.data.whole_words import Tokens, WholeWords
 from xabl.data.word_pieces import WordPieces
@@ -122,6 +122,8 @@ def _ablate(
     reads: str,
 ) -> AblationResults:
     """Reads, scores and writes, whatever the model reads."""
+    if run.images is not None:
+        check_folder(run.images)
     if run.output is None:
         if run.resume or run.overwrite:
             raise UserError("output=: give the results directory")
@@ -139,8 +141,6 @@ def _run(
     reads: str,
     results: ResultsDirectory | None,
 ) -> AblationResults:
-    if run.batch_size < 1:
-        raise UserError(f"batch_size={run.batch_size}: give a number of inputs")
     clock = Clock()
     inputs = read_own_inputs(run.files, word_pieces, _target(run), say)
     plan, ask = inputs.plan, asker(inputs)
@@ -279,12 +279,10 @@ def _image_files(
     """The file of each image, by its id.
 
     Raises:
-        UserError: no such folder, or some images are not there.
+        UserError: some images are not there.
     """
     if folder is None:
         return {}
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of images")
     ids = dict.fromkeys(example.image_id for example in examples)
     files = {image_id: image_file(folder, image_id) for image_id in ids}
     missing = [image_id for image_id, path in files.items() if path is None]

@@ -31,6 +31,8 @@ from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.analysis.verified import VERIFIED
 from xabl.data.class_names import read_class_names
+from xabl.data.image_files import check_folder
+from xabl.data.regions.recognise import check_form
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
 from xabl.results.format import WORDS
@@ -107,6 +109,7 @@ def write_report(
             not belong to them, `output` exists and is not to be overwritten.
     """
     options = options or ReportOptions()
+    _check_files(options)
     with new_file(output, options.overwrite) as path:
         study = load_study(results)
         options, unfound = _as_ablated(options, study)
@@ -136,6 +139,16 @@ def write_report(
                 )
         path.write_bytes(content)
     return _message(output, len(content), browser, study)
+
+
+def _check_files(options: ReportOptions) -> None:
+    """Refuses files before results are read and resampled, which takes minutes."""
+    if options.images is not None:
+        check_folder(options.images)
+    if options.regions is not None:
+        check_form(options.regions)
+    if options.class_names is not None:
+        read_class_names(options.class_names)
 
 
 def _as_ablated(
