@@ -164,8 +164,15 @@ def _run(
     if WORDS.name in found.tables and inputs.word_classes.notice:
         say(inputs.word_classes.notice)
     print(found.text)
-    print(f"wrote {results.path}")
-    print(f"next: xabl report --results={results.path} --output=report.html")
+    print(told_of(results))
+
+
+def told_of(results: ResultsDirectory) -> str:
+    """What was written, and the next step."""
+    return (
+        f"wrote {results.path}\n"
+        f"next: xabl report --results={results.path} --output=report.html"
+    )
 
 
 def evaluate(options: RunOptions, params: Params) -> AblationResults:

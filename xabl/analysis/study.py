@@ -1,8 +1,7 @@
 """Several runs over the same examples: what can be compared, and what is missing."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow.compute as pc
 from jaxtyping import Shaped
 
 from xabl.analysis.study_notes import differences, gaps, same_parameters
-from xabl.errors import UserError, told
+from xabl.errors import UserError
 from xabl.results.conditions import (
     BASELINE,
     Condition,
@@ -19,7 +18,8 @@ from xabl.results.conditions import (
     in_order,
     main_conditions,
 )
-from xabl.results.format import MANIFEST, SCORES, UNFINISHED
+from xabl.results.finding import Paths, find_results
+from xabl.results.format import SCORES
 from xabl.results.losses import LOSSES, NATS_PER_BIT
 from xabl.results.published import PUBLISHED
 from xabl.results.reading import Cell, Run, read, read_file
@@ -27,8 +27,6 @@ from xabl.results.yardsticks import warnings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Paths = str | Path | Sequence[str | Path]
 
 # Runs that differ in one of these do not score the same inputs.
 _SAME = {
@@ -225,55 +223,6 @@ def load(results: Paths) -> "pd.DataFrame":
     return whole.to_pandas(strings_to_categorical=True)
 
 
-@told()
-def find_results(results: Paths) -> tuple[list[Path], list[str]]:
-    """Results directories among the paths and directly below them, with notes.
-
-    Raises:
-        UserError: a path that is not there, or holds no results.
-    """
-    paths = [results] if isinstance(results, str | Path) else list(results)
-    found, notes, parts = [], [], (MANIFEST, SCORES.name)
-    for path in map(Path, paths):
-        if not path.is_dir():
-            raise UserError(
-                f"{path}: no such results directory; give one that xabl ablate wrote, "
-                "or a folder of them"
-            )
-        if any((path / name).exists() for name in parts):
-            found.append(path)
-            continue
-        children = sorted(path.iterdir())
-        below = [
-            child
-            for child in children
-            if any((child / name).exists() for name in parts)
-            if not child.name.startswith(".")  # results that are being written
-        ]
-        finished = [
-            child for child in below if all((child / name).exists() for name in parts)
-        ]
-        notes += [
-            f"{child}: left out, the run has not finished"
-            for child in below
-            if child not in finished
-        ]
-        notes += [
-            f"{child}: the scores of an interrupted run; finish it with --resume"
-            for child in children
-            if child.name.startswith(".") and child.name.endswith(UNFINISHED)
-        ]
-        if not finished:
-            raise UserError(
-                f"{path}: no results of xabl ablate in it (expected "
-                f"{' and '.join(parts)}, in it or one level below)"
-            )
-        found += finished
-    if not found:
-        raise UserError("--results: no directory given")
-    return list({path.resolve(): path for path in found}.values()), notes
-
-
 def _with_display_label(run: Run) -> Run:
     """A run nobody named goes by the name the paper gives its configuration."""
     if run.label == run.name and run.name in PUBLISHED:
@@ -287,6 +236,14 @@ def _check_comparable(first: Run, run: Run) -> None:
         if any(key not in data for data in datas):
             continue  # not known: the examples themselves are compared below
         here, there = (data[key] for data in datas)
+        if here != there and key == "vocab_sha256":
+            raise UserError(
+                f"{first.directory} and {run.directory} cannot be compared: their "
+                f"vocabularies differ, {_pieces(first)} against {_pieces(run)}; give "
+                "both models the same vocab.txt if they read the same word pieces, "
+                "else analyse them apart, or ablate one of them with "
+                "xabl.ablate_anything, whose losses are compared by word"
+            )
         if here != there:
             raise UserError(
                 f"{first.directory} and {run.directory} cannot be compared: {words} "
@@ -300,6 +257,14 @@ def _check_comparable(first: Run, run: Run) -> None:
             f"{first.directory} and {run.directory} do not score the same examples; "
             "run xabl ablate again on the same data"
         )
+
+
+def _pieces(run: Run) -> str:
+    """How large the vocabulary of a run is, as far as its manifest says."""
+    config = run.manifest["model"].get("config") or {}
+    size = run.manifest["data"].get("vocab_size") or config.get("vocab_size")
+    known = f"{size} word pieces" if size else "an unknown number of word pieces"
+    return f"{known} ({run.directory.name})"
 
 
 def _group(runs: Iterable[Run]) -> tuple[Model, ...]:

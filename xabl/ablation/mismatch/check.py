@@ -6,7 +6,7 @@ from pathlib import Path
 from xabl.ablation.inputs import Inputs
 from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.findings import Finding, OnMismatch, stop_if_asked
-from xabl.ablation.mismatch.scores import Trial, trial_findings
+from xabl.ablation.mismatch.scores import LEAST_IMAGES, Trial, trial_findings
 from xabl.models import model_directory
 from xabl.results.conditions import Direction
 
@@ -38,9 +38,11 @@ def check(
             knows_classes=bool(inputs.config.visual_targets),
         )
     stop_if_asked(findings, on_mismatch)
-    say("scoring some phrases first, to see whether the files belong together")
-    findings += trial_findings(trials(), inputs.guesses.mean_unigram)
-    stop_if_asked(findings, on_mismatch)
+    images = {example.image_id for example in inputs.plan.examples}
+    if len(images) >= LEAST_IMAGES:  # else losses say nothing
+        say("scoring some phrases first, to see whether the files belong together")
+        findings += trial_findings(trials(), inputs.guesses.mean_unigram)
+        stop_if_asked(findings, on_mismatch)
     for finding in findings:
         say(f"suspicious: {finding}")
     return tuple(findings)

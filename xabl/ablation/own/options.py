@@ -21,7 +21,7 @@ class OwnRun:
     target: the visual target of the classes it gives; a key of `VISUAL_TARGETS`.
     lower_case: whether its word pieces are of text in lower case.
     batch_size: how many inputs the function is given at once, at most.
-    top: most probable predictions to keep for each target.
+    top: most probable predictions to keep for each target, where it gives logits.
     output: the results directory; None: results are kept in memory, and nothing of an
         interrupted run.
     seed: of its pretraining.
@@ -40,7 +40,7 @@ class OwnRun:
     target: str = "0"
     lower_case: bool = True
     batch_size: int = 16
-    top: int = 0
+    top: int = 5
     output: Path | None = None
     overwrite: bool = False
     resume: bool = False
@@ -48,5 +48,5 @@ class OwnRun:
     on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
 
     def __post_init__(self):
-        check_range("batch_size", self.batch_size, 1)
-        check_range("save_predictions", self.top, 0)
+        check_range("--batch_size", self.batch_size, 1)
+        check_range("--save_predictions", self.top, 0)

@@ -36,10 +36,10 @@ from xabl.ablation.keeping import keep_scores, say
 from xabl.ablation.mismatch.check import check
 from xabl.ablation.mismatch.sample import Ask, asked
 from xabl.ablation.own.options import OwnRun
-from xabl.ablation.own.region_reader import RegionReader
+from xabl.ablation.own.region_reader import RegionReader, giving_logits
 from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
-from xabl.ablation.run import Clock
+from xabl.ablation.run import Clock, told_of
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import SUFFIXES, check_folder, image_file
 from xabl.data.regions.image_regions import canonical_id
@@ -65,12 +65,12 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
         UserError: bad input; logits of another shape, or not finite.
     """
     if run.files.vocabulary is None:
-        raise UserError("vocabulary=: give the vocab.txt of the model's word pieces")
+        raise UserError("--vocab: give the vocab.txt of the model's word pieces")
     target = _target(run)
 
     def asker(inputs: Inputs) -> Ask:
         definition = Definition(
-            model=model,
+            model=giving_logits(model),
             regions=inputs.regions,
             average=inputs.average,
             mask_id=inputs.word_pieces.mask_id,
@@ -81,6 +81,7 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
         )
         return RegionReader(
             definition=definition,
+            pieces=word_pieces.size,
             widest=inputs.plan.mlm.positions.shape[1],
             top=run.top,
         ).losses
@@ -126,7 +127,9 @@ def _ablate(
         check_folder(run.images)
     if run.output is None:
         if run.resume or run.overwrite:
-            raise UserError("output=: give the results directory")
+            raise UserError(
+                "--resume and --overwrite are of a results directory: give --output"
+            )
         return _run(model, run, word_pieces, asker, reads, None)
     results = ResultsDirectory(run.output, overwrite=run.overwrite, resume=run.resume)
     with results.lock():
@@ -178,6 +181,7 @@ def _run(
     )
     found = own_results(run, inputs, identity, scores, clock)
     found.put_in_place(results, kept)
+    print(told_of(results))
     return found
 
 
@@ -246,7 +250,7 @@ def _identity(
     try:
         return json.loads(json.dumps(identity))
     except (TypeError, ValueError) as error:
-        raise UserError(f"about=: not what JSON can hold ({error})") from error
+        raise UserError(f"--about: not what JSON can hold ({error})") from error
 
 
 def _code_sha256(model: Callable[..., Any]) -> str | None:
@@ -269,7 +273,7 @@ def _code_sha256(model: Callable[..., Any]) -> str | None:
 def _target(run: OwnRun) -> VisualTarget:
     scored = {n: t for n, t in VISUAL_TARGETS.items() if t.is_scored}
     if run.target not in scored:
-        raise UserError(f"target={run.target!r}: give {' or '.join(scored)}")
+        raise UserError(f"--target={run.target!r}: give {' or '.join(scored)}")
     return scored[run.target]
 
 
