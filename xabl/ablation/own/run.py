@@ -20,7 +20,7 @@ from jaxtyping import Int
 from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.definition import Definition
+from xabl.ablation.definition import METHOD, Definition
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.device_loop import OnScores
 from xabl.ablation.engine.pair_scores import (
@@ -49,6 +49,7 @@ from xabl.errors import UserError
 from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.results.directory import ResultsDirectory
+from xabl.results.format import ANYTHING
 from xabl.support.progress import Progress
 
 _FIRST = "the model is asked for the first time"
@@ -111,7 +112,7 @@ def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
             target=_target(run),
         ).losses
 
-    return _ablate(model, run, words, asker, reads="anything")
+    return _ablate(model, run, words, asker, reads=ANYTHING)
 
 
 def _ablate(
@@ -234,6 +235,7 @@ def _identity(
 ) -> dict[str, Any]:
     """All that scores depend on, as far as it can be known of a function."""
     identity = {
+        "method": METHOD,
         "reads": reads,
         "code_sha256": _code_sha256(model),
         "about": run.about,
