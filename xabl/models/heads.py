@@ -5,6 +5,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from xabl.models.config import Fusion
+from xabl.models.dropout import Dropout
 from xabl.models.layers import ACTIVATION, Numerics
 from xabl.models.structs import Streams
 
@@ -27,13 +28,7 @@ class MlmHead(Numerics):
     ) -> Float[Array, "*positions vocabulary"]:
         activation = ACTIVATION[self.config.hidden_act]
         states = self.norm(activation(self.transform(states)))
-        scores = jnp.einsum(
-            "...h,vh->...v",
-            states,
-            word_embeddings.astype(self.dtype),
-            precision=self.precision,
-            preferred_element_type=self.product_dtype,
-        )
+        scores = self.product(states, word_embeddings.astype(self.dtype).T)
         return scores.astype(self.wide_dtype) + self.bias
 
 
@@ -93,7 +88,7 @@ class ItmHead(Numerics):
 
     def setup(self):
         self.decoder = self.dense(self.config.itm_dim)
-        self.dropout = nn.Dropout(ITM_DROPOUT)
+        self.dropout = Dropout(ITM_DROPOUT)
 
     def __call__(
         self, pooled: Float[Array, "batch pooled"], deterministic: bool
