@@ -28,7 +28,13 @@ class MlmHead(Numerics):
     ) -> Float[Array, "*positions vocabulary"]:
         activation = ACTIVATION[self.config.hidden_act]
         states = self.norm(activation(self.transform(states)))
-        scores = self.product(states, word_embeddings.astype(self.dtype).T)
+        scores = jnp.einsum(
+            "...h,vh->...v",
+            states,
+            word_embeddings.astype(self.dtype),
+            precision=self.precision,
+            preferred_element_type=self.product_dtype,
+        )
         return scores.astype(self.wide_dtype) + self.bias
 
 

@@ -69,9 +69,12 @@ class Numerics(nn.Module):
             # axes XLA would first copy a factor on a CPU.
             product = self.product(left.reshape(-1, left.shape[-1]), right)
             return product.reshape(*left.shape[:-1], -1)
-        if self.product_dtype is not None:
-            return _wide_product(left, right)
-        return jnp.matmul(left, right, precision=self.precision)
+        return jnp.matmul(
+            left,
+            right,
+            precision=self.precision,
+            preferred_element_type=self.product_dtype,
+        )
 
     def dense(self, width: int) -> nn.Dense:
         return nn.Dense(
@@ -108,30 +111,6 @@ class Numerics(nn.Module):
         return module(
             self.config, dtype=self.dtype, precision=self.precision, **attributes
         )
-
-
-@jax.custom_vjp
-def _wide_product(left: jax.Array, right: jax.Array) -> jax.Array:
-    """float32 product of bfloat16 factors, and bfloat16 products for its gradient.
-
-    JAX's own gradient multiplies by the float32 cotangent, in float32.
-    """
-    return jnp.matmul(left, right, preferred_element_type=jnp.float32)
-
-
-def _wide_product_gradient(factors, cotangent):
-    left, right = factors
-    narrow = cotangent.astype(left.dtype)
-    return (
-        _wide_product(narrow, right.mT).astype(left.dtype),
-        _wide_product(left.mT, narrow).astype(right.dtype),
-    )
-
-
-_wide_product.defvjp(
-    lambda left, right: (_wide_product(left, right), (left, right)),
-    _wide_product_gradient,
-)
 
 
 def split_heads(
