@@ -31,6 +31,24 @@ def test_a_blind_model_differs_by_exactly_0(tmp_path):
     assert "no evidence of an asymmetry" in verdicts.asymmetry_sentence(row)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "called", "said"),
+    [
+        (0.001, 0.03, "negligible", "too little to speak of a use of vision"),
+        (-0.03, -0.001, "negligible", "too little to speak of a use of vision"),
+        (0.001, 0.06, "higher", "the model uses vision"),
+        (-0.06, -0.001, "lower", "nothing here shows a use of vision"),
+        (-0.001, 0.06, "no evidence", "no evidence that the model uses vision"),
+    ],
+)
+def test_a_change_as_small_as_that_of_blind_models_is_no_use(low, high, called, said):
+    assert verdicts.effect_evidence(low, high) == called
+    row = {"model": "UNITER", "seeds": 1, "metric": "mlm", "direction": "vis4lang"}
+    row |= {"condition": "all", "difference": (low + high) / 2, "low": low}
+    text = verdicts.effect_sentence(row | {"high": high, "relative": 0.01})
+    assert said in text, text
+
+
 def test_an_influence_of_half_a_bit_is_recovered(tmp_path):
     study = study_of(tmp_path, FakeModel(mlm=4.0, mlm_effect=0.5), num_images=100)
     table = effects.differences(study, effects.bootstrap_of(study), metrics=["mlm"])

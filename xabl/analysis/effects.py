@@ -23,7 +23,7 @@ from xabl.analysis.bootstrap import (
     paired,
 )
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
 from xabl.results.losses import LOSSES, columns_of
 
@@ -99,8 +99,8 @@ def differences(
     Columns: those of `means` with `none` (the loss unablated, over the examples scored
     under both), difference, low, high, seeds_low, seeds_high, relative (difference /
     none), relative_low, relative_high, p (two-sided, from the resampled standard
-    error), evidence (higher, lower, no evidence or not measured: `verdicts.evidence`
-    of low and high).
+    error), evidence (higher, lower, negligible, no evidence or not measured:
+    `verdicts.effect_evidence` of low and high).
     """
     cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
     intact = [(model, metric, BASELINE) for model, metric, _ in cells]
@@ -137,7 +137,7 @@ def differences(
                 relative_low=relative_low,
                 relative_high=relative_high,
                 p=p_values(difference),
-                evidence=list(map(evidence, low.tolist(), high.tolist())),
+                evidence=list(map(effect_evidence, low.tolist(), high.tolist())),
                 n=_counts(first, use),
                 gap=gaps,
             )

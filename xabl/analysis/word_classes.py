@@ -11,7 +11,7 @@ from jaxtyping import Float
 from xabl.analysis import effects
 from xabl.analysis.bootstrap import Draws, ImageBootstrap
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Direction
 from xabl.results.format import WORDS
 from xabl.results.losses import NATS_PER_BIT, columns_of
@@ -34,7 +34,8 @@ def by_word_class(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     Columns: model, seeds (those with losses by word), condition, word_class (of
     `WordClass`, and `PHRASE`: the published mean over phrases), none (the loss
     unablated, bits a word), difference, low, high (95%, images resampled), evidence
-    (`verdicts.evidence`), n (words; of `PHRASE` phrases). Empty without losses by word.
+    (`verdicts.effect_evidence`), n (words; of `PHRASE` phrases). Empty without losses
+    by word.
     """
     tables = []
     phrases = effects.differences(
@@ -97,7 +98,7 @@ def _of_model(
                         "difference": change.estimate[place],
                         "low": low[place],
                         "high": high[place],
-                        "evidence": evidence(low[place], high[place]),
+                        "evidence": effect_evidence(low[place], high[place]),
                         "n": n,
                     }
                 )
