@@ -174,7 +174,7 @@ def _inspect_regions(
     split: str,
     model: Path | str | None,
 ) -> Inspection:
-    trained_on = _trained_regions(model)
+    trained_on, knows_classes = _training(model)
     with open_regions(path) as source:
         if image_ids is None:
             ids = source.image_ids
@@ -229,7 +229,9 @@ def _inspect_regions(
         findings: list[Finding] = []
         if described is not None:
             facts["features"] = str(described)
-            findings += feature_findings(described, trained_on)
+            findings += feature_findings(
+                described, trained_on, knows_classes=knows_classes
+            )
         if entities is not None and not problems:
             findings += _against_annotations(source, Path(entities), split)
         return Inspection(
@@ -241,12 +243,14 @@ def _inspect_regions(
         )
 
 
-def _trained_regions(model: Path | str | None) -> RegionDescription | None:
+def _training(model: Path | str | None) -> tuple[RegionDescription | None, bool]:
+    """The regions that a model was trained with, and whether it predicts classes."""
     if model is None:
-        return None
+        return None, False
     from xabl.models import model_directory  # jax takes a second
 
-    return model_directory.trained_regions(model)
+    config = model_directory.load_config(model)
+    return model_directory.trained_regions(model), bool(config.visual_targets)
 
 
 def _against_annotations(

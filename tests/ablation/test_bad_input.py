@@ -82,7 +82,10 @@ def of_first_image(name, value, place):
         ({"model": "nowhere"}, "nowhere: does not exist; a model directory is what"),
         ({"model": golden_world.ENTITIES}, "not a model directory; is it swapped with"),
         ({"vocab": "nowhere.txt"}, "nowhere.txt is missing"),
-        ({"regions": golden_world.VOCABULARY}, "not a file of image regions; is it sw"),
+        (
+            {"regions": golden_world.VOCABULARY},
+            "not a file of image regions; is it sw",
+        ),
         ({"gold_labels": "nowhere.json"}, "nowhere.json is missing; expected a class"),
         ({"class_names": "nowhere.txt"}, "nowhere.txt: not a readable list of classes"),
         ({"attribute_names": "nowhere.txt"}, "nowhere.txt: not a readable list of cl"),

@@ -6,6 +6,7 @@ import pytest
 from tests.helpers.fake_results import FakeModel, write_study
 from xabl import analysis
 from xabl.analysis import comparisons, effects, verdicts
+from xabl.analysis.answer import verdict
 from xabl.analysis.asymmetry import asymmetry
 
 
@@ -45,6 +46,7 @@ def test_a_change_as_small_as_that_of_blind_models_is_no_use(low, high, called, 
     assert verdicts.effect_evidence(low, high) == called
     row = {"model": "UNITER", "seeds": 1, "metric": "mlm", "direction": "vis4lang"}
     row |= {"condition": "all", "difference": (low + high) / 2, "low": low}
+    row |= {"evidence": called}
     text = verdicts.effect_sentence(row | {"high": high, "relative": 0.01})
     assert said in text, text
 
@@ -71,7 +73,9 @@ def test_noise_without_effect_is_no_evidence(tmp_path):
     missed = 0
     for world_seed in range(20):
         model = FakeModel(mlm_effect=0, thresholds=(), directions=("vis4lang",))
-        study = study_of(tmp_path / str(world_seed), model, world_seed=world_seed)
+        study = study_of(
+            tmp_path / str(world_seed), model, world_seed=world_seed, num_images=60
+        )
         # The made-up noise has mean 0 over all examples: average half of the images.
         use = np.isin(study.images, np.unique(study.images)[::2])
         table = effects.differences(
@@ -126,7 +130,8 @@ def test_the_papers_study_reads_as_the_paper_does(tmp_path):
 
     study = study_of(tmp_path, *paper_models((0,)), num_images=100)
     bootstrap = effects.bootstrap_of(study, resamples=500)
-    text = verdicts.verdict(asymmetry(study, bootstrap))
+    differences = effects.differences(study, bootstrap)
+    text = verdict(asymmetry(study, bootstrap), differences)
     assert text == (
         "In all 5 models with both directions (UNITER, VL-BERT, VisualBERT, ViLBERT "
         "and LXMERT) vision influences language more than language influences vision, "

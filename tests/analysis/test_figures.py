@@ -28,7 +28,8 @@ from xabl.errors import UserError
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    write_study(folder, paper_models((33, 42, 73)) + variants(), num_images=12)
+    models = paper_models((33, 42, 73)) + variants()
+    write_study(folder, models, num_images=30, phrases_per_image=1)
     return folder
 
 

@@ -131,7 +131,8 @@ def test_without_lang4vis(tmp_path):
     about = page.index["runs"][0]
     assert about["metrics"] == ["mlm"] and about["main_losses"]["lang4vis"] is None
     assert about["conditions"]["lang4vis"] == []
-    assert "Neither direction can be compared" in page.text
+    assert "Vision for language: no verdict on UNITER (5 images: too few" in page.text
+    assert "Language for vision: not asked of UNITER." in page.text
     assert "asymmetry not measured (no lang4vis in this run)" in page.text
 
 

@@ -39,6 +39,7 @@ class InputFiles:
     directions: None takes all that the model can be asked.
     replace: ways of removing beside the published ones, see `all_conditions`.
     replace_seed: of the images and captions that stand in for others.
+    limit: score so many examples, spread evenly over the split; None scores all.
     gold_labels: JSON list, by example a class of the detector's 1601 or null.
     class_names, attribute_names: the detector's, which tell nouns and adjectives; None
         takes what lies beside the regions.

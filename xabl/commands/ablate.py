@@ -97,7 +97,9 @@ def define_flags() -> None:
         "what to do when features, boxes, captions and model do not belong together, "
         "or do not seem to",
     )
-    flags.DEFINE_integer("limit", None, "score the first so many examples only")
+    flags.DEFINE_integer(
+        "limit", None, "score so many examples only, spread evenly over the split"
+    )
     flags.DEFINE_bool(
         "skip_bad_examples",
         False,

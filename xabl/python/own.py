@@ -59,6 +59,8 @@ def ablate_anything(model: AnyInput, **options: Any) -> Scores:
         batch_size: how many inputs the model is given at once, at most.
         target: the visual target of its classes, as in configuration files: "0", the
             detector's 1601 with the background first, unless said otherwise.
+        mismatch: what to do when regions, captions and model do not seem to belong
+            together, as for `ablate`.
         directions, thresholds, replace, replace_seed, limit, skip_bad_examples,
             class_names, attribute_names, tagger, model_seed: as for `ablate`.
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation.input_files import InputFiles
+from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.errors import check_range
 
 
@@ -24,6 +25,8 @@ class OwnRun:
     output: the results directory; None: results are kept in memory, and nothing of an
         interrupted run.
     seed: of its pretraining.
+    on_mismatch: what to do when regions, captions and model do not seem to belong
+        together.
 
     Raises:
         UserError: a number is too small.
@@ -42,6 +45,7 @@ class OwnRun:
     overwrite: bool = False
     resume: bool = False
     seed: int | None = None
+    on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
 
     def __post_init__(self):
         check_range("--batch_size", self.batch_size, 1)

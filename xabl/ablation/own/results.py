@@ -25,7 +25,14 @@ from xabl.ablation.word_classes import WordClasses
 from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
+from xabl.results.format import (
+    EXAMPLES,
+    PREDICTIONS,
+    SCORES,
+    SUSPICIONS,
+    WORDS,
+    manifest,
+)
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 
@@ -105,6 +112,7 @@ def own_results(
                 "distinct": scores.num_scored,
                 "excluded": excluded_counts(plan),
                 "skipped": inputs.skipped,
+                SUSPICIONS: [str(finding) for finding in inputs.findings],
                 "replace_seed": run.files.replace_seed,
                 "versions": provenance.versions(),
                 "git_commit": provenance.git_commit(),

@@ -5,6 +5,7 @@ At two levels: `any_model`, a function from our words and regions to logits, and
 the plan's distinct inputs, in batches; scores are kept as those of our models are.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 
 from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.definition import Definition
+from xabl.ablation.definition import METHOD, Definition
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.device_loop import OnScores
 from xabl.ablation.engine.pair_scores import (
@@ -32,6 +33,8 @@ from xabl.ablation.examples import PhraseExample
 from xabl.ablation.inputs import Inputs, read_own_inputs
 from xabl.ablation.interview import Interview
 from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.mismatch.check import check
+from xabl.ablation.mismatch.sample import Ask, asked
 from xabl.ablation.own.options import OwnRun
 from xabl.ablation.own.region_reader import RegionReader, giving_logits
 from xabl.ablation.own.results import own_results
@@ -46,10 +49,9 @@ from xabl.errors import UserError
 from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.results.directory import ResultsDirectory
+from xabl.results.format import ANYTHING
 from xabl.support.progress import Progress
 
-Values = dict[str, Shaped[np.ndarray, "step ..."]]
-Ask = Callable[[Sequence[PhraseExample], Condition], Values]
 _FIRST = "the model is asked for the first time"
 
 
@@ -110,7 +112,7 @@ def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
             target=_target(run),
         ).losses
 
-    return _ablate(model, run, words, asker, reads="anything")
+    return _ablate(model, run, words, asker, reads=ANYTHING)
 
 
 def _ablate(
@@ -145,19 +147,26 @@ def _run(
 ) -> AblationResults:
     clock = Clock()
     inputs = read_own_inputs(run.files, word_pieces, _target(run), say)
-    plan = inputs.plan
-    score = functools.partial(_score, plan, asker(inputs), run.batch_size)
+    plan, ask = inputs.plan, asker(inputs)
+    score = functools.partial(_score, plan, ask, run.batch_size)
     identity = _identity(model, run, inputs, reads)
     clock.phase_ends("load")
+    if results is not None and results.is_finished and run.resume:
+        results.check_same(identity)
+        say(f"{results.path}: finished already, nothing to resume")
+        return AblationResults.read(results)
+    findings = check(
+        inputs,
+        lambda: asked(plan, ask, run.batch_size, sees_regions=bool(run.files.regions)),
+        run.on_mismatch,
+        say,
+    )
+    inputs = dataclasses.replace(inputs, findings=findings)
     if results is None:
         total = len(plan.mlm) + len(plan.mrc)
         with Progress(total, "inputs", first=_FIRST) as progress:
             scores = score(on_scores=lambda _, pairs, __: progress.update(len(pairs)))
         return own_results(run, inputs, identity, scores, clock)
-    if results.is_finished and run.resume:
-        results.check_same(identity)
-        say(f"{results.path}: finished already, nothing to resume")
-        return AblationResults.read(results)
     shares = Shares(results.unfinished)
     if shares.count > 1:
         raise UserError("a function of one's own is ablated by one process: start one")
@@ -226,6 +235,7 @@ def _identity(
 ) -> dict[str, Any]:
     """All that scores depend on, as far as it can be known of a function."""
     identity = {
+        "method": METHOD,
         "reads": reads,
         "code_sha256": _code_sha256(model),
         "about": run.about,

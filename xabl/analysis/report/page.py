@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from xabl.analysis import effects
+from xabl.analysis import effects, verdicts
 from xabl.analysis.bootstrap import RESAMPLES
 from xabl.analysis.report import (
     effect_pairs,
@@ -29,6 +29,7 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.terms import VISUAL_TARGET
 from xabl.analysis.verified import VERIFIED
 from xabl.data.class_names import read_class_names
 from xabl.data.image_files import check_folder
@@ -36,6 +37,7 @@ from xabl.data.regions.recognise import check_form
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
 from xabl.results.format import WORDS
+from xabl.results.intervals import FEWEST_IMAGES, no_interval
 from xabl.results.losses import LOSSES
 from xabl.support.atomic import new_file
 
@@ -272,7 +274,7 @@ def _missing(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
             if blocks.about[name] is None
         ]
         if titles:
-            notes.append(f"{', '.join(titles)}: {remedy[0].lower()}{remedy[1:]}")
+            notes.append(f"{verdicts.listed(titles)}: {remedy[0].lower()}{remedy[1:]}")
     return tuple(notes)
 
 
@@ -286,17 +288,22 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    num_images = len(np.unique(study.images.astype(str)))
     values: Mapping[str, Any] = {
         "split": study.runs[0].manifest["data"].get("split"),
         "num_examples": study.num_examples,
-        "num_images": len(np.unique(study.images.astype(str))),
-        "models": [model.label for model in study.models],
+        "num_images": num_images,
+        "models": verdicts.listed(model.label for model in study.models),
+        "losses": ", ".join(LOSSES[name].title for name in study.main_metrics()),
+        "fewest_images": FEWEST_IMAGES,
+        "too_few": no_interval(num_images),
         "ways_table": ways_table(study),
         "runs_table": runs_table(study),
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
+        "visual_target": VISUAL_TARGET,
         "directions": [direction.wording for direction in Direction],
-        "ways": study.ways(),
+        "ways": study.ways_in_words(),
         "warnings": study.warnings(),
         "sections": sections,
         "verified": VERIFIED,
