@@ -124,6 +124,25 @@ def test_terminals_of_any_width(columns):
         (["ablate"], "give --model, --entities (--help lists the flags)"),
         (["convert", "--output=x"], "give the checkpoint: xabl convert FILE --output="),
         (["demo", "here"], "unexpected argument 'here'; flags are written --name="),
+        (
+            ["ablate", "MODEL", "--entities", "x"],
+            "unexpected argument 'MODEL'; flags are",
+        ),
+        (
+            ["ablate", "MODEL", "--entities", "x"],
+            "written --name=value; give --model (",
+        ),
+        (
+            ["report", "A", "B"],
+            "unexpected argument 'A'; flags are written --name=value",
+        ),
+        (
+            ["convert", "A", "B"],
+            "unexpected argument 'B'; flags are written --name=value",
+        ),
+        (["convert", "A", "B", "--output=C"], "unexpected argument 'B'; flags are"),
+        (["convert", "A", "--checkpoint=B", "--output=C"], "unexpected argument 'A'"),
+        (["inspect", "--split", "val"], "give the file or folder: xabl inspect PATH"),
         (["demo", "--steps=many"], "flag --steps=many: invalid literal"),
         (["demo", "--flagfile=nowhere"], "nowhere"),
     ],
@@ -159,9 +178,10 @@ def test_commands_can_be_imported_together():
 
 def test_check(tmp_path):
     directory = write_results(tmp_path / "results", FakeModel(), num_images=5)
-    done = python("-m", "xabl", "check", str(directory))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{directory}: as figures, tables and report expect it\n"
+    for path in (directory, tmp_path):  # itself, or the folder it is in
+        done = python("-m", "xabl", "check", str(path))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{directory}: as figures, tables and report expect it\n"
     (directory / "examples.parquet").unlink()
     done = python("-m", "xabl", "check", f"--results={directory}")
     assert done.returncode == 1 and "examples.parquet" in done.stdout

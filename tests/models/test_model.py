@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from xabl.models.config import Fusion, ModelConfig
+from xabl.models.dropout import key_of_each_example
 from xabl.models.embeddings import coordinate_embeddings, vl_bert_positions
 from xabl.models.model import VisionLanguageBert, example_inputs, parameter_shapes
 from xabl.models.presets import PRESETS
@@ -107,6 +108,28 @@ def test_dropout_needs_a_key_and_changes_the_scores(preset):
     with pytest.raises(flax.errors.InvalidRngError):
         jax.eval_shape(
             lambda: model.apply({"params": params}, *inputs, deterministic=False)
+        )
+
+
+@pytest.mark.usefixtures("quick_compilation")
+def test_an_example_loses_the_same_alone_and_in_a_batch():
+    """VL-BERT calls one dropout twice, for words and for regions."""
+    config = two_layers("ctrl_vl-bert_base")
+    inputs = random_inputs(config, batch=2)
+    model, params = initialised(config, inputs)
+    keys = jax.random.split(jax.random.key(5), 2)
+
+    def scores(rngs, inputs):
+        arguments = {"params": params}, *inputs
+        return model.apply(*arguments, deterministic=False, rngs=rngs).mlm_logits
+
+    together = jax.jit(lambda: scores(key_of_each_example(keys), inputs))()
+    alone = jax.jit(lambda key, inputs: scores({"dropout": key}, inputs))
+    for number, key in enumerate(keys):
+        one = jax.tree.map(lambda x, n=number: x[n : n + 1], inputs)
+        # The largest difference is the rounding of products of another size.
+        np.testing.assert_allclose(
+            together[number], alone(key, one)[0], rtol=2e-5, atol=2e-6
         )
 
 

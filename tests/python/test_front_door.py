@@ -74,7 +74,7 @@ def assert_same(found, expected):
     )
 
 
-def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
+def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path, capsys):
     model, output = scored
     scores = xabl.ablate(
         model,
@@ -104,7 +104,9 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
     assert row == pytest.approx(expected, abs=1e-6) and f"{row:.4f}" in repr(scores)
     saved, written = manifest(tmp_path / "saved"), manifest(output)
     assert saved.keys() == written.keys() and saved["identity"] == written["identity"]
-    with pytest.raises(xabl.UserError, match="holds results already"):
+    told = f"wrote {tmp_path}/saved\nnext: xabl report --results={tmp_path}/saved "
+    assert told in capsys.readouterr().out
+    with pytest.raises(xabl.UserError, match="another output= .* with overwrite=True"):
         scores.save(tmp_path / "saved")
 
 
@@ -326,16 +328,16 @@ def test_import_is_quick_and_lists_what_there_is():
         ({"vlbert_positions": "sometimes"}, "'sometimes' is not reference_batch or"),
         ({"mismatch": "sometimes"}, "'sometimes' is not stop_if_certain or"),
         ({"directions": ["vis"]}, "'vis' is not vis4lang or lang4vis"),
-        ({"directions": []}, "--directions: give vis4lang, lang4vis or both"),
-        ({"thresholds": [0.5, 1.0]}, "--thresholds: 1.0 is not an overlap"),
+        ({"directions": []}, "^directions: give vis4lang, lang4vis or both"),
+        ({"thresholds": [0.5, 1.0]}, "^thresholds: 1.0 is not an overlap"),
         ({"replace": "blur"}, "'blur' is no way of removing"),
-        ({"replace_seed": -1}, "--replace_seed=-1: give 0 or more"),
-        ({"limit": 0}, "--limit=0: give the number of examples"),
-        ({"batch_size": 0}, "--batch_size is 0, at least 1 is needed"),
-        ({"save_predictions": -1}, "--save_predictions is -1, at least 0 is needed"),
-        ({"tagger": "nltk"}, "--tagger is 'nltk', expected one of stanza"),
+        ({"replace_seed": -1}, "^replace_seed=-1: give 0 or more"),
+        ({"limit": 0}, "^limit=0: give the number of examples"),
+        ({"batch_size": 0}, "^batch_size is 0, at least 1 is needed"),
+        ({"save_predictions": -1}, "^save_predictions is -1, at least 0 is needed"),
+        ({"tagger": "nltk"}, "^tagger is 'nltk', expected one of stanza"),
         ({"split": "nowhere"}, "nowhere.txt is missing; splits in that directory"),
-        ({"regions": None}, "--regions: model shallow_two_stream sees image regions"),
+        ({"regions": None}, "^regions: model shallow_two_stream sees image regions"),
         ({"regions": "nowhere"}, "nowhere: cannot be read: No such file"),
         ({"gold_labels": "nowhere"}, "nowhere is missing; expected a class or null"),
         ({"class_names": "nowhere"}, "nowhere: not a readable list of classes"),

@@ -26,6 +26,11 @@ class Guesses:
     unigram: Mapping[str, Float64[np.ndarray, " examples"]]
     uniform: Mapping[str, float]
 
+    @property
+    def mean_unigram(self) -> dict[str, float]:
+        """By loss, the mean over the examples of which something is asked."""
+        return {name: float(np.nanmean(each)) for name, each in self.unigram.items()}
+
     def __or__(self, other: "Guesses") -> "Guesses":
         return Guesses(
             unigram={**self.unigram, **other.unigram},

@@ -10,7 +10,6 @@ import pyarrow.compute as pc
 from jaxtyping import Shaped
 
 from xabl.analysis import by_word
-from xabl.analysis.found import Paths, find_results
 from xabl.analysis.study_notes import differences, gaps, same_parameters
 from xabl.errors import UserError
 from xabl.results.conditions import (
@@ -20,6 +19,7 @@ from xabl.results.conditions import (
     in_order,
     main_conditions,
 )
+from xabl.results.finding import Paths, find_results
 from xabl.results.format import SCORES
 from xabl.results.losses import (
     BY_WORD,

@@ -10,9 +10,10 @@ from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
 from xabl.ablation.input_files import check_files
 from xabl.ablation.mismatch.findings import OnMismatch
-from xabl.ablation.run import evaluate
-from xabl.errors import UserError, told
+from xabl.ablation.run import evaluate, told_of
+from xabl.errors import UserError
 from xabl.models import model_directory
+from xabl.python.arguments import checked
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS
@@ -72,20 +73,23 @@ class Scores:
             }
         )
 
+    @checked()
     def save(self, output: Path | str, *, overwrite: bool = False) -> None:
-        """Writes the results directory that `xabl ablate` writes.
+        """Writes the results directory that `xabl ablate` writes; says what is next.
 
         Raises:
             UserError: results are there already and may not be replaced, or the folder
                 cannot be written.
         """
-        self._results.write(ResultsDirectory(output, overwrite=overwrite))
+        directory = ResultsDirectory(output, overwrite=overwrite)
+        self._results.write(directory)
+        print(told_of(directory))
 
     def __repr__(self) -> str:
         return self._results.text
 
 
-@told()
+@checked()
 def ablate(
     model: Model | Path | str,
     *,

@@ -61,7 +61,8 @@ _SCRIPTS = (
 _STEPS = 4  # tries at guessing how many examples fit
 # What a run may lack, and how to get it.
 ABSENT = {
-    "predictions": "No predictions were saved: xabl ablate had --save_predictions=0.",
+    "predictions": "No predictions were saved, by --save_predictions=0 or because the "
+    "model reads anything and tells none.",
     "words": f"No losses by word: {WORDS.name} is missing; run xabl ablate again, "
     "which writes it.",
 }

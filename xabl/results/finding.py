@@ -1,4 +1,4 @@
-"""Which results directories there are among paths."""
+"""Results directories among paths: one of them, or a folder that holds them."""
 
 from collections.abc import Sequence
 from pathlib import Path
