@@ -208,6 +208,8 @@ def word_sentences(words: pd.DataFrame, world: WorldSettings) -> Iterator[str]:
     """
     for model, rows in words.groupby("model", sort=False) if len(words) else ():
         yield f"- {verdicts.word_classes_sentence(rows.to_dict('records'))}"
+        if rows["guessing"].any():
+            continue  # what it predicts worse without the image says nothing
         by_class = rows.set_index("word_class")
         there = [kind for kind in world.classes_from_image if kind in by_class.index]
         calls = by_class["evidence"]
