@@ -148,7 +148,13 @@ def word_classes_sentence(rows: Sequence[Row]) -> str:
         return f"{_named(first)}: {condition.removing}: no verdict, {NO_VERDICT}."
     if not said:
         return f"{_named(first)}: {condition.removing}: not measured ({gap_of(first)})."
-    return f"{_named(first)}: {condition.removing} {'; it '.join(said)}."
+    few = [
+        f"{WordClass(row['word_class']).title} ({gap_of(row)})"
+        for row in rows
+        if row["word_class"] in _WORD_CLASSES and row["evidence"] == NOT_MEASURED
+    ]
+    rest = f"; no verdict on {join_words(few)}" if few else ""
+    return f"{_named(first)}: {condition.removing} {'; it '.join(said)}{rest}."
 
 
 def asymmetry_sentence(row: Row) -> str:
