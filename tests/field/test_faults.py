@@ -48,29 +48,32 @@ def test_a_folder_is_never_absent_while_it_is_replaced(tmp_path):
 
 
 def test_an_import_survives_faults_at_a_few_places():
-    found = tried("import", every=25)
-    assert found["places"] > 50
-    assert all(found[mode] >= 3 for mode in faults.MODES)
+    found = tried("import", repeats=3)
+    assert found["places"] > 50 and not found["missed"]
+    assert all(found[mode] >= found["kinds"] + 2 for mode in faults.MODES)
 
 
-# How many places there are: those of the slow jobs are tried here and there.
+# How many places of a kind: 0 stands for all of them.
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.parametrize(
-    ("job", "every"),
+    ("job", "repeats"),
     [
-        ("import", 1),
-        ("world", 1),
-        ("corpus", 1),
-        ("report", 1),
-        ("convert", 5),
-        ("ablate", 5),
-        ("pretrain", 20),
+        ("import", 0),
+        ("world", 0),
+        ("corpus", 0),
+        ("report", 0),
+        ("convert", 1),
+        ("ablate", 3),
+        ("resume", 2),
+        ("pretrain", 1),
     ],
 )
-def test_every_job_survives_faults(job, every):
-    found = tried(job, every=every)
-    assert all(found[mode] * every >= found["places"] for mode in faults.MODES)
+def test_every_job_survives_faults(job, repeats):
+    found = tried(job, repeats=repeats)
+    assert found["missed"] <= found["kinds"] / 10
+    least = found["kinds" if repeats else "places"]
+    assert all(found[mode] + found["missed"] >= least for mode in faults.MODES)
 
 
 @pytest.mark.slow
