@@ -81,7 +81,8 @@ def _exchanged(one: Path, other: Path) -> bool:
     raise OSError(error, os.strerror(error), str(other))
 
 
-_PARTIAL, _OLD = ".partial", ".old"
+# Behind the names of what is not complete, and of what is being replaced.
+PARTIAL, _OLD = ".partial", ".old"
 _LONGEST_NAME = 140  # bytes; file systems allow 255
 
 
@@ -106,7 +107,7 @@ def _other_than_a_folder(holds: str, path: Path) -> str | None:
 def _new(
     path: Path, overwrite: bool, other: Callable[[Path], str | None]
 ) -> Iterator[Path]:
-    temporary = path.parent / f"{_beginning(path)}{os.getpid()}{_PARTIAL}"
+    temporary = path.parent / f"{_beginning(path)}{os.getpid()}{PARTIAL}"
     try:
         _tidy(path)
         if path.exists() and other(path):
@@ -190,7 +191,7 @@ def _tidy(path: Path) -> None:
     beginning = _beginning(path)
     for name in glob.glob(f"{glob.escape(beginning)}*", root_dir=path.parent):
         process, suffix = os.path.splitext(name.removeprefix(beginning))
-        if suffix not in (_PARTIAL, _OLD) or not process.isdecimal():
+        if suffix not in (PARTIAL, _OLD) or not process.isdecimal():
             continue
         if _is_running(int(process)):
             continue
