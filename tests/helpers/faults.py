@@ -195,6 +195,7 @@ class Attempts:
                 os.kill(process, signal.SIGKILL)
             return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         status = _BUG
+        os.dup2(2, 1)  # standard output is for what was found
         signal.alarm(_SECONDS)
         try:
             work()
