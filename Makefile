@@ -7,7 +7,10 @@
 # make fuzz       damaged input for every reader, for FUZZ_SECONDS (five minutes)
 # Everything is installed into .venv by the package index this machine is set up for.
 
-PYTHON ?= python3.11
+# The first that runs and is new enough; or give one: make demo PYTHON=python3.13
+PYTHON ?= $(or $(firstword $(foreach name,python3.11 python3.12 python3.13 python3, \
+	$(shell $(name) -c 'import sys; sys.version_info >= (3, 11) and print("$(name)")' \
+	2>/dev/null))),python3.11)
 VENV := .venv
 RUN := $(VENV)/bin/python
 # Two processes fill two cores; more would compile the same programs again.

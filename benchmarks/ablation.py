@@ -29,7 +29,7 @@ from benchmarks.report import text
 from benchmarks.world import IMAGES, World, make_world
 from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.scorer import Precision
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.data.regions import open_regions
 from xabl.models.presets import load_config
 from xabl.support import binary

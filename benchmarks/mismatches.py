@@ -52,6 +52,7 @@ _WORLDS = {
 _FIRST = 10_000  # number of the first image of a case: none is in the training
 _APART = 100  # numbers from one case to the next
 _TOGETHER = 18  # cases that are scored with the same programs
+_FIRST_CASES = "drawing and scoring the first cases"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -180,7 +181,7 @@ def main() -> None:
         left = [case for case in cases(counts) if case[:2] not in there]
         if left:
             model = trained(trial(name, FLAGS.steps, FLAGS.train_images), root)
-            with Progress(len(left), "cases") as progress:
+            with Progress(len(left), "cases", first=_FIRST_CASES) as progress:
                 for start in range(0, len(left), _TOGETHER):
                     group = left[start : start + _TOGETHER]
                     new = judged(model, group, FLAGS.images)

@@ -18,9 +18,10 @@ from xabl.ablation.engine.scorer import Params
 from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import feature_findings
-from xabl.ablation.mismatch.scores import scored, trial_findings
+from xabl.ablation.mismatch.sample import scored
+from xabl.ablation.mismatch.scores import trial_findings
 from xabl.ablation.plan import Plan, build_plan
-from xabl.ablation.yardsticks import of_words
+from xabl.ablation.yardsticks import of_classes, of_words
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, mentions
 from xabl.data.regions.description import RegionDescription, describe
 from xabl.data.regions.image_regions import ImageRegions, StackedRegions
@@ -339,15 +340,14 @@ def judge(
         case = cases[n]
         findings = annotation_findings(regions[n], mentions(case.annotated))
         guesses = of_words(part.examples, case.annotated, trained.word_pieces)
-        unigram = float(np.nanmean(guesses.unigram["mlm"]))
-        findings += trial_findings(trials, unigram)
+        guesses |= of_classes(part, regions[n], trained.config.scored_target())
+        findings += trial_findings(trials, guesses.mean_unigram)
         described = describe(image.features for image in case.regions)
-        found[n] = Found(
-            *(
-                tuple(map(str, feature_findings(described, expected) + findings))
-                for expected in (trained.described, None)
-            )
-        )
+        features = [
+            feature_findings(described, expected, knows_classes=True)
+            for expected in (trained.described, None)
+        ]
+        found[n] = Found(*(tuple(map(str, each + findings)) for each in features))
     return found
 
 

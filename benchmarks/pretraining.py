@@ -121,9 +121,11 @@ def _updates(run: Run) -> dict[str, Any]:
     first = seconds_of(1)
     seconds_of(1)  # the first after compiling is slower
     say("training")
-    seconds, others = 0.0, OtherProcesses()
+    seconds, core_seconds, others = 0.0, 0.0, OtherProcesses()
     for count in _shares(_UPDATES.value, _TURNS):
+        begin = time.process_time()
         seconds += seconds_of(count)
+        core_seconds += time.process_time() - begin
         products.take_turn()
     per_second = _UPDATES.value / seconds
     rate = products.rate * _DEVICES.value
@@ -137,6 +139,11 @@ def _updates(run: Run) -> dict[str, Any]:
         "processor_share_of_others": others.share,
         "device_peak_gb": device_peak_gb(run.devices.here),
     }
+    if run.devices.are_the_host:
+        needed = run.flops / products.rate_of_a_core
+        core_seconds /= _UPDATES.value
+        found["core_seconds_of_an_update"] = core_seconds
+        found["share_of_matrix_product_rate_by_core_seconds"] = needed / core_seconds
     if _TRACE.value:
         found["trace"] = traces.traced(lambda: seconds_of(_TRACED))
     return found

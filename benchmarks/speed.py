@@ -22,7 +22,8 @@ from xabl.ablation.engine.pair_scores import AblationScores, put_scores
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, ScoreStep, TableShape
 from xabl.ablation.engine.scorer import Params, Precision
-from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.input_files import InputFiles
+from xabl.ablation.inputs import Inputs, read_inputs
 from xabl.ablation.tables import examples_table, scores_table
 from xabl.models import model_directory
 from xabl.results.conditions import Direction

@@ -27,7 +27,7 @@ from xabl.ablation.engine.pair_scores import (
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, TableShape
 from xabl.ablation.engine.scorer import Params, Precision
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
 

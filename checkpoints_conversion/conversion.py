@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from checkpoints_conversion.matching import (
+    Sources,
     matched,
     misfits,
     not_this_model,
@@ -24,8 +25,9 @@ from checkpoints_conversion.recognition import (
 from checkpoints_conversion.source_names import SourceNames
 from xabl.data.checkpoints.opening import open_checkpoint
 from xabl.data.checkpoints.tensors import Tensor, TensorFile
-from xabl.data.tokenizer_files import TokenizerFiles, find_tokenizer
+from xabl.data.tokenizer_files import find_tokenizer
 from xabl.errors import UserError
+from xabl.kinds import Kind, kind_if_readable
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
@@ -64,16 +66,23 @@ def convert_file(
         UserError: as `open_checkpoint`, `recognise`, `convert` and
             `model_directory.save`; the vocabulary is not this model's.
     """
+    kind = kind_if_readable(Path(checkpoint))
+    if kind not in (None, Kind.CHECKPOINT):
+        cure = "it needs no conversion: give it as --model"
+        raise UserError(
+            f"{checkpoint}: {kind} already; {cure}"
+            if kind is Kind.MODEL
+            else f"{checkpoint}: {kind}, not {Kind.CHECKPOINT}"
+        )
     model_directory.check_output(output, overwrite=overwrite)
     file = open_checkpoint(checkpoint)
-    found = _recognised(file, config)
-    tokenizer = find_tokenizer(file.path.parent)
-    found, vocabulary = _with_vocabulary(found, tokenizer, vocabulary)
+    found, vocabulary = with_vocabulary(file, recognised(file, config), vocabulary)
     converted = convert(file, found.config, found.names)
     report = converted.report | {
         "what": found.what,
         "assumed": list(found.assumed),
         "vocabulary": None if vocabulary is None else Path(vocabulary).name,
+        "captions": captions(found.config, vocabulary),
     }
     model_directory.save(
         output,
@@ -86,7 +95,15 @@ def convert_file(
     return summary(report)
 
 
-def _recognised(file: TensorFile, config: str | None) -> Recognised:
+def recognised(file: TensorFile, config: str | None = None) -> Recognised:
+    """Says which model's weights a file holds, with what lies beside it.
+
+    Args:
+        config: a preset's name or a JSON file; absent, the checkpoint is recognised.
+
+    Raises:
+        UserError: as `recognise`; the file is not of `config`.
+    """
     settings = settings_beside(file.path)
     if config is None:
         return recognise(file, settings)
@@ -99,17 +116,25 @@ def _recognised(file: TensorFile, config: str | None) -> Recognised:
         try:
             found = recognise(file, settings)
         except UserError:
-            raise not_this_model(file, given.config, problems) from None
+            raise not_this_model(file, given.config, given.names, problems) from None
         hint = f"this fits {found.config.name}: "
         hint += f"--config={found.config.name}" if found.is_preset else "no --config"
-        raise not_this_model(file, given.config, problems, hint)
+        raise not_this_model(file, given.config, given.names, problems, hint)
     return given
 
 
-def _with_vocabulary(
-    found: Recognised, tokenizer: TokenizerFiles, vocabulary: Path | str | None
+def with_vocabulary(
+    file: TensorFile, found: Recognised, vocabulary: Path | str | None = None
 ) -> tuple[Recognised, Path | str | None]:
-    """The model as its captions are prepared, and the vocabulary to keep with it."""
+    """The model as its captions are prepared, and the vocabulary to keep with it.
+
+    Args:
+        vocabulary: absent, the one beside the file.
+
+    Raises:
+        UserError: as `find_tokenizer` and `model_directory.check_vocabulary`.
+    """
+    tokenizer = find_tokenizer(file.path.parent)
     vocabulary = vocabulary or tokenizer.vocabulary
     config, assumed = found.config, found.assumed
     lower_case = tokenizer.lower_case
@@ -135,6 +160,29 @@ def _with_vocabulary(
     return dataclasses.replace(found, config=config, assumed=assumed), vocabulary
 
 
+def captions(config: ModelConfig, vocabulary: Path | str | None) -> str:
+    """How captions are read, in words."""
+    kept = "no vocabulary"
+    if vocabulary is not None:
+        kept = f"{Path(vocabulary).name}, {config.vocab_size:,} word pieces"
+    case = "lower-cased" if config.do_lower_case else "with their capitals"
+    return f"{kept}; captions are read {case}"
+
+
+def tensor_counts(
+    file: TensorFile, config: ModelConfig, sources: Sources, ignored: Mapping[str, str]
+) -> dict[str, int]:
+    """What becomes of the tensors of a file that fits a model."""
+    rows = reference_names(config).values()
+    read = [len(sources_of(row, sources)) for row in rows]
+    return {
+        "in_file": len(file.tensors),
+        "used": len(read),
+        "merged": sum(read) - len(read),
+        "ignored": len(ignored),
+    }
+
+
 def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Converted:
     """Fills every parameter of the model from the file, and uses all the file holds.
 
@@ -144,7 +192,7 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
     """
     sources, ignored, problems = matched(file, config, kind)
     if problems:
-        raise not_this_model(file, config, problems)
+        raise not_this_model(file, config, kind, problems)
     expected = reference_names(config)
     params: dict[str, Any] = {}
     merged: dict[str, str] = {}
@@ -161,7 +209,7 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
             problems.append(f"not finite: {first} holds NaN or infinity")
         _put(params, path, _ours(value, reference, kind))
     if problems:
-        raise not_this_model(file, config, problems)
+        raise not_this_model(file, config, kind, problems)
     used = [name for names in sources.values() for name in names]
     report = {
         "kind": kind.kind,
@@ -172,13 +220,8 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
             "layout": file.layout,
         },
         "configuration": config.name,
-        "tensors": {
-            "in_file": len(file.tensors),
-            "used": len(used) - len(merged),
-            "merged": len(merged),
-            "ignored": len(ignored),
-        },
-        "parameters": sum(int(np.prod(names.shape)) for names in expected.values()),
+        "tensors": tensor_counts(file, config, sources, ignored),
+        "parameters": parameter_count(config),
         "types": Counter(str(file.tensors[name].dtype) for name in used),
         "ignored": ignored,
         "merged": merged,
@@ -186,6 +229,12 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
         "notes": list(kind.notes),
     }
     return Converted(params=params, report=report)
+
+
+def parameter_count(config: ModelConfig) -> int:
+    """Numbers that a model's parameters are, each shared tensor counted once."""
+    rows = reference_names(config).values()
+    return sum(int(np.prod(row.shape)) for row in rows)
 
 
 def _equal(first: Tensor, other: Tensor, value: np.ndarray) -> bool:
@@ -221,19 +270,28 @@ def _sha256(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def counts_in_words(tensors: Mapping[str, int]) -> str:
+    """What `tensor_counts` gives."""
+    return (
+        f"{tensors['used']} tensors; copies of shared tensors merged: "
+        f"{tensors['merged']}; ignored: {tensors['ignored']}"
+    )
+
+
 def summary(report: Mapping[str, Any]) -> str:
     """The report in a few lines."""
-    tensors, source = report["tensors"], report["source"]
+    source = report["source"]
     lines = [
         f"{source['file']}: {report['kind']}, {source['layout']}, "
         f"sha256 {source['sha256']}",
         *([f"what it is: {report['what']}"] if "what" in report else []),
         f"{report['parameters']:,} parameters of {report['configuration']} from "
-        f"{tensors['used']} tensors; copies of shared tensors merged: "
-        f"{tensors['merged']}; ignored: {tensors['ignored']}",
+        f"{counts_in_words(report['tensors'])}",
     ]
     reasons = Counter(report["ignored"].values())
     lines += [f"ignored {count}: {reason}" for reason, count in reasons.items()]
+    if "captions" in report:
+        lines.append(f"words: {report['captions']}")
     lines += [f"note: {note}" for note in report["notes"]]
     lines += [f"assumed: {remark}" for remark in report.get("assumed", ())]
     return "\n".join(lines)

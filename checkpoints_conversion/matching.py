@@ -1,5 +1,7 @@
 """Holds the tensors of a file against the parameters of a model, by name and shape."""
 
+import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 
@@ -10,6 +12,8 @@ from xabl.models.config import ModelConfig
 from xabl.models.reference_names import ReferenceTensor, reference_names
 
 _SHOWN_PROBLEMS = 18  # with the first line and the last, twenty lines
+_NUMBER = re.compile(r"(?<=\.)\d+(?=\.)")
+_MOST_LAYERS = 48  # that are looked for
 
 Sources = dict[str, list[str]]  # names in the file, by reference name
 
@@ -117,17 +121,22 @@ def _misshaped(
 
 
 def not_this_model(
-    file: TensorFile, config: ModelConfig, problems: list[str], hint: str = ""
+    file: TensorFile,
+    config: ModelConfig,
+    kind: SourceNames,
+    problems: list[str],
+    hint: str = "",
 ) -> UserError:
     """One line that says what to do, then as much of the problems as can be read.
 
     Args:
+        problems: as `misfits` gives them.
         hint: what the file is instead, when that is known.
     """
     problems = sorted(problems)
     kinds = Counter(problem.split(":")[0] for problem in problems)
     counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
-    shown = problems[:_SHOWN_PROBLEMS]
+    shown = [_in_its_names(each, file, kind) for each in problems[:_SHOWN_PROBLEMS]]
     if hidden := len(problems) - len(shown):
         shown.append(f"... and {hidden} more")
     return UserError(
@@ -135,3 +144,39 @@ def not_this_model(
         f"({hint or 'is it the right configuration?'}): {counts}\n  "
         + "\n  ".join(shown)
     )
+
+
+def _in_its_names(problem: str, file: TensorFile, kind: SourceNames) -> str:
+    """A tensor that is missing, as the file would call it; the others are as they are.
+
+    The name is made from those of tensors that are there: of the same module, or of a
+    layer of another number. Without any the reference's name stays.
+    """
+    if not problem.startswith("missing: "):
+        return problem
+    missing = problem.split()[1]
+    module, _, leaf = missing.rpartition(".")
+    found = []
+    for name in file.tensors:
+        target = kind.reference_name(canonical_name(name))
+        if target is None:
+            continue
+        if target.rpartition(".")[0] == module:
+            found.append(f"{name.rpartition('.')[0]}.{leaf}")
+        elif _NUMBER.sub("", target) == _NUMBER.sub("", missing):
+            found += [
+                f"{name[: at.start()]}{number}{name[at.end() :]}"
+                for at in _NUMBER.finditer(name)
+                for number in range(_MOST_LAYERS)
+            ]
+    fitting = [
+        name for name in found if kind.reference_name(canonical_name(name)) == missing
+    ]
+    if not fitting:
+        return problem
+
+    def likeness(name: str) -> int:
+        """How much of it stands at the beginning of some name."""
+        return max(len(os.path.commonprefix([name, other])) for other in file.tensors)
+
+    return problem.replace(missing, max(fitting, key=likeness), 1)

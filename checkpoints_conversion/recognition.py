@@ -43,6 +43,13 @@ _TELLING = {
     "volta": r"bert\.encoder\.layer\.\d+\.attention_self\..*",
     "bert": r"bert\.encoder\.layer\.\d+\.attention\.self\..*",
 }
+# Likewise where the encoder was saved alone, so that nothing stands before its names.
+_TELLING_ALONE = {
+    "transformers_lxmert": r"encoder\.x_layers\..*",
+    "visualbert": r"embeddings\.visual_projection\..*",
+    "bert": r"embeddings\.word_embeddings\.weight",
+}
+_TRANSFORMERS = {"Lxmert": "LXMERT", "VisualBert": "VisualBERT", "Bert": "BERT"}
 # What a kind is called, and which of transformers' classes saves all that is needed.
 _CALLED = {
     "transformers_lxmert": ("LXMERT", "LxmertForPreTraining"),
@@ -105,7 +112,7 @@ def recognise(
         config = ModelConfig.from_dict({"name": "config", **settings}, source=source)
         found = Recognised(kind=kind, config=_named(config), what=f"as {source} says")
         if problems := misfits(file, found.config, found.names):
-            raise not_this_model(file, found.config, problems, found.what)
+            raise not_this_model(file, found.config, found.names, problems, found.what)
         return found
     _check_settings(file, settings)
     candidates, errors = [], []
@@ -124,12 +131,12 @@ def recognise(
     found = Recognised(
         kind=kind,
         config=_named(config),
-        what=_described(config, template),
+        what=_described(kind, config, template),
         assumed=() if "num_attention_heads" in settings else _assumed(config, template),
     )
     if problems := misfits(file, found.config, found.names):
         nearest = f"the nearest model that is known, by {found.names.kind} names"
-        raise not_this_model(file, found.config, problems, nearest)
+        raise not_this_model(file, found.config, found.names, problems, nearest)
     return found
 
 
@@ -140,12 +147,9 @@ def recognise_kind(file: TensorFile, settings: Mapping[str, Any]) -> str:
         UserError: as none of them, or without a head that predicts words.
     """
     names = [canonical_name(name) for name in file.tensors]
-    found = (
-        kind
-        for kind, pattern in _TELLING.items()
-        if any(re.fullmatch(pattern, name) for name in names)
-    )
-    kind = next(found, None)
+    kind = _kind_with(_TELLING, names)
+    if kind is None and _is_known(settings):
+        kind = _kind_with(_TELLING_ALONE, names)
     if kind is None:
         raise UserError(
             f"{file.path}: {_unknown(names, settings)}; what can be converted is "
@@ -163,15 +167,34 @@ def recognise_kind(file: TensorFile, settings: Mapping[str, Any]) -> str:
     return kind
 
 
-def _architecture(settings: Mapping[str, Any]) -> str | None:
-    """Transformers' class, in words: "LXMERT for question answering"."""
+def _kind_with(telling: Mapping[str, str], names: Collection[str]) -> str | None:
+    found = (
+        kind
+        for kind, pattern in telling.items()
+        if any(re.fullmatch(pattern, name) for name in names)
+    )
+    return next(found, None)
+
+
+def _class(settings: Mapping[str, Any]) -> re.Match[str] | None:
+    """Transformers' class: its model and, if any, "Model" or what it is for."""
     architectures = settings.get("architectures")
     first = architectures[:1] if isinstance(architectures, list) else []
-    match = re.fullmatch(r"(\w+?)(For(\w+)|Model)?", "".join(map(str, first)))
+    return re.fullmatch(r"(\w+?)(For(\w+)|Model)?", "".join(map(str, first)))
+
+
+def _is_known(settings: Mapping[str, Any]) -> bool:
+    """Whether the settings do not name another model than those that are known."""
+    match = _class(settings)
+    return match is None or match[1] in _TRANSFORMERS
+
+
+def _architecture(settings: Mapping[str, Any]) -> str | None:
+    """Transformers' class, in words: "LXMERT for question answering"."""
+    match = _class(settings)
     if match is None or not match[2]:
         return None
-    called = {"Lxmert": "LXMERT", "VisualBert": "VisualBERT", "Bert": "BERT"}
-    name = called.get(match[1], match[1])
+    name = _TRANSFORMERS.get(match[1], match[1])
     if match[3] is None:
         return f"{name} without heads"
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", match[3]).lower()
@@ -181,8 +204,6 @@ def _architecture(settings: Mapping[str, Any]) -> str | None:
 def _unknown(names: Collection[str], settings: Mapping[str, Any]) -> str:
     if what := _architecture(settings):
         return f"{what}: not a model that is known"
-    if "embeddings.word_embeddings.weight" in names:
-        return "an encoder without heads (names begin with 'embeddings.')"
     return f"not a model that is known (tensors such as {', '.join(list(names)[:3])})"
 
 
@@ -201,14 +222,26 @@ def _differences(config: ModelConfig, template: ModelConfig) -> list[str]:
     return [name for name in names if getattr(config, name) != getattr(template, name)]
 
 
-def _described(config: ModelConfig, template: ModelConfig) -> str:
-    what = f"{template.name}, {config.num_sublayers} sublayers"
+def _described(kind: str, config: ModelConfig, template: ModelConfig) -> str:
+    what = f"{template.name}, {_layers(kind, config)}"
     changed = [
         f"{name} {getattr(config, name)}"
         for name in _differences(config, template)
         if isinstance(getattr(config, name), (int, float, str))
     ]
     return f"{what}, but with {', '.join(changed)}" if changed else what
+
+
+def _layers(kind: str, config: ModelConfig) -> str:
+    """How deep it is, as its authors count."""
+    if kind == "volta":
+        return f"{config.num_sublayers} sublayers"
+    words, both = len(config.tt_attn_sublayers), len(config.tv_attn_sublayers)
+    if kind in ("bert", "visualbert"):
+        return f"{words} layers"
+    regions = len(config.vv_attn_sublayers)  # the layers for both have these, too
+    own = f"{words - both} layers for words, {regions - both} for regions"
+    return f"{own}, {both} for both"
 
 
 def _named(config: ModelConfig) -> ModelConfig:

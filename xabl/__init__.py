@@ -14,7 +14,7 @@ load        a model directory: `Model`, whose `example` is one phrase and image
 ablate      the ablation of a whole split: `Scores`
 regions     image regions of a file, by image id
             and of a model of one's own:
-ablate_function   a function from words and regions to `Logits`
+ablate_function   a function from `Words` and `Regions` to `Logits`
 ablate_anything   a function that is told what an `Ablation` is, and reads what it likes
 UserError   what is raised when a file or an argument is wrong; says what to do
 
@@ -30,6 +30,8 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from xabl.ablation.any_input import Ablation as Ablation
     from xabl.ablation.any_model import Logits as Logits
+    from xabl.ablation.any_model import Regions as Regions
+    from xabl.ablation.any_model import Words as Words
     from xabl.errors import UserError as UserError
     from xabl.python.example import Example as Example
     from xabl.python.model import Model as Model
@@ -45,6 +47,8 @@ _HOMES = {
     "UserError": "xabl.errors",
     "Ablation": "xabl.ablation.any_input",
     "Logits": "xabl.ablation.any_model",
+    "Regions": "xabl.ablation.any_model",
+    "Words": "xabl.ablation.any_model",
     "Example": "xabl.python.example",
     "Model": "xabl.python.model",
     "load": "xabl.python.model",

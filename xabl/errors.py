@@ -1,9 +1,10 @@
 """The one exception a user is meant to see, and checks of settings that raise it."""
 
 import contextlib
+import difflib
 import errno
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 # What to do about it, where the system's own words do not say.
 _CURES = {
@@ -72,6 +73,12 @@ def told() -> Iterator[None]:
         yield
     except OSError as error:
         raise from_system(error) from error
+
+
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """The most similar known name as a question, or nothing."""
+    similar = difflib.get_close_matches(name, known, n=1, cutoff=0.7)
+    return f"; did you mean {similar[0]}?" if similar else ""
 
 
 def check_choice(name: str, value: object, allowed: Collection) -> None:

@@ -1,10 +1,7 @@
 """Says what a file or folder is, how much it holds and what is wrong with it."""
 
-import codecs
 import dataclasses
 import functools
-import math
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +11,7 @@ import numpy as np
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import PUBLISHED_REGIONS, feature_findings
 from xabl.ablation.mismatch.findings import Finding
+from xabl.data.checkpoints.opening import SUFFIXES, open_checkpoint
 from xabl.data.flickr30k_entities import (
     check_linked,
     mentions,
@@ -23,19 +21,20 @@ from xabl.data.flickr30k_entities import (
 from xabl.data.regions import RegionSource, RegionStore, open_regions
 from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.data.regions.image_regions import combined_sha256
-from xabl.data.regions.recognise import region_form
 from xabl.data.regions.store import size_of
+from xabl.data.tokenizer_files import TOKENIZER_FILES
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError, from_system
+from xabl.kinds import Kind, kind_of
 from xabl.results.checking import check
-from xabl.results.format import MANIFEST, SCORES
+from xabl.results.finding import find_results
+from xabl.results.format import SCORES
 from xabl.results.losses import LOSSES
 from xabl.results.reading import read
 
 PUBLISHED_CAPTIONS = 5
 _SHOWN_PROBLEMS = 20
 _COMPARED_IMAGES = 250  # whose regions are held against annotations
-_CHECKPOINT_ENDINGS = (".bin", ".pth", ".pt", ".tar", ".safetensors")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,46 +94,46 @@ def inspect_path(
         _inspect_regions, path, image_ids, limit, entities, split, model
     )
     try:
-        is_folder = stat.S_ISDIR(path.stat().st_mode)
-        if is_folder:
-            list(path.iterdir())  # may be entered
-    except OSError as error:
+        kind = kind_of(path)
+    except FileNotFoundError as error:
         raise from_system(error, path) from error
-    if is_folder:
-        if region_form(path) is not None:
-            return of_regions()
-        if (path / "Sentences").is_dir() or (path / "Annotations").is_dir():
-            return _inspect_entities(path, split)
-        if (path / "config.json").is_file():
-            is_model = (path / "report.json").is_file() or (path / "params").is_dir()
-            return _inspect_model(path) if is_model else _inspect_checkpoint(path)
-        if (path / MANIFEST).is_file() or (path / SCORES.name).is_file():
-            return _inspect_results(path)
-        raise UserError(
-            f"{path}: a folder with neither Flickr30k Entities (Sentences, "
-            "Annotations), nor region features, nor a model (config.json), "
-            f"nor results ({SCORES.name})"
-        )
-    if path.suffix in _CHECKPOINT_ENDINGS:
-        return _inspect_checkpoint(path)
-    try:
-        with open(path, "rb") as file:
-            start = file.read(64)
-        is_regions = region_form(path) is not None
     except OSError as error:
         raise from_system(error, path, "cannot be read") from error
-    if start.removeprefix(codecs.BOM_UTF8).startswith(b"[PAD]"):
-        pieces = read_vocabulary(path)
-        return Inspection(
-            path=path,
-            kind="vocabulary of word pieces",
-            facts={"pieces": f"{len(pieces)} (30522 in the published models)"},
+    inspect = {
+        Kind.REGIONS: of_regions,
+        Kind.ENTITIES: functools.partial(_inspect_entities, path, split),
+        Kind.MODEL: functools.partial(_inspect_model, path),
+        Kind.CHECKPOINT: functools.partial(_inspect_checkpoint, path),
+        Kind.RESULTS: functools.partial(_inspect_results, path),
+        Kind.VOCABULARY: functools.partial(_inspect_vocabulary, path),
+    }.get(kind)
+    if inspect is not None:
+        return inspect()
+    if not path.is_dir():
+        raise UserError(
+            f"{path}: neither region features (LMDB, TSV, HDF5), nor a vocabulary (it "
+            f"would start with [PAD]), nor a checkpoint ({', '.join(SUFFIXES)})"
         )
-    if is_regions:
-        return of_regions()
+    try:
+        inside, _ = find_results(path)
+    except UserError:
+        inside = []
+    if inside:
+        names = ", ".join(each.name for each in inside)
+        raise UserError(f"{path}: a folder of results directories; give one: {names}")
     raise UserError(
-        f"{path}: neither region features (LMDB, TSV, HDF5), nor a vocabulary (it "
-        f"would start with [PAD]), nor a checkpoint ({', '.join(_CHECKPOINT_ENDINGS)})"
+        f"{path}: a folder with neither Flickr30k Entities (Sentences, Annotations), "
+        "nor region features, nor a model (config.json), nor a checkpoint, nor results "
+        f"({SCORES.name})"
+    )
+
+
+def _inspect_vocabulary(path: Path) -> Inspection:
+    pieces = read_vocabulary(path)
+    return Inspection(
+        path=path,
+        kind="vocabulary of word pieces",
+        facts={"pieces": f"{len(pieces)} (30522 in the published models)"},
     )
 
 
@@ -175,6 +174,7 @@ def _inspect_regions(
     split: str,
     model: Path | str | None,
 ) -> Inspection:
+    trained_on, knows_classes = _training(model)
     with open_regions(path) as source:
         if image_ids is None:
             ids = source.image_ids
@@ -229,7 +229,9 @@ def _inspect_regions(
         findings: list[Finding] = []
         if described is not None:
             facts["features"] = str(described)
-            findings += feature_findings(described, _trained_regions(model))
+            findings += feature_findings(
+                described, trained_on, knows_classes=knows_classes
+            )
         if entities is not None and not problems:
             findings += _against_annotations(source, Path(entities), split)
         return Inspection(
@@ -241,12 +243,14 @@ def _inspect_regions(
         )
 
 
-def _trained_regions(model: Path | str | None) -> RegionDescription | None:
+def _training(model: Path | str | None) -> tuple[RegionDescription | None, bool]:
+    """The regions that a model was trained with, and whether it predicts classes."""
     if model is None:
-        return None
+        return None, False
     from xabl.models import model_directory  # jax takes a second
 
-    return model_directory.trained_regions(model)
+    config = model_directory.load_config(model)
+    return model_directory.trained_regions(model), bool(config.visual_targets)
 
 
 def _against_annotations(
@@ -274,13 +278,21 @@ def _store_problems(source: RegionStore, digests: dict[str, str]) -> list[str]:
 
 def _inspect_model(path: Path) -> Inspection:
     # Restoring is the only check that is not a second opinion; jax takes a second.
+    from checkpoints_conversion.conversion import captions
     from xabl.models import model_directory
 
     config, params = model_directory.load(path)
     report = model_directory.load_report(path)
-    vocabulary = model_directory.vocabulary_path(path)
+    problems, vocabulary = [], model_directory.vocabulary_path(path)
+    if vocabulary is not None:
+        try:
+            model_directory.vocabulary_of(path, config)
+        except UserError as error:
+            problems.append(str(error))
     trained = model_directory.trained_regions(path)
     leaves = _leaves(params)
+    if not all(np.isfinite(leaf).all() for leaf in leaves):
+        problems.append("a parameter is not finite: convert or train the model again")
     return Inspection(
         path=path,
         kind="model directory",
@@ -288,21 +300,17 @@ def _inspect_model(path: Path) -> Inspection:
             "configuration": config.name,
             "parameters": str(sum(leaf.size for leaf in leaves)),
             "size": _bytes(size_of(path)),
-            "visual targets": ", ".join(target.name for target in config.visual_targets)
-            or "none (text only)",
+            "visual targets": ", ".join(map(str, config.visual_targets)) or "none",
             "trained on regions": str(trained or "unknown"),
-            "vocabulary": "kept here" if vocabulary else "not here: give --vocab",
+            "words": captions(config, vocabulary)
+            + ("" if vocabulary else "; give it as --vocab"),
             "origin": ", ".join(
                 f"{name} {value}"
                 for name, value in report.items()
                 if isinstance(value, (str, int))
             ),
         },
-        problems=tuple(
-            ["a parameter is not finite: convert or train the model again"]
-            if not all(np.isfinite(leaf).all() for leaf in leaves)
-            else []
-        ),
+        problems=tuple(problems),
     )
 
 
@@ -328,22 +336,45 @@ def _inspect_results(path: Path) -> Inspection:
 
 
 def _inspect_checkpoint(path: Path) -> Inspection:
-    from xabl.data.checkpoints.opening import open_checkpoint
+    from checkpoints_conversion import conversion  # jax takes a second
+    from checkpoints_conversion.matching import matched
 
-    file = open_checkpoint(path)
-    shapes = [tensor.shape for tensor in file.tensors.values()]
+    file, problems, about = open_checkpoint(path), [], {}
+    try:
+        found = conversion.recognised(file)
+    except UserError as error:
+        problems.append(str(error))
+    else:
+        sources, ignored, _ = matched(file, found.config, found.names)
+        counts = conversion.tensor_counts(file, found.config, sources, ignored)
+        about = {
+            "what it is": f"{found.names.kind}: {found.what}",
+            "parameters": f"{conversion.parameter_count(found.config):,} from "
+            + conversion.counts_in_words(counts),
+        }
+        try:
+            found, vocabulary = conversion.with_vocabulary(file, found)
+        except UserError as error:
+            problems.append(str(error))
+        else:
+            about["words"] = conversion.captions(found.config, vocabulary)
+            about["assumed"] = "; ".join(found.assumed) or "nothing"
     types = Counter(str(tensor.dtype) for tensor in file.tensors.values())
+    folder = file.path.parent
+    beside = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
     return Inspection(
         path=path,
         kind=f"checkpoint ({file.layout})",
         facts={
+            **about,
+            "beside it": ", ".join(beside) or "neither settings nor a tokenizer",
             "size": _bytes(size_of(path)),
-            "tensors": str(len(shapes)),
-            "numbers": f"{sum(map(math.prod, shapes))} (shared tensors counted twice)",
+            "tensors": str(len(file.tensors)),
             "types": ", ".join(f"{name} {n}" for name, n in types.items()),
             "first tensors": ", ".join(list(file.tensors)[:3]),
-            "beside the weights": ", ".join(file.skipped) or "nothing",
+            "else in the file": ", ".join(file.skipped) or "nothing",
         },
+        problems=tuple(problems),
     )
 
 

@@ -26,8 +26,11 @@ def model(workshop):
     return workshop.small_model("two-stream")
 
 
-def refused(workshop, tmp_path, **flags):
-    """The message of an ablation that ends at once and leaves nothing."""
+def refused(workshop, tmp_path, *, before_reading=False, **flags):
+    """The message of an ablation that is refused and leaves nothing.
+
+    before_reading: of parameters and regions, which may take minutes.
+    """
     before = set(os.listdir(tmp_path))
     done = workshop.ablate(**{"output": tmp_path / "results"} | flags)
     assert (done.status, done.out) == (1, "")
@@ -36,6 +39,7 @@ def refused(workshop, tmp_path, **flags):
     *progress, message = done.err.splitlines()
     assert message.startswith("error: ")
     assert all(AT_WORK.match(line) for line in progress)
+    assert not (before_reading and progress)
     return message
 
 
@@ -76,14 +80,24 @@ def of_first_image(name, value, place):
         ({"regions": "nowhere.h5"}, "nowhere.h5: cannot be read: No such file"),
         ({"entities": "nowhere"}, "nowhere is no Flickr30k Entities directory"),
         ({"model": "nowhere"}, "nowhere: does not exist; a model directory is what"),
-        ({"model": golden_world.ENTITIES}, "is not a model directory; a model direct"),
+        ({"model": golden_world.ENTITIES}, "not a model directory; is it swapped with"),
         ({"vocab": "nowhere.txt"}, "nowhere.txt is missing"),
+        (
+            {"regions": golden_world.VOCABULARY},
+            "not a file of image regions; is it sw",
+        ),
         ({"gold_labels": "nowhere.json"}, "nowhere.json is missing; expected a class"),
+        ({"class_names": "nowhere.txt"}, "nowhere.txt: not a readable list of classes"),
+        ({"attribute_names": "nowhere.txt"}, "nowhere.txt: not a readable list of cl"),
+        ({"tagger": "nltk"}, "--tagger=nltk: value should be one of <stanza>"),
+        ({"host": 1}, "--hosts, --host: give --coordinator too, or none of them"),
+        ({"coordinator": "a:1", "host": 2, "hosts": 2}, "--host=2: of 2 hosts; give 0"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_flags(workshop, model, tmp_path, flags, message):
-    found = refused(workshop, tmp_path, **{"model": model} | flags)
+    given = {"model": model} | flags
+    found = refused(workshop, tmp_path, before_reading=True, **given)
     assert re.search(message, found), found
 
 
@@ -139,7 +153,10 @@ def test_regions_cut_in_two(workshop, model, tmp_path, form):
 
 def test_a_vocabulary_of_another_size(workshop, model, tmp_path):
     (tmp_path / "vocab.txt").write_text(golden_world.VOCABULARY.read_text() + "more\n")
-    message = refused(workshop, tmp_path, model=model, vocab=tmp_path / "vocab.txt")
+    vocabulary = tmp_path / "vocab.txt"
+    message = refused(
+        workshop, tmp_path, before_reading=True, model=model, vocab=vocabulary
+    )
     assert "vocab.txt: has 285 word pieces (lines), the model" in message
     assert "has 284; give the vocab.txt the model was trained with" in message
 
@@ -191,6 +208,7 @@ def test_a_direction_the_model_does_not_have(workshop, tmp_path):
     message = refused(
         workshop,
         tmp_path,
+        before_reading=True,
         model=workshop.small_model("bert"),
         directions="lang4vis",
         regions=None,

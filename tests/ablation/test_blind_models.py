@@ -14,16 +14,18 @@ CONDITIONS = (
     *ablation.ALL_CONDITIONS,
     *(c for c in all_conditions(Direction, [0.5], WAYS) if c.way),
 )
+PRESETS = ("ctrl_vilbert_base", "ctrl_uniter_base", "ctrl_lxmert")
 MODELS = (
-    "ctrl_vilbert_base",
-    pytest.param("ctrl_uniter_base", marks=pytest.mark.slow),
-    pytest.param("ctrl_lxmert", marks=pytest.mark.slow),
+    "two-stream",
+    *(pytest.param(preset, marks=pytest.mark.slow) for preset in PRESETS),
 )
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
 
 
 def _without(name, sublayers):
     """Golden-rule parameters, but no attention across in one direction."""
-    return dataclasses.replace(ablation.small(name), **{sublayers: ()})
+    whole = ablation.small(name) if name in PRESETS else ablation.shallow(name)
+    return dataclasses.replace(whole, **{sublayers: ()})
 
 
 def _scored(config):

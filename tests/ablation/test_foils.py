@@ -24,6 +24,8 @@ from xabl.results.foils import (
     summarise_foils,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
 TOLERANCE = 5e-6
 INTACT, REGIONS, DIFFERING, WORDS = range(len(FOIL_CONDITIONS))
 CASE = golden.ablation_case("ctrl_uniter_base")

@@ -42,6 +42,8 @@ CASES = [
 def test_binaries_give_what_the_reference_gave(workshop, tmp_path, name, form, layout):
     output = tmp_path / "results"
     done = workshop.ablate(
+        # Compiled as a user compiles it: once here, always among the slow tests.
+        quick=(name, form) in QUICK and form != "lmdb",
         model=workshop.model(name, layout),
         regions=workshop.regions(form),
         batch_size=BATCH_SIZE.get(form),

@@ -13,6 +13,7 @@ from xabl.ablation.mismatch.scores import (
     Trial,
     other_captions,
     other_regions,
+    seen_classes,
     worse_than_unigram,
 )
 from xabl.data.flickr30k_entities import mentions
@@ -81,7 +82,10 @@ def test_a_reading_that_fits_is_named(case):
 
 
 def of(features: np.ndarray, trained: RegionDescription | None = TRAINED) -> list[str]:
-    return [str(f) for f in feature_findings(describe(features), trained)]
+    return [
+        str(f)
+        for f in feature_findings(describe(features), trained, knows_classes=True)
+    ]
 
 
 def test_features_of_the_training_are_as_expected():
@@ -103,6 +107,14 @@ def test_scaled_features(times):
 def test_another_number_of_regions():
     (line,) = of(FEATURES[:, :20])
     assert "found 20" in line and "36 an image" in line
+
+
+def test_published_models_know_36_regions():
+    assert of(FEATURES[6:, :34], None) == []
+    (line,) = of(FEATURES[:, :30], None)
+    assert "expected 36 an image" in line and "published models, found 30" in line
+    few = describe(FEATURES[:, :30])  # of a model without classes nothing is known
+    assert feature_findings(few, None, knows_classes=False) == []
 
 
 def test_two_images_say_nothing_of_features():
@@ -139,14 +151,16 @@ def test_evenly_spaced_places():
 # --- scores --------------------------------------------------------------------------
 
 
-def trial(own, change, images: int = 60) -> Trial:
+def trial(own, change, images: int = 120) -> Trial:
     """Two examples of each image, with losses around `own`."""
     noise = np.random.default_rng(0).normal(size=2 * images)
     own = own + 0.5 * np.abs(noise)
-    return Trial(images=np.arange(2 * images) // 2, own=own, other=own + change)
+    return Trial(
+        loss="mlm", images=np.arange(2 * images) // 2, own=own, other=own + change
+    )
 
 
-def jumps(mean: float, images: int = 60) -> np.ndarray:
+def jumps(mean: float, images: int = 120) -> np.ndarray:
     """Large changes in both directions, around a mean."""
     drawn = np.random.default_rng(1).normal(scale=2.0, size=2 * images)
     return mean + drawn - drawn.mean()
@@ -161,6 +175,10 @@ def test_regions_that_matter_but_are_no_better_than_others():
     assert other_regions(trial(1.0, jumps(-1.0))) is not None
 
 
+def test_what_may_be_a_small_use_of_regions_is_no_mismatch():
+    assert other_regions(trial(1.0, jumps(0.2))) is None
+
+
 def test_a_model_without_use_for_regions_is_no_mismatch():
     assert other_regions(trial(1.0, jumps(0.0) / 100)) is None
 
@@ -171,15 +189,30 @@ def test_captions_that_matter_but_are_no_better_than_others():
 
 
 def test_worse_than_unigram():
-    assert worse_than_unigram(trial(1.0, 0.0), unigram=2.0) is None
-    line = str(worse_than_unigram(trial(3.0, 0.0), unigram=2.0))
+    assert worse_than_unigram(trial(1.0, 0.0), {"mlm": 2.0}) is None
+    assert worse_than_unigram(trial(3.0, 0.0), {}) is None  # not known
+    line = str(worse_than_unigram(trial(3.0, 0.0), {"mlm": 2.0}))
     assert "at most 2.89 bits" in line  # 2 nats
+
+
+def test_classes_of_regions_that_the_model_sees():
+    asked = dataclasses.replace(trial(1.0, 0.0), loss="mrc_kl")
+    known = dataclasses.replace(asked, seen=asked.own)
+    unknown = dataclasses.replace(asked, seen=5 * asked.own)
+    guess = {"mlm": 0.1, "mrc_kl": 2.0}
+    assert seen_classes(asked, guess) is seen_classes(known, guess) is None
+    assert "at most 2.89 bits for the classes" in str(seen_classes(unknown, guess))
 
 
 def test_few_images_say_nothing_of_scores():
     few = trial(9.0, jumps(-5.0, 5), images=5)
     assert not any(
-        (other_regions(few), other_captions(few), worse_than_unigram(few, 1.0))
+        (
+            other_regions(few),
+            other_captions(few),
+            worse_than_unigram(few, {"mlm": 1.0}),
+            seen_classes(dataclasses.replace(few, seen=few.own), {"mlm": 1.0}),
+        )
     )
 
 

@@ -1,6 +1,7 @@
 """Whole runs whose features, captions and model do not belong together."""
 
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -8,7 +9,12 @@ import pytest
 
 import xabl
 from xabl import analysis
-from xabl.data.regions import open_regions
+from xabl.ablation.engine.device_loop import Options
+from xabl.ablation.engine.programs import Programs
+from xabl.ablation.input_files import InputFiles
+from xabl.ablation.mismatch.sample import scored
+from xabl.ablation.series import Series
+from xabl.data.regions import hdf5_files, open_regions
 from xabl.data.regions.description import describe
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
@@ -17,8 +23,14 @@ from xabl.models import model_directory
 from xabl.pretraining.initial_values import random_values
 from xabl.pretraining.objective import forward
 from xabl.pretraining.small_models import small_uniter
+from xabl.results.conditions import Direction
 from xabl.synthetic.world.files import ENTITIES, make_world
 from xabl.synthetic.world.settings import WorldSettings
+
+
+@pytest.fixture(autouse=True)
+def small_sample(monkeypatch):
+    monkeypatch.setattr("xabl.ablation.mismatch.sample._MOST_EXAMPLES", 60)
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +89,118 @@ def test_inspect_holds_regions_against_model_and_annotations(world, model):
     assert "correlation" in found.problems[0]
     trained = inspect_path(model["same"]).facts["trained on regions"]
     assert trained.endswith("36 regions an image")
+
+
+@pytest.mark.slow
+def test_the_second_of_an_architecture_compiles_nothing_for_its_sample(
+    world, model, monkeypatch
+):
+    """And the first one nothing that it does not need anyway."""
+    series, begun = Series(), []
+    begin = Programs.begin
+
+    def spy(self, shape, arguments):
+        begun.append(shape)
+        begin(self, shape, arguments)
+
+    monkeypatch.setattr(Programs, "begin", spy)
+    files_of = InputFiles(**files(world), thresholds=(0.5,))
+    for name in ("same", "other"):
+        inputs, params = series.read(
+            dataclasses.replace(files_of, model=model[name]), lambda line: None
+        )
+        evaluation = series.evaluation(inputs, params, Options(batch_size=64))
+        (trials,) = scored(evaluation, [evaluation.plan])
+        assert trials[Direction.LANG4VIS].seen is not None
+    assert len(begun) == 2  # one for each direction
+    assert set(begun) <= set(evaluation.schedule().shapes)
+
+
+# --- functions of one's own ----------------------------------------------------------
+
+
+@pytest.fixture
+def guess(world):
+    """A function of words and regions, and what it is asked."""
+    size = len(read_vocabulary(world / "vocab.txt"))
+
+    def alike(words, regions):
+        return xabl.Logits(words=np.zeros((*words.mask.shape, size)), regions=None)
+
+    return functools.partial(
+        xabl.ablate_function,
+        alike,
+        label="Mine",
+        hides="it does not look",
+        vocabulary=world / "vocab.txt",
+        directions=["vis4lang"],
+        thresholds=[0.5],
+        **files(world),
+    )
+
+
+def test_a_function_of_words_and_regions(guess):
+    with pytest.raises(UserError, match="words: expected at most .*--mismatch=warn"):
+        guess(mismatch="stop")
+
+
+@pytest.mark.slow
+def test_suspicions_of_a_function_are_said_and_kept(guess, tmp_path):
+    scores = guess(output=tmp_path / "results")
+    assert "Mine: suspicious: words: expected at most" in str(scores).splitlines()[0]
+    manifest = json.loads((tmp_path / "results" / "manifest.json").read_text())
+    assert len(manifest["suspicions"]) == 1
+
+
+@pytest.fixture
+def transposed(world, tmp_path):
+    """Regions with boxes as y1, x1, y2, x2, cut at the border."""
+
+    def turned(image):
+        size = np.float32([image.img_w, image.img_h] * 2)
+        boxes = np.minimum(image.boxes[:, [1, 0, 3, 2]], size - 1)
+        return dataclasses.replace(image, boxes=boxes)
+
+    with open_regions(world / "regions.h5") as source:
+        images = [turned(source.read(image_id)) for image_id in source.image_ids]
+    hdf5_files.write(tmp_path / "turned.h5", images)
+    return tmp_path / "turned.h5"
+
+
+def test_boxes_in_another_order_stop_it_before_it_is_asked(world, transposed):
+    with pytest.raises(UserError, match="fit better as y1, x1, y2, x2"):
+        xabl.ablate_anything(
+            lambda asked: pytest.fail("it was asked"),
+            label="Mine",
+            hides="",
+            entities=world / ENTITIES,
+            regions=transposed,
+        )
+
+
+def test_a_model_that_does_better_with_another_image(world):
+    image_of = {}  # of a caption, the one that it is asked with first
+
+    def model(asked):
+        return [
+            [
+                -3.0
+                if image_of.setdefault(one.caption, one.image_id) == one.image_id
+                else -1.0
+            ]
+            * one.asked_words.sum()
+            for one in asked
+        ]
+
+    with pytest.raises(UserError, match="words: expected words that are predicted"):
+        xabl.ablate_anything(
+            model,
+            label="Mine",
+            hides="",
+            mismatch="stop",
+            directions=["vis4lang"],
+            **files(world),
+        )
 
 
 @pytest.mark.slow

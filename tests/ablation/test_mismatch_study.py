@@ -5,25 +5,19 @@ import pytest
 from benchmarks import mismatches
 from benchmarks.planted import PLANTS
 
-# Without a description of the training, another number of regions is only noticed
-# where it is half or twice the published one.
-NEEDS_DESCRIPTION = {"fewer regions", "more regions"}
-
 
 @pytest.mark.slow
 def test_planted_mismatches_are_found_and_healthy_cases_are_not(tmp_path):
-    trial = mismatches.trial("UNITER_0", steps=1500, images=1000)
+    trial = mismatches.trial("UNITER_0", steps=1000, images=400)
     model = mismatches.trained(trial, tmp_path)
-    counts = {mismatches.HEALTHY: 10, **dict.fromkeys(PLANTS, 1)}
+    counts = {mismatches.HEALTHY: 6, **dict.fromkeys(PLANTS, 1)}
     lines = mismatches.judged(model, list(mismatches.cases(counts)), images=48)
     rows = mismatches.table(lines)
     assert [row.cases for row in rows] == list(counts.values())
     healthy, *planted = rows
     assert healthy.found == healthy.found_without == 0, lines[:10]
-    missed = [row.kind for row in planted if not row.found]
-    assert missed == []
-    missed = {row.kind for row in planted if not row.found_without}
-    assert missed <= NEEDS_DESCRIPTION
+    missed = [row.kind for row in planted if not row.found_without]
+    assert missed == [] == [row.kind for row in planted if not row.found]
     assert "100.0" in mismatches.text(rows)
 
 

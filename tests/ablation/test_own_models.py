@@ -13,15 +13,17 @@ from tests.helpers.own_models import RegionsOfAnything
 from xabl import results
 from xabl.ablation.any_model import flax_model
 from xabl.analysis import effects
+from xabl.analysis.answer import verdict
 from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.study import load_study
-from xabl.analysis.verdicts import verdict
+from xabl.data.regions.description import evenly
 from xabl.results.conditions import Direction, all_conditions
 
 TOLERANCE = 5e-6  # nats
 # By pieces of word pieces other captions differ from those by words.
 WAYS_OF_BOTH = ["zero", "other_image", "drop"]
-FEW = 34  # examples, with the two of which nothing is left after 38 pieces
+FEW = 34  # examples, with one of which nothing is left after 38 pieces
+PIECES = ablation.word_pieces().size
 LOSSES = ["mlm", "mrc_kl", "mrc_xe", "mrc_xe_corrected"]
 
 
@@ -56,7 +58,7 @@ def uniter():
         config,
         params,
         conditions=all_conditions(list(Direction), [0.5], WAYS_OF_BOTH),
-        of=ablation.examples()[:FEW],
+        of=tuple(ablation.examples()[row] for row in evenly(80, FEW)),
     )
     assert np.isnan(scores.loss("mlm")[:, 0]).any()
     return flax_model(config, params), scores
@@ -178,7 +180,10 @@ def test_it_stands_beside_ours(data, as_function, tmp_path):
     mine, ours = (found[found["model"] == name] for name in ("Mine", "UNITER"))
     assert mine["gap"].tolist() == [gap.gap] and mine["bits"].isna().all()
     assert ours["bits"].notna().any()
-    assert "Mine" not in verdict(found)
+    said = verdict(found, effects.differences(study, bootstrap))
+    assert "Vision for language: no verdict on UNITER and Mine (" in said
+    assert "Language for vision: no verdict on UNITER (6 images: too few" in said
+    assert said.endswith("not asked of Mine.")
 
 
 def test_what_a_model_cannot_be_asked_is_missing(data):
@@ -267,15 +272,26 @@ def test_classes_that_are_none(data, answer, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        ({"images": "/nowhere"}, "/nowhere: no such folder of images"),
+        ({"images": "/nowhere"}, "^images: /nowhere: no such folder"),
         ({"images": "."}, "images are not there .first: .*jpg"),
         ({"target": "1"}, "target='1': give 0 or 3 or 6"),
-        ({"batch_size": 0}, "batch_size=0"),
-        ({"resume": True}, "output=: give the results directory"),
-        ({"about": {"model": object()}}, "about=: not what JSON can hold"),
+        ({"batch_size": 0}, "batch_size is 0, at least 1 is needed"),
+        ({"resume": True}, "resume=True .* give output="),
+        ({"about": {"model": object()}}, "about: not what JSON can hold"),
         ({"directions": ["up"]}, "'up' is not vis4lang or lang4vis"),
         ({"model": lambda asked: []}, "gave 0 answers to"),
         ({"model": lambda asked: [None] * len(asked)}, "every answer was None"),
+        ({"model": lambda asked: None}, "returned NoneType; expected a list with an"),
+        ({"model": lambda: []}, "is called with ablations, but takes others"),
+        ({"model": 3}, "model=3: expected a function"),
+        ({"label": None}, "label=None: expected text"),
+        ({"thresholds": 0.5}, r"thresholds=0.5: give a list: thresholds=\[0.5\]"),
+        ({"limit": 2.5}, "limit=2.5: expected a whole number or None"),
+        ({"limit": 0}, "^limit=0: give the number of examples"),
+        ({"epochs": 3}, "ablate_anything has no argument epochs="),
+        ({"gold_labels": "x"}, "ablate_anything has no argument gold_labels="),
+        ({"treshold": 3}, "no argument treshold=; did you mean thresholds?"),
+        ({"regions": golden_world.ENTITIES}, "swapped with entities=?"),
     ],
 )
 def test_arguments_that_are_wrong(data, tmp_path, monkeypatch, change, message):
@@ -289,10 +305,11 @@ def test_arguments_that_are_wrong(data, tmp_path, monkeypatch, change, message):
     "words, regions, message",
     [
         ((16, 37, 300), (16, 36, 1601), r"logits of words of shape \(16, 37, 300\)"),
-        ((16, 38, 9), (16, 36, 1601), "logits of 9 word pieces"),
+        ((16, 38, 9), (16, 36, 1601), "logits of 9 word pieces, its vocabulary has"),
+        ((16, 38, 30522), (16, 36, 1601), "logits of 30522 word pieces"),
         (None, (16, 36, 1601), "no logits of words"),
-        ((16, 38, 300), (16, 36, 1600), "logits of 1600 classes"),
-        ((16, 38, 300), None, "no logits of regions"),
+        ((16, 38, PIECES), (16, 36, 1600), "logits of 1600 classes"),
+        ((16, 38, PIECES), None, "no logits of regions"),
     ],
 )
 def test_logits_that_are_wrong(data, words, regions, message):
@@ -319,10 +336,24 @@ def test_logits_that_are_not_finite(data):
         )
 
 
-def test_arguments_that_there_are_not(data):
-    for name in ("epochs", "gold_labels"):
-        with pytest.raises(TypeError, match=name):
-            xabl.ablate_anything(of_words, label="Mine", **data | {name: "a"})
+def test_what_is_no_logits(data):
+    for answer in (np.zeros((16, 38, PIECES)), {"words": 1}, None):
+        with pytest.raises(xabl.UserError, match="return xabl.Logits.words=..., regi"):
+            xabl.ablate_function(
+                lambda words, regions, answer=answer: answer,
+                label="Mine",
+                vocabulary=golden_world.VOCABULARY,
+                **data,
+            )
+
+
+def test_arguments_that_are_missing():
+    for function, names in (
+        (xabl.ablate_function, "vocabulary=, entities=, label=, hides="),
+        (xabl.ablate_anything, "entities=, label=, hides="),
+    ):
+        with pytest.raises(xabl.UserError, match=f"{function.__name__} needs {names}$"):
+            function(of_words)
 
 
 def test_what_a_model_is_told(data, tmp_path):

@@ -38,7 +38,7 @@ def stopped_in_the_middle(workshop, flags, number, **more):
     process = subprocess.Popen(
         binaries.command("experiments.ablate", **flags, **more),
         cwd=binaries.ROOT,
-        env=binaries.environment(workshop.cache),
+        env=workshop.environment,
         stdout=subprocess.DEVNULL,
         stderr=theirs,
     )

@@ -14,6 +14,9 @@ from tests.helpers.ablation_binaries import columns, manifest, save
 from tests.helpers.torch_writer import write_torch_file
 from xabl.ablation.plan import NO_REGIONS
 from xabl.data.regions import lmdb_files
+from xabl.data.regions.description import evenly
+
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
 
 TOLERANCE = 5e-6  # nats
 
@@ -115,8 +118,8 @@ def test_label_and_seed_are_in_the_tables(whole):
     assert {line.split("\t")[0] for line in lines} == {"My model"}
 
 
-def test_a_part_is_the_beginning_of_the_whole(workshop, two_stream, whole, tmp_path):
-    """Averages are still those of the whole split; more predictions than classes."""
+def test_a_part_is_spread_over_the_whole(workshop, two_stream, whole, tmp_path):
+    """Over all 6 images; averages are the split's; more predictions than classes."""
     output = tmp_path / "results"
     done = workshop.ablate(
         model=two_stream,
@@ -129,8 +132,10 @@ def test_a_part_is_the_beginning_of_the_whole(workshop, two_stream, whole, tmp_p
     )
     assert done.status == 0, done.err
     part, all_of_it = columns(output), columns(whole)
-    rows = (all_of_it["example"] < 16) & (all_of_it["direction"] == "vis4lang")
+    rows = np.isin(all_of_it["example"], evenly(80, 16))
+    rows &= all_of_it["direction"] == "vis4lang"
     assert len(part["mlm"]) == rows.sum() == 3 * 16
+    assert len(set(part["image_id"])) == 6
     for name in ("example", "condition", "predicted", "ablated_regions"):
         np.testing.assert_array_equal(part[name], all_of_it[name][rows])
     np.testing.assert_allclose(

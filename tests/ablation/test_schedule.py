@@ -1,5 +1,6 @@
 """Steps: everything once, in tables that hold it, with few programs at a time."""
 
+import dataclasses
 import functools
 
 import numpy as np
@@ -7,8 +8,14 @@ import pytest
 
 from tests.helpers import ablation
 from xabl.ablation.engine import programs
-from xabl.ablation.engine.padding import ProgramLimits
-from xabl.ablation.engine.schedule import EMPTY, Schedule, ScoreStep, TableSizes
+from xabl.ablation.engine.padding import ONE_SIZE, ProgramLimits
+from xabl.ablation.engine.schedule import (
+    EMPTY,
+    Schedule,
+    ScoreStep,
+    Shape,
+    TableSizes,
+)
 from xabl.ablation.engine.scorer import Scorer
 from xabl.ablation.plan import build_plan
 from xabl.models.presets import PRESETS
@@ -25,15 +32,10 @@ def plan():
     )
 
 
-def scheduled(by_length, devices=2, **more):
+def scheduled(by_length, devices=2, of=None, **more):
+    given = {"limits": LIMITS, "tables": TableSizes(words=24, regions=24), **more}
     return Schedule(
-        plan(),
-        devices=devices,
-        batch_size=4,
-        limits=LIMITS,
-        tables=TableSizes(words=24, regions=24),
-        by_length=by_length,
-        **more,
+        of or plan(), devices=devices, batch_size=4, by_length=by_length, **given
     )
 
 
@@ -46,6 +48,28 @@ def segments(schedule):
             found.append([])
         found[-1].append(step)
     return found
+
+
+@pytest.mark.parametrize("by_length", [False, True])
+def test_a_few_pairs_share_tables_and_the_largest_programs_with_the_whole(by_length):
+    few = dataclasses.replace(
+        plan(),
+        **{
+            name: dataclasses.replace(
+                pairs, **{field: column[:3] for field, column in vars(pairs).items()}
+            )
+            for name, pairs in (("mlm", plan().mlm), ("mrc", plan().mrc))
+        },
+    )
+    tables = TableSizes(words=3, regions=3)  # less than the largest image needs
+    whole = scheduled(by_length, tables=tables)
+    part = scheduled(by_length, tables=tables, of=few, part_of=plan(), limits=ONE_SIZE)
+    assert part.tables == whole.tables
+    assert part.tables != scheduled(by_length, tables=tables, of=few).tables
+    assert set(part.shapes) <= set(whole.shapes)
+    assert sum(isinstance(shape, Shape) for shape in part.shapes) == 2
+    pairs = [s.pairs[s.pairs != EMPTY] for s in part.steps if isinstance(s, ScoreStep)]
+    assert sorted(np.concatenate(pairs)) == [0, 0, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("by_length", [False, True])

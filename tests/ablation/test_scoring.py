@@ -10,7 +10,6 @@ import pytest
 from checkpoints_conversion.templates import VISUALBERT
 from tests.helpers import ablation
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.definition import Definition
 from xabl.ablation.engine import device_loop as evaluate
 from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.device_regions import ImageToken, host_store
@@ -44,6 +43,15 @@ LOSS_NAMES = tuple(LOSSES)
 LOSS_NAMES = tuple(name for name in LOSS_NAMES if name != "mrc_xe_vg")
 
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
+
+@pytest.fixture
+def optimised(quick_unless_slow):
+    """What the compiler counts is what a user's program does."""
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
 def conditions_of(config, conditions=ablation.FEW_CONDITIONS):
     return conditions[:1] if config.text_only else conditions
 
@@ -69,15 +77,7 @@ def assert_same(scores, reference, rows=slice(None)):
 
 
 def definition_of(config, params):
-    return Definition(
-        model=flax_model(config, params),
-        regions=None if config.text_only else ablation.regions(),
-        average=ablation.average(),
-        mask_id=ablation.word_pieces().mask_id,
-        target=next(iter(config.visual_targets), None),
-        donors=ablation.donors(),
-        needs_regions=config.needs_regions,
-    )
+    return ablation.definition_of(config, flax_model(config, params))
 
 
 def defined_losses(config, params, conditions):
@@ -303,7 +303,7 @@ def test_nan_names_the_example():
 @pytest.mark.parametrize(
     "kind", ["two-stream", pytest.param("vl-bert", marks=pytest.mark.slow)]
 )
-def test_arithmetic_and_memory_are_what_the_compiler_counts(kind):
+def test_arithmetic_and_memory_are_what_the_compiler_counts(optimised, kind):
     """Memory from above. Real widths: what is no matrix product weighs little."""
     real = {
         name: getattr(PRESETS["ctrl_uniter_base"], name)

@@ -8,9 +8,11 @@ import pytest
 
 from tests.helpers import ablation, ablation_binaries, golden_world
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.run import RunOptions, run
 from xabl.ablation.series import Series
+
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +40,9 @@ def ablate(folder, tmp_path):
             thresholds=(0.5,),
             limit=20,
         )
-        options = RunOptions(files=files, evaluation=Options(), output=output)
+        options = RunOptions(
+            files=files, evaluation=Options(), output=output, devices=1
+        )
         run(options, series)
         return (output / "scores.parquet").read_bytes()
 
@@ -61,7 +65,7 @@ def compiled(caplog):
 def test_the_second_of_an_architecture_compiles_and_reads_nothing(
     ablate, folder, compiled, caplog, monkeypatch
 ):
-    series = Series()
+    series = Series(1)
     first = ablate("uniter-1", series)
     assert compiled()
     caplog.clear()
@@ -81,6 +85,6 @@ def test_the_second_of_an_architecture_compiles_and_reads_nothing(
 
 @pytest.mark.slow
 def test_another_architecture_begins_anew(ablate):
-    series = Series()
+    series = Series(1)
     ablate("uniter-1", series)
     assert ablate("two-stream-1", series) == ablate("two-stream-1")

@@ -32,7 +32,7 @@ def start(workshop, flags, count, output, own=(), **more):
                 host=number,
             ),
             cwd=binaries.ROOT,
-            env=binaries.environment(workshop.cache),
+            env=workshop.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

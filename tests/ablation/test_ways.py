@@ -13,8 +13,8 @@ import pytest
 
 from tests.helpers import ablation, golden_world
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.definition import Definition
-from xabl.ablation.inputs import InputFiles, read_inputs
+from xabl.ablation.input_files import InputFiles
+from xabl.ablation.inputs import read_inputs
 from xabl.ablation.plan import NONE_STAYS
 from xabl.ablation.replacement import (
     NEEDS_REGIONS,
@@ -86,15 +86,7 @@ def model_of(config):
 
 
 def definition_of(config, world=None, model=None):
-    return Definition(
-        model=model or model_of(config),
-        regions=None if config.text_only else world or ablation.regions(),
-        average=ablation.average(),
-        mask_id=ablation.word_pieces().mask_id,
-        target=next(iter(config.visual_targets), None),
-        donors=ablation.donors(),
-        needs_regions=config.needs_regions,
-    )
+    return ablation.definition_of(config, model or model_of(config), world)
 
 
 def assert_as_defined(config, conditions, world=None, of=None):

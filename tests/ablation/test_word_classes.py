@@ -114,13 +114,20 @@ def test_unigram_losses_of_classes_by_hand(objective):
         mask_id=ablation.word_pieces().mask_id,
     )
     found = yardsticks.of_classes(plan, regions, VISUAL_TARGETS[objective])
+    row = int(np.flatnonzero(plan.target >= 0)[0])
+    top = regions.objects_id
+    share = (top == plan.targets.objects_id[plan.target[row]]).mean()
+    xe = found.unigram["mrc_xe_corrected"]
+    assert xe[row] == pytest.approx(-np.log(share))
+    assert np.isnan(xe[plan.target < 0]).all()
+    size = 1600 if objective == "3" else 1601
+    assert found.uniform["mrc_xe_corrected"] == pytest.approx(np.log(size))
     if objective == "3":
-        assert found.unigram == {} and found.uniform == {}
+        assert list(found.unigram) == list(found.uniform) == ["mrc_xe_corrected"]
         return
     names = ["mrc_kl"] + (["mrc_kl_aligned"] if objective == "6" else [])
-    assert list(found.unigram) == names
+    assert list(found.unigram) == ["mrc_xe_corrected", *names]
     q = regions.cls_prob.astype(float).mean(axis=(0, 1))
-    row = int(np.flatnonzero(plan.target >= 0)[0])
     p = plan.targets.cls_prob[plan.target[row]].astype(float)
     for name in names:
         if name == "mrc_kl_aligned":

@@ -18,6 +18,7 @@ from xabl.analysis.labelmatch.gold_labels import (
     read_class_names,
     read_nouns,
 )
+from xabl.results import published as results
 
 EXAMPLES, LABELMATCH = 14_433, 10_159
 TYPES = {
@@ -34,16 +35,7 @@ GOLD_TOTALS = {
     "published": (443, 419, 1198, 1828, 4594, 1431, 245, 1),
     "intended": (456, 419, 1650, 1815, 4594, 979, 245, 1),
 }
-CATEGORIES = (
-    "animals",
-    "bodyparts",
-    "clothing",
-    "other",
-    "people",
-    "scene",
-    "vehicles",
-    "instruments",
-)
+CATEGORIES = (*results.CATEGORIES, "instruments")
 
 
 def main() -> int:

@@ -64,7 +64,8 @@ def test_coverage_errs_to_the_safe_side(seeds, spreads):
 def draws_of(*models):
     """Models whose means are known exactly: images do not matter."""
     values = np.array(models, float)
-    return Draws(estimate=values, resampled=np.tile(values, (2000, 1)))
+    images = np.full(len(values), 1000)
+    return Draws(estimate=values, resampled=np.tile(values, (2000, 1)), images=images)
 
 
 def test_seeds_alone_give_the_t_interval():

@@ -6,6 +6,7 @@ import pytest
 from tests.helpers.fake_results import FakeModel, write_study
 from xabl import analysis
 from xabl.analysis import comparisons, effects, verdicts
+from xabl.analysis.answer import verdict
 from xabl.analysis.asymmetry import asymmetry
 
 
@@ -31,6 +32,25 @@ def test_a_blind_model_differs_by_exactly_0(tmp_path):
     assert "no evidence of an asymmetry" in verdicts.asymmetry_sentence(row)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "called", "said"),
+    [
+        (0.001, 0.03, "negligible", "too little to speak of a use of vision"),
+        (-0.03, -0.001, "negligible", "too little to speak of a use of vision"),
+        (0.001, 0.06, "higher", "the model uses vision"),
+        (-0.06, -0.001, "lower", "nothing here shows a use of vision"),
+        (-0.001, 0.06, "no evidence", "no evidence that the model uses vision"),
+    ],
+)
+def test_a_change_as_small_as_that_of_blind_models_is_no_use(low, high, called, said):
+    assert verdicts.effect_evidence(low, high) == called
+    row = {"model": "UNITER", "seeds": 1, "metric": "mlm", "direction": "vis4lang"}
+    row |= {"condition": "all", "difference": (low + high) / 2, "low": low}
+    row |= {"evidence": called}
+    text = verdicts.effect_sentence(row | {"high": high, "relative": 0.01})
+    assert said in text, text
+
+
 def test_an_influence_of_half_a_bit_is_recovered(tmp_path):
     study = study_of(tmp_path, FakeModel(mlm=4.0, mlm_effect=0.5), num_images=100)
     table = effects.differences(study, effects.bootstrap_of(study), metrics=["mlm"])
@@ -53,7 +73,9 @@ def test_noise_without_effect_is_no_evidence(tmp_path):
     missed = 0
     for world_seed in range(20):
         model = FakeModel(mlm_effect=0, thresholds=(), directions=("vis4lang",))
-        study = study_of(tmp_path / str(world_seed), model, world_seed=world_seed)
+        study = study_of(
+            tmp_path / str(world_seed), model, world_seed=world_seed, num_images=60
+        )
         # The made-up noise has mean 0 over all examples: average half of the images.
         use = np.isin(study.images, np.unique(study.images)[::2])
         table = effects.differences(
@@ -108,7 +130,8 @@ def test_the_papers_study_reads_as_the_paper_does(tmp_path):
 
     study = study_of(tmp_path, *paper_models((0,)), num_images=100)
     bootstrap = effects.bootstrap_of(study, resamples=500)
-    text = verdicts.verdict(asymmetry(study, bootstrap))
+    differences = effects.differences(study, bootstrap)
+    text = verdict(asymmetry(study, bootstrap), differences)
     assert text == (
         "In all 5 models with both directions (UNITER, VL-BERT, VisualBERT, ViLBERT "
         "and LXMERT) vision influences language more than language influences vision, "

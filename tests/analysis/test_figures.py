@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.helpers import binaries
 from tests.helpers.fake_results import (
     FakeModel,
     paper_models,
@@ -27,7 +28,8 @@ from xabl.errors import UserError
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    write_study(folder, paper_models((33, 42, 73)) + variants(), num_images=12)
+    models = paper_models((33, 42, 73)) + variants()
+    write_study(folder, models, num_images=30, phrases_per_image=1)
     return folder
 
 
@@ -189,6 +191,15 @@ def test_latex_escapes_and_marks_gaps():
     assert r"-- & -- \\" in text
 
 
+def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(
+    results, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("xabl.analysis.figures.load_study", pytest.fail)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="figures.md cannot be written"):
+        write_figures(results, tmp_path / "file")
+
+
 @pytest.mark.parametrize(
     ("flags", "status", "message"),
     [
@@ -198,13 +209,9 @@ def test_latex_escapes_and_marks_gaps():
     ],
 )
 def test_the_binary_refuses_in_one_line(flags, status, message):
-    done = subprocess.run(
-        [sys.executable, "-m", "experiments.figures", *flags],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == status
-    assert message in done.stderr and done.stderr.count("\n") == 1
+    done = binaries.run_words("experiments.figures", *flags)
+    assert done.status == status
+    assert message in done.err and done.err.count("\n") == 1
 
 
 def test_the_binaries_run(results, tmp_path):

@@ -17,7 +17,6 @@ from tests.helpers.fake_results import (
 from xabl import analysis
 from xabl.analysis.labelmatch import make_gold_labels, nouns, tables
 from xabl.analysis.labelmatch.confusion import (
-    PUBLISHED_CATEGORIES,
     categories,
     confusion,
 )
@@ -28,22 +27,11 @@ from xabl.analysis.labelmatch.gold_labels import (
 )
 from xabl.analysis.labelmatch.tables import subsets
 from xabl.errors import UserError
+from xabl.results.published import CATEGORIES
+from xabl.synthetic.world.confusion import GOLD_TOTALS, MISMATCHES
 
 CLASS_NAMES = "__background__\nman\nstop sign,stopsign\nsign\ntv,man\nteddy bear\n"
-
-# Frank et al. (2021), table of silver against gold classes: mismatches, rows gold.
-PUBLISHED_COUNTS = np.array(
-    [
-        [127, 3, 4, 17, 15, 12, 0],
-        [3, 113, 29, 100, 28, 18, 1],
-        [8, 59, 264, 132, 173, 159, 4],
-        [16, 54, 66, 892, 147, 194, 36],
-        [8, 34, 54, 152, 2314, 82, 10],
-        [10, 2, 76, 280, 105, 320, 17],
-        [0, 0, 0, 30, 13, 15, 95],
-    ]
-)
-PUBLISHED_TOTALS = (443, 419, 1198, 1828, 4594, 1431, 245)
+TOTALS = np.array([GOLD_TOTALS[name] for name in CATEGORIES])
 
 
 @pytest.mark.parametrize(
@@ -109,24 +97,24 @@ def published_examples():
     gold, silver = [], []
     for row in range(7):
         for column in range(7):
-            count = PUBLISHED_COUNTS[row, column]
+            count = MISMATCHES[row, column]
             gold += [10 * row + 1] * count
             silver += [10 * column + 2] * count
-        matches = PUBLISHED_TOTALS[row] - PUBLISHED_COUNTS[row].sum()
+        matches = TOTALS[row] - MISMATCHES[row].sum()
         gold += [10 * row + 1] * matches
         silver += [10 * row + 1] * matches
     # The one mismatch of another category, and an example without a gold class.
     gold += [71, np.nan]
     silver += [2, 1]
-    names = dict(enumerate((*PUBLISHED_CATEGORIES, "instruments")))
+    names = dict(enumerate((*CATEGORIES, "instruments")))
     category_of = {10 * c + k: name for c, name in names.items() for k in (1, 2)}
     return np.array(gold, float), np.array(silver, float), category_of
 
 
 def test_the_published_confusion_matrix():
-    found = confusion(*published_examples(), names=PUBLISHED_CATEGORIES)
-    np.testing.assert_array_equal(found.counts, PUBLISHED_COUNTS)
-    np.testing.assert_array_equal(found.gold_totals, PUBLISHED_TOTALS)
+    found = confusion(*published_examples(), names=CATEGORIES)
+    np.testing.assert_array_equal(found.counts, MISMATCHES)
+    np.testing.assert_array_equal(found.gold_totals, TOTALS)
     assert found.mismatches == 6292 and found.left_out == 1 and found.matches == 3867
     published = found.shares("published")
     diagonal = [0.29, 0.27, 0.22, 0.49, 0.50, 0.22, 0.39]
@@ -136,10 +124,8 @@ def test_the_published_confusion_matrix():
     corrected = found.shares("row")
     np.testing.assert_allclose(np.diag(corrected), np.diag(published))
     np.testing.assert_allclose(corrected[3, 4], 147 / 1828)
-    matches = np.array(PUBLISHED_TOTALS) - PUBLISHED_COUNTS.sum(axis=1)
-    np.testing.assert_allclose(
-        corrected.sum(axis=1) + matches / np.array(PUBLISHED_TOTALS), 1
-    )
+    matches = TOTALS - MISMATCHES.sum(axis=1)
+    np.testing.assert_allclose(corrected.sum(axis=1) + matches / TOTALS, 1)
     table = found.table().set_index(["gold", "silver"])
     assert table.loc[("people", "scene"), "count"] == 82
     with pytest.raises(UserError, match="expected row or published"):

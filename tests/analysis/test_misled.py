@@ -23,7 +23,7 @@ BITS = {"none": 3.0, "all": 3.5, "object@0.5": 4.5, "object@0.2": 3.5}
 def write(folder, bits=BITS, models=()):
     """Results whose losses under vis4lang are given, with noise that cancels out."""
     models = list(models) or [FakeModel(thresholds=(0.5, 0.2))]
-    directories = write_study(folder, models, num_images=20)
+    directories = write_study(folder, models, num_images=30)
     for number, directory in enumerate(directories):
         path = directory / "scores.parquet"
         table = pq.read_table(path).to_pandas()
@@ -137,7 +137,7 @@ def test_the_report_compares_the_same_conditions(tmp_path):
     cells = [tuple(cell) for cell in page.index["runs"][0]["cells"]]
     losses = page.losses(0) / page.index["loss_steps"]
     condition = Condition.parse(Direction.VIS4LANG, "object@0.2")
-    lost, misled = by_phrase(analysis.load_study(directories).runs[0], condition)
+    lost, misled = by_phrase(analysis.load_study(directories).runs[0], condition, "mlm")
     pairs = page.index["conditions"]["vis4lang"]["object@0.2"]["effects"]
     for name, expected in (("lost", lost), ("misled", misled)):
         metric, *pair = pairs[name]

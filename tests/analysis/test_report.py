@@ -19,6 +19,7 @@ from tests.helpers.report_worlds import (
 from xabl import analysis
 from xabl.ablation.overlap import coverage
 from xabl.analysis import effects, verdicts
+from xabl.analysis.answer import verdict
 from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.analysis.report.html_tables import probability, typeset
@@ -28,7 +29,7 @@ TWO = (FakeModel(), text_only("BERT-CC", 5.4))
 
 
 def study_of(folder, models=TWO, **world):
-    settings = dict(num_images=8, phrases_per_image=3, predictions=2) | world
+    settings = dict(num_images=30, phrases_per_image=1, predictions=2) | world
     return write_study(folder / "results", list(models), **settings)
 
 
@@ -80,7 +81,7 @@ def test_the_verdict_and_its_intervals_are_the_numbers(made):
     bootstrap = effects.bootstrap_of(study, resamples=100)
     table = asymmetry(study, bootstrap)
     text = " ".join(page.text.split())
-    assert verdicts.verdict(table) in text
+    assert typeset(verdict(table, effects.differences(study, bootstrap))) in text
     for row in table.to_dict("records")[:2]:
         sentence = typeset(verdicts.asymmetry_sentence(row))
         assert "95% interval" in sentence and sentence in text
@@ -154,7 +155,7 @@ def test_every_word_is_there(made):
         assert texts["pieces"][arrays["pieces"][piece]] == row["piece"]
         assert texts["kinds"][arrays["kinds"][piece]] == row["word_class"]
     assert [run["words"] for run in page.index["runs"][1:]] == [None, None]
-    note = "VL-BERT, seed 42, BERT-CC: no losses by word: words.parquet is missing; run"
+    note = "VL-BERT, seed 42; BERT-CC: no losses by word: words.parquet is missing; run"
     assert note in " ".join(page.text.split()) and note in message
 
 
@@ -201,9 +202,9 @@ def test_examples_and_regions_are_there(made):
             above = regions["levels"][first:last] > level
             assert (above == (overlap > threshold)).all()
     assert region_texts["thresholds"] == [i / 10 for i in range(10)]
-    assert regions["kinds"].tolist() == [*range(1, 7)] * 8  # line 0: background
+    assert regions["kinds"].tolist() == [*range(1, 7)] * 30  # line 0: background
     pictures = [name for name in page.scripts if name and name.startswith("image-")]
-    assert len(pictures) == len(texts["images"]) == 8
+    assert len(pictures) == len(texts["images"]) == 30
 
 
 def test_figures_and_tables(made):
@@ -215,7 +216,7 @@ def test_figures_and_tables(made):
     for title in ("By phrase type", "By overlap threshold", "Between models"):
         assert title in page.text
     assert "LabelMatch examples" in page.text
-    assert re.search(r"report.html: 0\.\d MB, 3 models, 31 of 31 examples", message)
+    assert re.search(r"report.html: 0\.\d MB, 3 models, 60 of 60 examples", message)
 
 
 def test_a_p_value_is_never_nothing():

@@ -1,7 +1,5 @@
 """The report in Chromium: filters, an example, conditions, keys, hostile texts."""
 
-import math
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -10,47 +8,34 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
 from tests.analysis.test_report_input import make_hostile
-from tests.helpers.chromium import chromium, open_report
-from tests.helpers.fake_results import FakeModel, text_only, write_results, write_study
-from tests.helpers.report_worlds import add_images, add_regions, write_class_names
+from tests.helpers.chromium import (
+    choose,
+    chromium,
+    find,
+    find_all,
+    number,
+    open_report,
+)
+from tests.helpers.fake_results import FakeModel, write_results
+from tests.helpers.full_report import LN2, MODELS, write_models, write_page
 from xabl.analysis.report import ReportOptions, write_report
 
 pytestmark = pytest.mark.slow
-
-MODELS = (
-    FakeModel(seed=None),
-    FakeModel(label="ViLBERT", name="ctrl_vilbert_base", seed=None, mlm_effect=-0.4),
-    text_only("BERT-CC", 5.4),
-)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A report with images and regions, and the scores of its runs in bits."""
     folder = tmp_path_factory.mktemp("report")
-    directories = write_study(
-        folder / "results", list(MODELS), num_images=20, predictions=3
-    )
-    for number in range(2):
-        add_regions(directories[number], folder / f"regions{number}.h5")
-    ids = add_images(directories[0], folder / "images")
+    directories, ids = write_models(folder, num_images=20, predictions=3)
     (folder / "images" / f"{ids[-1]}.jpg").unlink()
     (directories[1] / "predictions.parquet").unlink()
-    write_report(
-        directories,
-        folder / "report.html",
-        ReportOptions(
-            images=folder / "images",
-            regions=folder / "regions0.h5",
-            class_names=write_class_names(folder / "objects_vocab.txt"),
-            resamples=100,
-        ),
-    )
+    write_page(folder, directories)
     scores = {}
     for model, directory in zip(MODELS, directories, strict=True):
         table = pq.read_table(directory / "scores.parquet").to_pandas()
         for loss in ("mlm", "mrc_kl"):
-            table[loss] /= math.log(2)
+            table[loss] /= LN2
         scores[model.label] = table
     return folder, scores
 
@@ -69,18 +54,6 @@ def page(window, made):
     assert window.get_log("browser") == []
 
 
-def find(page, selector):
-    return page.find_element(By.CSS_SELECTOR, selector)
-
-
-def choose(page, menu, text):
-    Select(find(page, f"#{menu}")).select_by_visible_text(text)
-
-
-def number(text):
-    return float(text.replace("\N{MINUS SIGN}", "-"))
-
-
 def bits_of(scores, metric, condition):
     """Losses by example."""
     rows = scores[(scores["condition"] == condition) & scores[metric].notna()]
@@ -90,7 +63,7 @@ def bits_of(scores, metric, condition):
 def shown_row(page, direction, condition):
     """Ablated, loss, change and predictions of a condition in the detail."""
     selector = f"tr[data-direction={direction}][data-condition='{condition}'] td"
-    cells = find(page, "#detail").find_elements(By.CSS_SELECTOR, selector)
+    cells = find_all(page, f"#detail {selector}")
     return [cell.text for cell in cells[1:]]
 
 
@@ -151,7 +124,7 @@ def test_switching_the_condition_changes_the_numbers(page, made):
         seen[condition] = (loss, len(drawn))
     assert len({loss for loss, _ in seen.values()}) == 3
     assert seen["all"][1] == 6 and seen["none"][1] == 0
-    assert len(find(page, "#detail").find_elements(By.CSS_SELECTOR, "mark")) == 1
+    assert len(find_all(page, "#detail mark")) == 1
 
 
 def test_conditions_of_the_other_direction(page, made):
@@ -190,7 +163,7 @@ def test_another_model_keeps_the_example(page, made):
     )
     assert predictions == "" and "No predictions" in find(page, "#detail").text
     choose(page, "model", "BERT-CC")
-    rows = find(page, "#detail").find_elements(By.CSS_SELECTOR, "tr[data-condition]")
+    rows = find_all(page, "#detail tr[data-condition]")
     assert [row.get_attribute("data-condition") for row in rows] == ["none"]
     assert find(page, "#count").text.endswith("examples")
 
@@ -222,7 +195,7 @@ def test_keys(page, made):
 
 def test_images_and_outlines(page, made):
     choose(page, "sort", "order of the data")
-    assert len(find(page, "#detail").find_elements(By.TAG_NAME, "image")) == 1
+    assert len(find_all(page, "#detail image")) == 1
     width = page.execute_script(
         "const image = new Image(); image.src = arguments[0];"
         "return image.decode().then(() => image.naturalWidth)",
@@ -230,7 +203,7 @@ def test_images_and_outlines(page, made):
     )
     assert width > 100
     find(page, "#list").send_keys(Keys.END)
-    assert not find(page, "#detail").find_elements(By.TAG_NAME, "image")
+    assert not find_all(page, "#detail image")
     assert "outline of image 1019" in find(page, "#detail").text
 
 
@@ -256,5 +229,5 @@ def test_hostile_texts_do_nothing(tmp_path):
         assert page.execute_script("return window.harmed") is None
         assert "<img src=x onerror=" in find(page, "#detail .sentence").text
         assert page.execute_script("return document.querySelectorAll('img').length") > 0
-        assert not page.find_elements(By.CSS_SELECTOR, "img[src=x]")
+        assert not find_all(page, "img[src=x]")
         assert page.get_log("browser") == []

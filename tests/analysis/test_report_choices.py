@@ -8,7 +8,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from tests.helpers.chromium import chromium, open_report
+from tests.helpers.chromium import (
+    choose,
+    chromium,
+    find,
+    find_all,
+    number,
+    open_report,
+)
 from tests.helpers.full_report import LN2, write_full_report
 
 pytestmark = pytest.mark.slow
@@ -32,22 +39,6 @@ def page(window, made):
     open_report(window, made[0])
     yield window
     assert window.get_log("browser") == []
-
-
-def find(page, selector):
-    return page.find_element(By.CSS_SELECTOR, selector)
-
-
-def find_all(page, selector):
-    return page.find_elements(By.CSS_SELECTOR, selector)
-
-
-def choose(page, menu, text):
-    Select(find(page, f"#{menu}")).select_by_visible_text(text)
-
-
-def number(text):
-    return float(text.replace("\N{MINUS SIGN}", "-"))
 
 
 def chosen(page):

@@ -1,8 +1,7 @@
 """The report on results that lack something, are wrong, or mean harm; the binary."""
 
+import functools
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +10,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from tests.helpers import binaries
 from tests.helpers.fake_results import FakeModel, write_results
 from tests.helpers.report_pages import Page
 from tests.helpers.report_worlds import add_images, add_regions
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.errors import UserError
 
-ROOT = Path(__file__).parents[2]
 HOSTILE = (
     "</script><img src=x onerror=window.harmed=1><!--<script> & ' \" \u2028 {{ 1 + 1 }}"
     " $x^{ and $"  # no formula of a figure either
@@ -132,7 +131,8 @@ def test_without_lang4vis(tmp_path):
     about = page.index["runs"][0]
     assert about["metrics"] == ["mlm"] and about["main_losses"]["lang4vis"] is None
     assert about["conditions"]["lang4vis"] == []
-    assert "Neither direction can be compared" in page.text
+    assert "Vision for language: no verdict on UNITER (5 images: too few" in page.text
+    assert "Language for vision: not asked of UNITER." in page.text
     assert "asymmetry not measured (no lang4vis in this run)" in page.text
 
 
@@ -241,16 +241,31 @@ def test_a_report_is_not_replaced_unasked(tmp_path):
     ]
 
 
-def test_binary(tmp_path):
-    def run(*flags):
-        command = [sys.executable, "-m", "experiments.report", *flags]
-        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("images", "--images: nowhere: no such folder"),
+        ("regions", "nowhere: cannot be read: No such file"),
+        ("class_names", "nowhere: not a readable list of classes"),
+    ],
+)
+def test_files_are_refused_before_results_are_read(
+    tmp_path, monkeypatch, given, message
+):
+    monkeypatch.setattr("xabl.analysis.report.page.load_study", pytest.fail)
+    options = ReportOptions(**{given: Path("nowhere")})
+    with pytest.raises(UserError, match=message):
+        write_report([tmp_path], tmp_path / "report.html", options)
+    assert list(tmp_path.iterdir()) == []
 
+
+def test_binary(tmp_path):
+    run = functools.partial(binaries.run_words, "experiments.report")
     directory = results(tmp_path)
     output = tmp_path / "new" / "report.html"
     done = run(f"--results={directory}", f"--output={output}", "--resamples=100")
-    assert done.returncode == 0, done.stderr
-    assert "14 of 14 examples to browse" in done.stdout
+    assert done.status == 0, done.err
+    assert "14 of 14 examples to browse" in done.out
     assert Page(output).index["runs"][0]["title"] == "UNITER, seed 73"
     for flags, message in (
         ((), "give --results, --output"),
@@ -258,8 +273,7 @@ def test_binary(tmp_path):
         ((f"--results={directory}", f"--output={output}"), "--overwrite"),
     ):
         failed = run(*flags)
-        assert failed.returncode == 1 and message in failed.stderr
-        assert "Traceback" not in failed.stderr
+        assert failed.status == 1 and message in failed.err
 
 
 def test_what_was_suspicious_is_said_first(tmp_path):

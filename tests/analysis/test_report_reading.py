@@ -7,8 +7,14 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.analysis.test_report_choices import choose, find, find_all, number
-from tests.helpers.chromium import chromium, open_report
+from tests.helpers.chromium import (
+    choose,
+    chromium,
+    find,
+    find_all,
+    number,
+    open_report,
+)
 from tests.helpers.full_report import write_full_report
 from tests.helpers.report_contrast import poor_contrasts
 

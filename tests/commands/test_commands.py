@@ -7,6 +7,7 @@ import sys
 import pytest
 from absl import flags
 
+from tests.helpers import binaries
 from tests.helpers.binaries import ROOT
 from tests.helpers.fake_results import FakeModel, write_results
 from xabl.commands import COMMANDS, module_of
@@ -123,6 +124,25 @@ def test_terminals_of_any_width(columns):
         (["ablate"], "give --model, --entities (--help lists the flags)"),
         (["convert", "--output=x"], "give the checkpoint: xabl convert FILE --output="),
         (["demo", "here"], "unexpected argument 'here'; flags are written --name="),
+        (
+            ["ablate", "MODEL", "--entities", "x"],
+            "unexpected argument 'MODEL'; flags are",
+        ),
+        (
+            ["ablate", "MODEL", "--entities", "x"],
+            "written --name=value; give --model (",
+        ),
+        (
+            ["report", "A", "B"],
+            "unexpected argument 'A'; flags are written --name=value",
+        ),
+        (
+            ["convert", "A", "B"],
+            "unexpected argument 'B'; flags are written --name=value",
+        ),
+        (["convert", "A", "B", "--output=C"], "unexpected argument 'B'; flags are"),
+        (["convert", "A", "--checkpoint=B", "--output=C"], "unexpected argument 'A'"),
+        (["inspect", "--split", "val"], "give the file or folder: xabl inspect PATH"),
         (["demo", "--steps=many"], "flag --steps=many: invalid literal"),
         (["demo", "--flagfile=nowhere"], "nowhere"),
     ],
@@ -133,6 +153,14 @@ def test_what_is_mistyped_costs_one_line(arguments, message):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert message in done.stderr
+
+
+@pytest.mark.parametrize("words", [("check", "--results=nowhere"), ("--version",)])
+def test_commands_that_tests_fork_end_as_those_that_are_started(words):
+    started, forked = python("-m", "xabl", *words), binaries.run_words("xabl", *words)
+    assert forked == binaries.Finished(
+        status=started.returncode, out=started.stdout, err=started.stderr
+    )
 
 
 def test_a_file_of_flags(tmp_path):
@@ -150,9 +178,10 @@ def test_commands_can_be_imported_together():
 
 def test_check(tmp_path):
     directory = write_results(tmp_path / "results", FakeModel(), num_images=5)
-    done = python("-m", "xabl", "check", str(directory))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{directory}: as figures, tables and report expect it\n"
+    for path in (directory, tmp_path):  # itself, or the folder it is in
+        done = python("-m", "xabl", "check", str(path))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout == f"{directory}: as figures, tables and report expect it\n"
     (directory / "examples.parquet").unlink()
     done = python("-m", "xabl", "check", f"--results={directory}")
     assert done.returncode == 1 and "examples.parquet" in done.stdout

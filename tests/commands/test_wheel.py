@@ -13,9 +13,8 @@ from tests.helpers.binaries import ROOT
 from tests.helpers.fake_results import FakeModel, write_results
 
 
-def build_wheel(folder: Path) -> Path:
-    """The wheel of a copy, since building leaves files beside the sources."""
-    source = folder / "source"
+def copied_to(source: Path) -> Path:
+    """A copy of the checkout, since building leaves files beside the sources."""
     source.mkdir()
     tracked = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(tracked, cwd=ROOT, check=True, capture_output=True).stdout
@@ -23,6 +22,11 @@ def build_wheel(folder: Path) -> Path:
         if not name.startswith("tests/data/") and (ROOT / name).is_file():
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             (source / name).write_bytes((ROOT / name).read_bytes())
+    return source
+
+
+def build_wheel(folder: Path) -> Path:
+    source = copied_to(folder / "source")
     command = [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--quiet"]
     subprocess.run([*command, f"--wheel-dir={folder}"], cwd=source, check=True)
     (wheel,) = folder.glob("*.whl")
@@ -34,20 +38,25 @@ def wheel(tmp_path_factory):
     return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
-@pytest.fixture(scope="module")
-def xabl(wheel, tmp_path_factory):
-    """Runs a program of a fresh environment in a folder with `experiments/` in it."""
-    environment = tmp_path_factory.mktemp("environment")
+def installed(environment: Path, *what: Path | str) -> Path:
+    """The programs of a fresh environment with xabl in it."""
     subprocess.run(
         [sys.executable, "-m", "venv", "--without-pip", environment], check=True
     )
     programs = environment / "bin"
     pip = [sys.executable, "-m", "pip", f"--python={programs / 'python'}", "install"]
-    subprocess.run([*pip, "--no-deps", "--quiet", wheel], check=True)
+    subprocess.run([*pip, "--no-deps", "--quiet", *what], check=True)
     # What xabl needs, from where it is installed already. A folder that a .pth file
     # names is searched, but its own .pth files, one of them for the checkout, are not.
     (site,) = environment.glob("lib/*/site-packages")
     (site / "needed.pth").write_text(sysconfig.get_paths()["purelib"])
+    return programs
+
+
+@pytest.fixture(scope="module")
+def xabl(wheel, tmp_path_factory):
+    """Runs a program of a fresh environment in a folder with `experiments/` in it."""
+    programs = installed(tmp_path_factory.mktemp("environment"), wheel)
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     (elsewhere / "experiments").mkdir()
     (elsewhere / "experiments" / "__init__.py").write_text("raise ImportError('yours')")
@@ -78,6 +87,18 @@ def test_import(xabl):
     code = "import sys, xabl; print(xabl.__file__, 'jax' in sys.modules)"
     done = xabl("python", "-c", code)
     assert "site-packages" in done.stdout and done.stdout.endswith("False\n")
+
+
+@pytest.mark.slow
+def test_a_checkout_does_not_hide_what_is_installed_from_it(tmp_path):
+    """A script lies beside it, and Python finds a folder called xabl there first."""
+    source = copied_to(tmp_path / "xabl")
+    programs = installed(tmp_path / "environment", "--editable", source)
+    (tmp_path / "mine.py").write_text("import xabl; print(xabl.__file__, xabl.Logits)")
+    done = subprocess.run(
+        [programs / "python", "mine.py"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout.startswith(str(source / "xabl" / "__init__.py")), done.stderr
 
 
 def test_cures_are_true_without_a_checkout(xabl):

@@ -18,6 +18,7 @@ from tests.conversion.test_lxmert_and_bert import (
 from tests.helpers import binaries
 from tests.helpers.golden import forward_case
 from tests.helpers.torch_writer import write_torch_file
+from tests.helpers.transformers_checkpoints import write_vocabulary
 from xabl.models import model_directory
 
 
@@ -38,9 +39,7 @@ def checkpoint(tmp_path_factory, case):
 
 @pytest.fixture
 def vocabulary(tmp_path, case):
-    path = tmp_path / "vocab.txt"
-    path.write_text("piece\n" * case.config.vocab_size)
-    return path
+    return write_vocabulary(tmp_path / "vocab.txt", case.config.vocab_size)
 
 
 def config_with(tmp_path, case, **fields):
@@ -118,7 +117,7 @@ def test_a_configuration_that_is_wrong(tmp_path, case, checkpoint, fields, messa
 
 
 def test_a_vocabulary_of_another_size(tmp_path, case, checkpoint, vocabulary):
-    vocabulary.write_text("piece\n" * 30_522)
+    write_vocabulary(vocabulary, 30_522)
     done = run(
         "convert_volta",
         checkpoint=checkpoint,

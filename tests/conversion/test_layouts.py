@@ -9,7 +9,11 @@ from safetensors.numpy import save_file
 from checkpoints_conversion.conversion import convert, convert_file
 from checkpoints_conversion.recognition import recognise, settings_beside
 from tests.helpers.torch_writer import write_torch_file
-from tests.helpers.transformers_checkpoints import visualbert_state, write_settings
+from tests.helpers.transformers_checkpoints import (
+    visualbert_state,
+    write_settings,
+    write_vocabulary,
+)
 from xabl.data.checkpoints.opening import open_checkpoint
 from xabl.errors import UserError
 from xabl.inspection import inspect_path
@@ -114,4 +118,28 @@ def test_inspecting_a_folder_with_a_checkpoint(tmp_path):
     write_settings(tmp_path, model_type="visual_bert")
     inspection = inspect_path(tmp_path)
     assert inspection.kind == "checkpoint (safetensors in 2 files)"
-    assert inspection.facts["tensors"] == str(len(state))
+    facts = inspection.facts
+    assert facts["tensors"] == str(len(state))
+    assert facts["what it is"].startswith("transformers' VisualBERT: visualbert, 2 lay")
+    assert facts["beside it"] == "config.json"
+    assert facts["words"] == "no vocabulary; captions are read lower-cased"
+    # Told before conversion as after it, the vocabulary included.
+    write_vocabulary(tmp_path / "vocab.txt", 30)
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    facts = inspect_path(tmp_path).facts
+    assert facts["beside it"] == "config.json, vocab.txt, tokenizer_config.json"
+    assert facts["words"].startswith(
+        "vocab.txt, 30 word pieces; captions are read with"
+    )
+    summary = convert_file(tmp_path, tmp_path / "model")
+    assert f"words: {facts['words']}" in summary
+    number, counts = facts["parameters"].split(" from ")
+    assert f"{number} parameters of " in summary and f" from {counts}" in summary
+    with pytest.raises(UserError, match="a model directory already.*as --model"):
+        convert_file(tmp_path / "model", tmp_path / "again")
+    # What is wrong with it both say.
+    (tmp_path / "vocab.txt").write_text("[PAD]\n" * 30)
+    (problem,) = inspect_path(tmp_path).problems
+    with pytest.raises(UserError, match="line 2: '.PAD.' stands on line 1") as error:
+        convert_file(tmp_path, tmp_path / "again")
+    assert str(error.value) == problem

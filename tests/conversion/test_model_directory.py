@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+import xabl
 from tests.conversion.test_lxmert_and_bert import BERT
+from tests.helpers.transformers_checkpoints import write_vocabulary
 from xabl.errors import UserError
+from xabl.inspection import inspect_path
 from xabl.models import model_directory
 from xabl.models.model import parameter_shapes
 
@@ -28,8 +31,7 @@ def params():
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory):
     path = tmp_path_factory.mktemp("vocabulary") / "words.txt"
-    path.write_text("".join(f"piece{number}\n" for number in range(BERT.vocab_size)))
-    return path
+    return write_vocabulary(path, BERT.vocab_size)
 
 
 @pytest.fixture(scope="module")
@@ -144,11 +146,39 @@ def test_refuses_a_vocabulary_of_another_size(tmp_path, params, vocabulary):
     with pytest.raises(UserError, match=r"has 30 word pieces .* has 31; give the voc"):
         model_directory.check_vocabulary(vocabulary, config)
     short = tmp_path / "short.txt"
-    short.write_text("piece\n" * 29)
+    write_vocabulary(short, 29)
     with pytest.raises(UserError, match=r"short\.txt: has 29 word pieces"):
         model_directory.save(tmp_path / "m", BERT, params, vocabulary=short, report={})
     with pytest.raises(UserError, match=r"none\.txt is missing"):
         model_directory.check_vocabulary(tmp_path / "none.txt", BERT)
+
+
+def test_one_check_of_a_vocabulary(tmp_path, params, copy):
+    """Whoever is given it says what is wrong: who keeps it, who uses what is kept."""
+    twice = tmp_path / "twice.txt"
+    twice.write_text(write_vocabulary(twice, 29).read_text() + "[UNK]\n")
+    wrong = r"\.txt, line 30: '\[UNK\]' stands on line 2 already"
+    for check in (
+        lambda: model_directory.check_vocabulary(twice, BERT),
+        lambda: model_directory.is_cased(twice),
+        lambda: model_directory.save(
+            tmp_path / "m", BERT, params, vocabulary=twice, report={}
+        ),
+        lambda: model_directory.vocabulary_of(copy, BERT, twice),
+    ):
+        with pytest.raises(UserError, match="twice" + wrong):
+            check()
+    shutil.copy(twice, copy / "vocab.txt")
+    with pytest.raises(UserError, match=wrong + ".*give another with --vocab"):
+        model_directory.vocabulary_of(copy, BERT)
+    with pytest.raises(xabl.UserError, match=wrong + ".*give another with vocabulary="):
+        xabl.load(copy)
+    assert re.search(wrong, inspect_path(copy).problems[0])
+    (copy / "vocab.txt").unlink()
+    with pytest.raises(UserError, match="no vocabulary was kept .* with --vocab"):
+        model_directory.vocabulary_of(copy, BERT)
+    with pytest.raises(xabl.UserError, match="no vocabulary was kept .* vocabulary="):
+        xabl.load(copy)
 
 
 def test_names_a_directory_that_is_none(tmp_path):

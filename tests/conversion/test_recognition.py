@@ -248,6 +248,38 @@ def test_lxmert_without_the_head(tmp_path, keep, message):
     assert message in one_line(error) and "LxmertForPreTraining" in one_line(error)
 
 
+@pytest.mark.parametrize("architectures", [None, ["LxmertModel"]])
+def test_an_encoder_that_was_saved_alone(tmp_path, architectures):
+    """Nothing stands before its names, and it has no heads."""
+    state = lxmert_state()
+    state = {n[7:]: v for n, v in state.items() if n.startswith("lxmert.")}
+    path = write_torch_file(tmp_path / "pytorch_model.bin", state, "zip")
+    write_settings(tmp_path, architectures=architectures)
+    with pytest.raises(UserError) as error:
+        recognised(path)
+    assert "LXMERT" in one_line(error) and "what can be converted" not in str(error)
+    assert "has no heads that predict words; give the model as" in str(error.value)
+    assert "(LxmertForPreTraining)" in str(error.value)
+
+
+def test_what_is_missing_is_called_as_the_file_would(tmp_path):
+    """By its own names, whether a module lost a part or a layer one of its modules."""
+    lost = {
+        "obj_predict_head.decoder_dict.attr.bias",
+        "lxmert.encoder.r_layers.1.intermediate.dense.weight",
+        "lxmert.encoder.layer.1.attention.self.key.weight",
+        "lxmert.encoder.layer.1.attention.self.key.bias",
+    }
+    state = {n: v for n, v in lxmert_state().items() if n not in lost}
+    path = write_torch_file(tmp_path / "pytorch_model.bin", state, "zip")
+    write_settings(tmp_path)
+    with pytest.raises(UserError, match="transformers' LXMERT names.: 4 missing") as e:
+        recognised(path)
+    told = [line.split()[:2] for line in str(e.value).splitlines()[1:]]
+    assert {name for _, name in told} == lost
+    assert {what for what, _ in told} == {"missing:"}
+
+
 @pytest.mark.parametrize(
     ("architecture", "message"),
     [
@@ -270,7 +302,11 @@ def test_what_the_settings_call_it(tmp_path, architecture, message):
     [
         ("vilt.encoder.layer.0.x", {}, "not a model that is known (tensors such as"),
         ("vilt.x", {"architectures": ["ViltForMaskedLM"]}, "Vilt for masked lm: not a"),
-        ("embeddings.word_embeddings.weight", {}, "an encoder without heads"),
+        (
+            "embeddings.word_embeddings.weight",
+            {"architectures": ["RobertaModel"]},
+            "Roberta without heads: not a model that is known",
+        ),
     ],
 )
 def test_an_unknown_model(tmp_path, name, fields, message):

@@ -4,12 +4,11 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-from pathlib import Path
 
 import h5py
 import pytest
 
+from tests.helpers import binaries
 from tests.helpers.golden import ablation_case
 from tests.helpers.golden_world import (
     ENTITIES,
@@ -23,27 +22,13 @@ from xabl.data.regions import import_regions, open_regions
 from xabl.inspection import inspect_path
 from xabl.models import model_directory
 
-ROOT = Path(__file__).parents[2]
 IDS = ENTITIES / "val.txt"
 
 
-def start(binary, **flags):
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.Popen(
-        [sys.executable, "-m", f"experiments.{binary}", *arguments],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
 def run(binary, **flags):
-    """Exit status, standard output, standard error; none of them has a trace."""
-    process = start(binary, **flags)
-    out, err = process.communicate(timeout=60)
-    assert "Traceback" not in out + err
-    return process.returncode, out, err
+    """Exit status, standard output, standard error."""
+    done = binaries.run(f"experiments.{binary}", **flags)
+    return done.status, done.out, done.err
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +143,14 @@ def test_output_is_not_the_source(tmp_path, regions):
 def test_interrupted_import_leaves_nothing(tmp_path):
     # A pipe that never ends in place of a file: the import is certainly not done.
     os.mkfifo(tmp_path / "ids.txt")
-    process = start(
-        "import_regions",
+    command = binaries.command(
+        "experiments.import_regions",
         source=tmp_path,
         image_ids=tmp_path / "ids.txt",
         output=tmp_path / "out" / "r.h5",
+    )
+    process = subprocess.Popen(
+        command, cwd=binaries.ROOT, stderr=subprocess.PIPE, text=True
     )
     with open(tmp_path / "ids.txt", "w"):  # returns once the program reads
         process.send_signal(signal.SIGINT)

@@ -17,9 +17,8 @@ from tests.models.test_added_model_and_target import assert_scored_as_defined, l
 from xabl import results
 from xabl.ablation import run
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.definition import Definition
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.data.regions import import_regions, open_regions
@@ -57,14 +56,7 @@ def test_a_condition(tmp_path):
     scores = pd.read_parquet(output / "scores.parquet")
     scores = scores[scores["direction"] == "vis4lang"]
     assert list(dict.fromkeys(scores["condition"])) == NAMES
-    definition = Definition(
-        model=flax_model(config, params),
-        regions=ablation.regions(),
-        average=ablation.average(),
-        mask_id=ablation.word_pieces().mask_id,
-        target=config.scored_target(),
-        donors=ablation.donors(),
-    )
+    definition = ablation.definition_of(config, flax_model(config, params))
     found = {}
     for name in NAMES:
         condition = results.Condition.parse("vis4lang", name)

@@ -2,8 +2,6 @@
 
 import re
 
-import pytest
-
 from tests.helpers.binaries import ROOT
 from xabl.analysis.figures.style import render
 from xabl.analysis.figures.ways import ways_figure
@@ -23,7 +21,6 @@ def test_its_table_has_every_way_in_the_words_of_the_contract():
     assert table.splitlines() == expected
 
 
-@pytest.mark.slow
 def test_its_picture_is_what_the_definition_shows():
     def texts(svg):
         return re.findall(r">([^<>]+)</text>", svg)

@@ -11,7 +11,7 @@ import jax
 import pytest
 
 import xabl as front_door
-from tests.helpers import golden_world
+from tests.helpers import binaries, golden_world
 from tests.helpers.ablation_binaries import AT_WORK
 from tests.helpers.binaries import ROOT
 from tests.helpers.golden_world import ENTITIES, VOCABULARY
@@ -35,8 +35,15 @@ NOBODY = 65534
 
 
 def xabl(*arguments, prefix=(), **changed):
-    """A command as a user runs it: exit status, standard output and error."""
-    environment = {k: v for k, v in (os.environ | changed).items() if v is not None}
+    """A command as a user runs it: exit status, standard output and error.
+
+    prefix: of its command line, for a process that may do less than this one.
+    """
+    environment = os.environ | changed
+    if not prefix:
+        words = map(str, arguments)
+        done = binaries.run_words("xabl", *words, environment=environment)
+        return done.status, done.out, done.err
     done = subprocess.run(
         [*prefix, sys.executable, "-m", "xabl", *map(str, arguments)],
         cwd=ROOT,

@@ -6,7 +6,9 @@ import functools
 import numpy as np
 
 from tests.helpers import golden, golden_world
+from xabl.ablation.any_model import Model
 from xabl.ablation.average import average_features
+from xabl.ablation.definition import Definition
 from xabl.ablation.engine.device_loop import Options, Request, ablate
 from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.pair_scores import AblationScores
@@ -67,6 +69,26 @@ def donors(seed: int = 0) -> Donors:
 @functools.cache
 def average() -> np.ndarray:
     return average_features(regions(), mentions_by_image(examples()))
+
+
+def definition_of(
+    config: ModelConfig, model: Model, world: StackedRegions | None = None
+) -> Definition:
+    """The method, written out, on the golden world's examples.
+
+    Args:
+        model: a function that computes what `config` does.
+        world: the regions; those of the golden world by default.
+    """
+    return Definition(
+        model=model,
+        regions=None if config.text_only else world or regions(),
+        average=average(),
+        mask_id=word_pieces().mask_id,
+        target=next(iter(config.visual_targets), None),
+        donors=donors(),
+        needs_regions=config.needs_regions,
+    )
 
 
 def params_of(state: dict[str, np.ndarray], config: ModelConfig) -> dict:

@@ -75,11 +75,20 @@ class Workshop:
             "regions": self.regions("lmdb"),
         } | flags
 
-    def ablate(self, **flags: object) -> Finished:
-        """Runs xabl ablate on the golden world."""
+    def ablate(self, *, quick: bool = True, **flags: object) -> Finished:
+        """Runs xabl ablate on the golden world.
+
+        Args:
+            quick: see `binaries.environment`.
+        """
         return binaries.run(
-            "experiments.ablate", cache=self.cache, **self.flags(**flags)
+            "experiments.ablate", cache=self.cache, quick=quick, **self.flags(**flags)
         )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the same in a process that a test starts for itself."""
+        return binaries.environment(self.cache, quick=True)
 
 
 def save(output: Path, config: ModelConfig, params: dict, **changed: object) -> None:

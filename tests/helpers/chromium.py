@@ -11,6 +11,9 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select
 
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"),
@@ -67,3 +70,22 @@ def open_report(driver: webdriver.Chrome, path: Path, timeout: float = 60) -> fl
             return int(ready) / 1000
         time.sleep(0.02)
     raise TimeoutError(f"{path} is not ready: {driver.get_log('browser')}")
+
+
+def find(page: webdriver.Chrome, selector: str) -> WebElement:
+    """The first element of a CSS selector; there has to be one."""
+    return page.find_element(By.CSS_SELECTOR, selector)
+
+
+def find_all(page: webdriver.Chrome, selector: str) -> list[WebElement]:
+    return page.find_elements(By.CSS_SELECTOR, selector)
+
+
+def choose(page: webdriver.Chrome, menu: str, text: str) -> None:
+    """Takes an entry of a menu of the report."""
+    Select(find(page, f"#{menu}")).select_by_visible_text(text)
+
+
+def number(text: str) -> float:
+    """As the report writes it, with a minus sign."""
+    return float(text.replace("\N{MINUS SIGN}", "-"))

@@ -137,7 +137,7 @@ class Ablate(Job):
     def _ablate(self, output, limit, **how):
         from tests.helpers import golden_world
         from xabl.ablation.engine.device_loop import Options
-        from xabl.ablation.inputs import InputFiles
+        from xabl.ablation.input_files import InputFiles
         from xabl.ablation.run import RunOptions, run
 
         _keep_programs(self.inputs)

@@ -35,17 +35,20 @@ def _share_a_caption(directory):
     pq.write_table(pa.Table.from_pylist(rows, table.schema), path)
 
 
-def write_full_report(folder: Path) -> tuple[Path, dict, dict]:
-    """A report; losses of the words in bits and of the phrases, by model."""
+def write_models(
+    folder: Path, *, num_images: int, predictions: int
+) -> tuple[list[Path], list[str]]:
+    """Results of the models, regions and pictures; directories and image ids."""
     directories = write_study(
-        folder / "results", list(MODELS), num_images=12, predictions=2
+        folder / "results", list(MODELS), num_images=num_images, predictions=predictions
     )
-    for number, directory in enumerate(directories):
-        _share_a_caption(directory)
-        if number < 2:
-            add_regions(directory, folder / f"regions{number}.h5")
-    add_images(directories[0], folder / "images")
-    words = {"UNITER": add_words(directories[0]), "ViLBERT": add_words(directories[1])}
+    for number, directory in enumerate(directories[:2]):
+        add_regions(directory, folder / f"regions{number}.h5")
+    return directories, add_images(directories[0], folder / "images")
+
+
+def write_page(folder: Path, directories: list[Path]) -> Path:
+    """Their report with all that `write_models` made for it."""
     write_report(
         directories,
         folder / "report.html",
@@ -56,10 +59,20 @@ def write_full_report(folder: Path) -> tuple[Path, dict, dict]:
             resamples=100,
         ),
     )
+    return folder / "report.html"
+
+
+def write_full_report(folder: Path) -> tuple[Path, dict, dict]:
+    """A report; losses of the words in bits and of the phrases, by model."""
+    directories, _ = write_models(folder, num_images=12, predictions=2)
+    for directory in directories:
+        _share_a_caption(directory)
+    words = {"UNITER": add_words(directories[0]), "ViLBERT": add_words(directories[1])}
+    page = write_page(folder, directories)
     scores = {}
     for model, directory in zip(MODELS, directories, strict=True):
         table = pq.read_table(directory / "scores.parquet").to_pandas()
         table = table[table["direction"] == "vis4lang"]
         bits = table.pivot(index="example", columns="condition", values="mlm") / LN2
         scores[model.label] = bits
-    return folder / "report.html", words, scores
+    return page, words, scores

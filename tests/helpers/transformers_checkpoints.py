@@ -15,6 +15,14 @@ SIZES = dict(
 )
 
 
+def write_vocabulary(path, size):
+    """A sound vocab.txt of so many pieces."""
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces = [*special, *(f"piece{number}" for number in range(len(special), size))]
+    path.write_text("\n".join(pieces) + "\n")
+    return path
+
+
 def lxmert_state(words=2, regions=3, cross=1):
     """A state dict with the names of LxmertForPreTraining."""
     shapes = {

@@ -16,7 +16,6 @@ from flax import linen as nn
 
 from tests.helpers import ablation, tiny_training
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.definition import Definition
 from xabl.errors import UserError
 from xabl.models import embeddings, presets, region_embedding, visual_targets
 from xabl.models.config import ModelConfig
@@ -132,17 +131,11 @@ def learn(config, steps=8):
 
 
 def assert_scored_as_defined(config, conditions=ablation.FEW_CONDITIONS):
-    params = ablation.ruled_params(config)
-    scores = ablation.scored(config, params, conditions=conditions)
-    definition = Definition(
-        model=flax_model(config, params),
-        regions=ablation.regions(),
-        average=ablation.average(),
-        mask_id=ablation.word_pieces().mask_id,
-        target=config.scored_target(),
-    )
+    params, examples = ablation.ruled_params(config), ablation.examples()[:32]
+    scores = ablation.scored(config, params, conditions=conditions, of=examples)
+    definition = ablation.definition_of(config, flax_model(config, params))
     for column, condition in enumerate(conditions):
-        for name, losses in definition.losses(ablation.examples(), condition).items():
+        for name, losses in definition.losses(examples, condition).items():
             np.testing.assert_allclose(scores.loss(name)[:, column], losses, atol=5e-6)
     return scores
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers import tiny_runs
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.run import RunOptions, run
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError

@@ -31,5 +31,6 @@ def test_the_whole_benchmark_at_small_size(tmp_path):
     assert result["model"] == "small"
     assert result["examples_per_second"] == 8 * result["updates_per_second"] > 0
     assert 0 < result["share_of_matrix_product_rate"] < 1.5
+    assert 0 < result["share_of_matrix_product_rate_by_core_seconds"] < 1.5
     assert result["pipeline_over_need"] > 0
     assert "share_of_matrix_product_rate" in done.out

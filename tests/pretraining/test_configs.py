@@ -102,7 +102,7 @@ def test_a_file_without_a_configuration(tmp_path):
         configuration.load(path)
 
 
-_QUICK = {"ctrl_uniter_base", "ctrl_vl_bert_base", "uniter_rnd_v", "bert_cc"}
+_QUICK = {"ctrl_uniter_base", "uniter_rnd_v", "bert_cc"}
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,7 @@ def test_a_toy_validates(trained):
     assert lines[-1]["step"] == 3 and math.isfinite(lines[-1]["loss"])
 
 
+@pytest.mark.slow
 def test_an_architecture_is_ablated_by_its_configuration(trained):
     """Words that see no regions; dropout is the same in both."""
     blind, whole = (

@@ -14,8 +14,6 @@ from xabl.pretraining import train
 from xabl.pretraining.workdir import claim
 from xabl.support.devices import Devices
 
-pytestmark = pytest.mark.usefixtures("compiled_once")
-
 
 class Killed(BaseException):
     """Stands for the end of the process: nothing catches it."""
@@ -47,7 +45,7 @@ def before_update(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def whole(data, compiled_once, tmp_path_factory):
+def whole(data, tmp_path_factory):
     """The folder of a run that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("whole") / "run"
     assert _pretrain(tiny_runs.config(data), workdir)
@@ -130,7 +128,7 @@ def test_a_cut_checkpoint_is_passed_over(
     tiny_runs.assert_same_run(workdir, whole)
 
 
-@pytest.mark.parametrize("updates", [1, 4])
+@pytest.mark.parametrize("updates", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_loss_that_is_no_number_ends_the_run(data, before_update, tmp_path, updates):
     def spoil(batch):
         spoilt = batch.region_features * float("nan")

@@ -93,6 +93,7 @@ def test_spreading_a_batch_changes_nothing(plain, spread):
     _same_training(_train(**spread), plain)
 
 
+@pytest.mark.slow
 def test_rematerialising_changes_nothing(plain):
     _same_training(_train(rematerialise=True), plain)
 
@@ -166,16 +167,17 @@ def test_bfloat16_keeps_float32_parameters_and_comes_close(plain):
         assert low.loss != full.loss
 
 
-def test_nothing_is_left_on_the_host():
+@pytest.mark.parametrize("count", [1, pytest.param(8, marks=pytest.mark.slow)])
+def test_nothing_is_left_on_the_host(count):
     """An argument on the host would be sent to all devices at every update."""
-    devices = Devices.all(8)
+    devices = Devices.all(count)
     first = state = _start(devices)
     batches = [
         devices.spread(tiny_training.batch(CONFIG, BATCH, seed), 1) for seed in range(2)
     ]
     with jax.transfer_guard("disallow"):
         for batch in batches:
-            state, metrics = _update(8)(state, batch)
+            state, metrics = _update(count)(state, batch)
     assert np.isfinite(float(metrics.loss))
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(first.trained))  # donated
 

@@ -15,22 +15,19 @@ from PIL import Image
 
 import xabl
 from tests.helpers import ablation, golden_world
-from tests.helpers.ablation_binaries import STORE, Workshop, manifest
+from tests.helpers.ablation_binaries import STORE, manifest
 from tests.helpers.binaries import ROOT
 from xabl.python import frames
 from xabl.results.conditions import Direction
 from xabl.results.losses import LOSSES, columns_of
 
 MODELS = (pytest.param("vl-bert", marks=pytest.mark.slow), "two-stream")
+# As the command's runs are compiled.
+pytestmark = pytest.mark.usefixtures("quick_compilation")
 # One example against many at once: a float32 of 10 nats has steps of 9.5e-7.
 TOLERANCE = {"abs": 1e-6, "rel": 2e-7}
 FLAGS = {"vlbert_positions": "per_example", "save_predictions": 2, "replace_seed": 3}
 WAYS = ("zero", "other_image", "other_caption", "drop")
-
-
-@pytest.fixture(scope="module")
-def workshop(tmp_path_factory):
-    return Workshop(tmp_path_factory.mktemp("workshop"))
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -77,7 +74,7 @@ def assert_same(found, expected):
     )
 
 
-def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
+def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path, capsys):
     model, output = scored
     scores = xabl.ablate(
         model,
@@ -107,7 +104,9 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path):
     assert row == pytest.approx(expected, abs=1e-6) and f"{row:.4f}" in repr(scores)
     saved, written = manifest(tmp_path / "saved"), manifest(output)
     assert saved.keys() == written.keys() and saved["identity"] == written["identity"]
-    with pytest.raises(xabl.UserError, match="holds results already"):
+    told = f"wrote {tmp_path}/saved\nnext: xabl report --results={tmp_path}/saved "
+    assert told in capsys.readouterr().out
+    with pytest.raises(xabl.UserError, match="another output= .* with overwrite=True"):
         scores.save(tmp_path / "saved")
 
 
@@ -321,15 +320,44 @@ def test_import_is_quick_and_lists_what_there_is():
         xabl.unload  # noqa: B018
 
 
-def test_arguments_that_are_not_those_of_flags(two_stream):
-    for name in ("precision", "image_token", "vlbert_positions"):
-        with pytest.raises(xabl.UserError, match="'sometimes' is not"):
-            xabl.ablate(two_stream, entities="x", **{name: "sometimes"})
-    with pytest.raises(xabl.UserError, match="'blur' is no way of removing"):
-        xabl.ablate(two_stream, entities="x", replace="blur")
-    with pytest.raises(xabl.UserError, match="--replace_seed=-1: give 0 or more"):
-        xabl.ablate(two_stream, entities="x", replace_seed=-1)
-    with pytest.raises(xabl.UserError, match="'vis' is not vis4lang or lang4vis"):
-        xabl.ablate(two_stream, entities="x", directions=["vis"])
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ({"precision": "sometimes"}, "'sometimes' is not highest or"),
+        ({"image_token": "sometimes"}, "'sometimes' is not published or"),
+        ({"vlbert_positions": "sometimes"}, "'sometimes' is not reference_batch or"),
+        ({"mismatch": "sometimes"}, "'sometimes' is not stop_if_certain or"),
+        ({"directions": ["vis"]}, "'vis' is not vis4lang or lang4vis"),
+        ({"directions": []}, "^directions: give vis4lang, lang4vis or both"),
+        ({"thresholds": [0.5, 1.0]}, "^thresholds: 1.0 is not an overlap"),
+        ({"replace": "blur"}, "'blur' is no way of removing"),
+        ({"replace_seed": -1}, "^replace_seed=-1: give 0 or more"),
+        ({"limit": 0}, "^limit=0: give the number of examples"),
+        ({"batch_size": 0}, "^batch_size is 0, at least 1 is needed"),
+        ({"save_predictions": -1}, "^save_predictions is -1, at least 0 is needed"),
+        ({"tagger": "nltk"}, "^tagger is 'nltk', expected one of stanza"),
+        ({"split": "nowhere"}, "nowhere.txt is missing; splits in that directory"),
+        ({"regions": None}, "^regions: model shallow_two_stream sees image regions"),
+        ({"regions": "nowhere"}, "nowhere: cannot be read: No such file"),
+        ({"gold_labels": "nowhere"}, "nowhere is missing; expected a class or null"),
+        ({"class_names": "nowhere"}, "nowhere: not a readable list of classes"),
+        ({"model": "nowhere"}, "nowhere: does not exist"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_is_wrong_is_said_before_parameters_are_read(
+    workshop, monkeypatch, argument, message
+):
+    monkeypatch.setattr("xabl.models.model_directory.load", pytest.fail)
+    given = {"entities": golden_world.ENTITIES, "regions": workshop.regions(STORE)}
+    given |= {"model": workshop.small_model("two-stream")} | argument
+    with pytest.raises(xabl.UserError, match=message):
+        xabl.ablate(**given)
+
+
+def test_a_vocabulary_is_looked_at_before_parameters_are_read(workshop, monkeypatch):
+    monkeypatch.setattr("xabl.models.model_directory.load", pytest.fail)
+    with pytest.raises(xabl.UserError, match="nowhere is missing"):
+        xabl.load(workshop.small_model("two-stream"), vocabulary="nowhere")
     with pytest.raises(xabl.UserError, match="nowhere: does not exist"):
         xabl.load("nowhere")

@@ -61,9 +61,8 @@ def next_image(monkeypatch):
 @pytest.fixture
 def study(next_image, tmp_path):
     """Results with the new conditions, written as another program would."""
-    known = write_results(
-        tmp_path / "known", FakeModel(thresholds=(0.5,)), num_images=6
-    )
+    world = dict(num_images=30, phrases_per_image=1)
+    known = write_results(tmp_path / "known", FakeModel(thresholds=(0.5,)), **world)
     add_regions(known, tmp_path / "regions.h5")
     scores = pq.read_table(known / "scores.parquet").to_pandas()
     added = []

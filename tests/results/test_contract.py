@@ -25,7 +25,7 @@ from xabl.results.conditions import (
     main_conditions,
 )
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
-from xabl.results.losses import LOSSES, columns_of, main_loss
+from xabl.results.losses import BY_WORD, LOSSES, STORED, columns_of, main_loss
 from xabl.results.published import PUBLISHED
 
 
@@ -92,13 +92,19 @@ def test_what_a_condition_hides():
 
 def test_losses_are_those_of_the_file_and_of_the_published_rows():
     columns = [c.name for c in SCORES.columns if c.name in LOSSES]
-    assert columns == list(LOSSES)
+    assert columns == list(STORED) == [n for n in LOSSES if n != BY_WORD]
     assert sorted(itertools.chain(*map(columns_of, Direction))) == sorted(LOSSES)
     for row in PUBLISHED.values():
         for loss, condition in row.bits:
             Condition.parse(LOSSES[loss].direction, condition)
     assert main_loss("lang4vis", ["mrc_kl", "mrc_kl_aligned"]) == "mrc_kl_aligned"
-    assert main_loss("lang4vis", ["mrc_xe"]) == "mrc_xe"
+    assert main_loss("vis4lang", ["mlm"]) == "mlm"
+    assert main_loss("vis4lang", ["mlm", BY_WORD]) == BY_WORD
+    # It answers where there is no divergence; as published it answers nothing.
+    xe = ["mrc_xe", "mrc_xe_corrected"]
+    assert main_loss("lang4vis", xe) == "mrc_xe_corrected"
+    assert main_loss("lang4vis", [*xe, "mrc_kl"]) == "mrc_kl"
+    assert main_loss("lang4vis", ["mrc_xe"]) is None
     assert main_loss("lang4vis", ["mlm"]) is None
 
 
@@ -142,14 +148,14 @@ def test_bits_are_kept_as_nats(tmp_path):
 
 
 def test_analysis_and_report_take_what_another_program_wrote(tmp_path):
-    path = results.write(frame(), tmp_path / "results" / "mine", label="Mine")
+    path = results.write(frame(90), tmp_path / "results" / "mine", label="Mine")
     study = analysis.load_study(tmp_path / "results")
     table = analysis.effects.means(study, analysis.effects.bootstrap_of(study, 100))
     assert table["condition"].tolist() == ["none", "object@0.5", "all"]
     text = write_figures(path, tmp_path / "figures", resamples=100)
     assert text.startswith("2 figures written")
     said = write_report(path, tmp_path / "report.html", ReportOptions(resamples=100))
-    assert "1 models, 12 of 12 examples to browse" in said
+    assert "1 models, 90 of 90 examples to browse" in said
     page = (tmp_path / "report.html").read_text()
     assert "Mine (1 seed): Removing all image regions raises the MLM loss" in page
 

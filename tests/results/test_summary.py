@@ -6,7 +6,7 @@ import pytest
 
 from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.published import NUM_EXAMPLES, published_row
-from xabl.results.summary import SummaryRow, summary_text
+from xabl.results.summary import Change, SummaryRow, summary_text
 
 ROWS = tuple(
     SummaryRow(
@@ -46,3 +46,19 @@ def test_nothing_to_compare_with(name, split, num_examples):
     assert row is None
     text = summary_text(ROWS, row)
     assert "published" not in text and "5.9000  14433" in text
+
+
+@pytest.mark.parametrize(
+    ("images", "said"),
+    [
+        (3, "no interval: 14433 examples of 3 images are too few; it needs 30 images"),
+        (1000, "interval: over images (14433 examples of 1000 images), of this model"),
+    ],
+)
+def test_the_command_says_how_many_images_and_why_no_interval(images, said):
+    known = images >= 30
+    ends = (1.1, 1.3) if known else (math.nan, math.nan)
+    changed = {(ROWS[0].condition, "mlm"): Change(1.2, *ends, images)}
+    text = summary_text(ROWS, None, changed)
+    assert said in text and "+1.2000" in text
+    assert ("+1.1000 to +1.3000" in text) == known

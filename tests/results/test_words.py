@@ -14,11 +14,12 @@ from xabl.analysis.report import ReportOptions, write_report
 from xabl.analysis.word_classes import PHRASE, by_word_class
 from xabl.analysis.yardsticks import yardsticks as yardsticks_of
 from xabl.errors import UserError
+from xabl.results.conditions import Direction
 from xabl.results.format import WORDS
 from xabl.results.reading import read_file
-from xabl.results.yardsticks import warnings, yardsticks_text
+from xabl.results.yardsticks import Yardstick, guessing, warnings, yardsticks_text
 
-EXAMPLES = 12
+EXAMPLES = 36  # of an image each: enough for intervals
 CONDITIONS = ("none", "object@0.5", "all")
 BITS = math.log(2)
 
@@ -55,7 +56,7 @@ def scores(table):
     means = table.groupby(["condition", "example"], sort=False)["loss"].mean()
     frame = means.rename("mlm").reset_index()
     return frame.assign(
-        image_id=[f"picture {e // 3}" for e in frame["example"]],
+        image_id=[f"picture {e}" for e in frame["example"]],
         phrase="a dogs",
         phrase_type="animals",
         direction="vis4lang",
@@ -66,7 +67,7 @@ def examples(unigram=None):
     about = pd.DataFrame(
         {
             "example": range(EXAMPLES),
-            "image_id": [f"picture {e // 3}" for e in range(EXAMPLES)],
+            "image_id": [f"picture {e}" for e in range(EXAMPLES)],
             "phrase": "a dogs",
             "phrase_type": "animals",
             "sentence": "a dogs",
@@ -98,7 +99,7 @@ def test_what_is_wrong_is_refused(tmp_path):
     for change, said in (
         ({"loss": table["loss"] + 0.1}, "are not its mlm"),
         ({"word_class": "nouns"}, "'nouns' is none of noun, adjective"),
-        ({"rank": 0}, "column rank: 108 values out of range"),
+        ({"rank": 0}, f"column rank: {9 * EXAMPLES} values out of range"),
         ({"condition": "everything"}, "not a condition this version knows"),
         ({"example": 99}, "have no scores in scores.parquet"),
     ):
@@ -163,6 +164,8 @@ def test_a_model_no_better_than_frequencies_is_called_that_first(
     field = manifest["yardsticks"]["mlm"]
     assert field["unigram"] == pytest.approx(unigram / BITS)
     assert (field["high"] >= 0) == no_better == bool(field["warning"])
+    assert guessing(manifest) == ({Direction.VIS4LANG} if no_better else set())
+    assert field["images"] == EXAMPLES
     text = write_figures(path, tmp_path / "figures", numbers=[11])
     captions = (tmp_path / "figures" / "figures.md").read_text()
     options = ReportOptions(resamples=100)
@@ -172,7 +175,24 @@ def test_a_model_no_better_than_frequencies_is_called_that_first(
     assert page[lead:].startswith('<p class="lead warning">') == no_better
     for output in (text, captions, said):
         first = output.split("\n")[0]
-        assert first.startswith("mine is no better than unigram: ") == no_better
+        called = "worse" if unigram < 1 else "no better"
+        begins = first.startswith(f"mine is {called} than guessing by frequency: ")
+        assert begins == no_better
     assert "by frequency (unigram)" in yardsticks_text(manifest)
     table = pd.read_csv(tmp_path / "figures" / "tables" / "yardsticks.csv")
     assert table["no_better"].tolist() == [no_better]
+
+
+def test_over_few_images_the_mean_decides_and_no_interval_is_told():
+    few = dict(loss="mlm", uniform=None, low=math.nan, high=math.nan, images=3)
+    worse = Yardstick(intact=15.2, unigram=8.8, **few)
+    assert worse.no_better
+    assert "(difference +6.400; 3 images: too few for an interval" in worse.warning("M")
+    assert worse.warning("M").startswith("M is worse than guessing by frequency: ")
+    assert not Yardstick(intact=4.6, unigram=8.8, **few).no_better
+
+
+def test_what_guessing_loses_is_not_known_of_tokens_of_its_own(tmp_path):
+    path = written(tmp_path, model={"tokens": {"words": 1, "own_tokens": 2}})
+    manifest = json.loads((path / "manifest.json").read_text())
+    assert yardsticks_text(manifest).startswith("guessing, MLM: what guessing words")

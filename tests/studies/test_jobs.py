@@ -12,7 +12,7 @@ from xabl.errors import UserError
 from xabl.studies import worker
 from xabl.studies.events import read_events
 from xabl.studies.jobs import Board, Job, MayPass, State
-from xabl.studies.pool import Pool, places
+from xabl.studies.pool import Patience, Pool, places
 from xabl.support import lease
 
 
@@ -200,3 +200,16 @@ def test_a_worker_that_is_killed_takes_one_job_with_it(board):
     assert [(event["run"], event["again"]) for event in died].count(
         ("dies", False)
     ) == 1
+
+
+def test_workers_that_end_at_their_start_do_not_end_the_work_of_others():
+    patience = Patience()
+    for number in range(20):
+        patience.ended(-9, now=100.0, had_job=False, others_work=True)
+        assert patience.until == 100.0 + min(2.0**number, 60.0)
+    patience.ended(-9, now=100.0, had_job=True, others_work=False)
+    assert patience.until == 100.0  # a new one at once
+    for _ in range(3):
+        patience.ended(-9, now=100.0, had_job=False, others_work=False)
+    with pytest.raises(UserError, match="4 workers ended, the last with status -9"):
+        patience.ended(-9, now=100.0, had_job=False, others_work=False)

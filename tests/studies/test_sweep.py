@@ -38,6 +38,7 @@ def sweep(folder, golden):
         return binaries.run(
             "experiments.sweep",
             cache=golden,
+            quick=True,
             **{"study": folder / "study.yaml", "output": folder / "out"} | flags,
         )
 

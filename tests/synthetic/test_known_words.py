@@ -20,7 +20,7 @@ from xabl.ablation.examples import mentions_by_image, prepare_examples
 from xabl.ablation.tables import examples_table, pieces_table, words_of
 from xabl.ablation.word_classes import by_lists
 from xabl.ablation.yardsticks import of_words
-from xabl.analysis.verdicts import join_words
+from xabl.analysis import verdicts
 from xabl.analysis.word_classes import PHRASE, by_word_class
 from xabl.data.boxes import iou, relative_locations
 from xabl.data.flickr30k_entities import read_split
@@ -104,7 +104,7 @@ class Oracle:
 def oracle_results(truth, folder: Path) -> Path:
     """A results directory of the oracle of a world, by the definition."""
     settings = settings_of(
-        truth, train_images=1, val_images=15, test_images=1, feature_size=32
+        truth, train_images=1, val_images=60, test_images=1, feature_size=32
     )
     world = World(settings)
     make_world(folder / "world", settings)
@@ -164,7 +164,10 @@ def check_sentences(truth, table):
     # The same numbers where the image tells all: by them most is ignored.
     _, told = word_sentences(table, WorldSettings())
     ignored = [k for k in ("nouns", "adjectives", "numbers") if k not in follows]
-    assert f"no evidence that it is used for {join_words(ignored)}, although" in told
+    assert (
+        f"no evidence that it is used for {verdicts.join_words(ignored)}, although"
+        in told
+    )
 
 
 @pytest.mark.parametrize("truth", FOLLOWS)
@@ -190,7 +193,7 @@ def test_the_table_finds_what_follows_the_image(tmp_path, truth):
     # Frequencies, which this oracle does not know, are worth more than colours alone.
     said = warnings(study.runs[0].manifest)
     assert [line.split(":")[0] for line in said] == (
-        [] if truth == "nouns" else [f"{truth} is no better than unigram"]
+        [] if truth == "nouns" else [f"{truth} is no better than guessing by frequency"]
     )
 
 
@@ -209,10 +212,16 @@ def test_small_models_use_nothing_that_does_not_follow_the_image(tmp_path):
         study = analysis.load_study(TrialFolders(root=tmp_path, trial=trial).results)
         table = by_word_class(study, analysis.effects.bootstrap_of(study))
         tables[truth] = table[table["condition"] == "all"].set_index("word_class")
-        assert not warnings(study.runs[0].manifest)  # better than frequencies
+        # Better than frequencies. Where nouns are drawn without looking, it is rightly
+        # suspected that the regions are of other images than the captions.
+        suspected = [] if truth == "nouns" else [f"{truth}: suspicious: classes"]
+        said = warnings(study.runs[0].manifest)
+        assert [":".join(line.split(":")[:3]) for line in said] == suspected
     # Nothing is found that is not there. Colours are hard for models this small: that
     # they are found where they alone follow the image is the oracle's test.
     for truth, follows in FOLLOWS.items():
-        found = {kind for kind, row in tables[truth].iterrows() if row["low"] > 0}
-        assert found <= {*follows, PHRASE}, (truth, tables[truth])
-    assert tables["nouns"].loc["noun", "low"] > 0
+        calls = tables[truth]["evidence"]
+        found = {kind for kind, call in calls.items() if call == verdicts.HIGHER}
+        assert found <= {*follows, PHRASE}, (truth, tables[truth].to_string())
+        assert truth == "nouns" or not found, tables[truth].to_string()
+    assert tables["nouns"].loc["noun", "evidence"] == verdicts.HIGHER

@@ -121,8 +121,9 @@ class Ablation:
 
 
 # For each word asked for, the log-probability (nats) of each of its tokens: a number
-# where it is one token, no number where the model never reads so far. For a region, the
-# log-probabilities of the detector's classes. None: the model cannot be asked this.
+# where it is one token, an empty list where the model cut the caption off before that
+# word. For a region, the log-probabilities of the detector's classes. None: the model
+# cannot be asked this.
 Answer = Sequence[float | Sequence[float]] | np.ndarray | None
 AnyInput = Callable[[Sequence[Ablation]], Sequence[Answer]]
 

@@ -21,7 +21,7 @@ from xabl.types import AnyArray, pytree
 
 @pytree
 class Words:
-    """[CLS], the pieces of a caption, [SEP], padding.
+    """[CLS], the pieces of a caption, [SEP], padding; what is hidden is replaced.
 
     mask: False for padding and for words that are dropped: not attended to.
     shift_starts: for VL-BERT, see `TextInput`.
@@ -34,7 +34,7 @@ class Words:
 
 @pytree
 class Regions:
-    """The detector's regions of an image.
+    """The detector's regions of an image; features of hidden ones are replaced.
 
     locations: x1, y1, x2, y2 and area, relative to the image's.
     mask: False for padding and for regions that are dropped: not attended to.

@@ -49,7 +49,7 @@ from xabl.types import AnyArray, pytree
 # Of the method. Who changes what scores are, here, in the plan, the engine or a model,
 # counts on: kept scores and a study's runs of another number are not taken up. What
 # changes no score (a comment, speed) leaves it as it is.
-METHOD = 1
+METHOD = 2
 
 BATCH_SIZE = 16
 

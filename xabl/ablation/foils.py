@@ -224,10 +224,7 @@ def run_foils(
         UserError: as `prepare_foils` and `flax_matching`; the output is there already.
     """
     config = model_directory.load_config(model)
-    vocabulary = vocabulary or model_directory.vocabulary_path(model)
-    if vocabulary is None:
-        raise UserError(f"{model}: no vocabulary was kept with it; give --vocab")
-    model_directory.check_vocabulary(vocabulary, config)
+    vocabulary = model_directory.vocabulary_of(model, config, vocabulary)
     flax_matching(config, {})  # so that a model without the head is told at once
     with new_directory(output, overwrite, holds=SCORES_FILE) as folder:
         prepared = prepare_foils(config, foils, regions, vocabulary)

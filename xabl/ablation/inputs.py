@@ -17,9 +17,17 @@ from xabl.ablation.engine.device_regions import (
 )
 from xabl.ablation.examples import (
     PhraseExample,
-    VlBertPositions,
     mentions_by_image,
     prepare_examples,
+)
+from xabl.ablation.input_files import (
+    InputFiles,
+    Say,
+    check_small_files,
+    conditions_of,
+    model_conditions,
+    read_gold_labels,
+    regions_of,
 )
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.findings import Finding
@@ -27,7 +35,6 @@ from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
 from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
 from xabl.ablation.yardsticks import Guesses
-from xabl.data.class_names import ATTRIBUTES, OBJECTS
 from xabl.data.flickr30k_entities import (
     AnnotatedImage,
     check_linked,
@@ -36,7 +43,7 @@ from xabl.data.flickr30k_entities import (
 )
 from xabl.data.regions import open_regions
 from xabl.data.regions.description import RegionDescription, describe, evenly
-from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
@@ -44,52 +51,12 @@ from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import (
-    THRESHOLDS,
     Condition,
     Direction,
-    Level,
-    all_conditions,
 )
 from xabl.support.checksums import file_sha256
-from xabl.support.files import read_json
-
-Say = Callable[[str], None]
 
 _DESCRIBED_IMAGES = 256  # of the split's, evenly taken
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InputFiles:
-    """What to evaluate on; see the flags of `xabl ablate`.
-
-    model: its directory.
-    regions: None for a text-only model.
-    vocabulary: None takes the model's own.
-    directions: None takes all that the model can be asked.
-    replace: ways of removing beside the published ones, see `all_conditions`.
-    replace_seed: of the images and captions that stand in for others.
-    gold_labels: JSON list, by example a class of the detector's 1601 or null.
-    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
-        takes what lies beside the regions.
-    tagger: "stanza" tells the classes of words instead.
-    """
-
-    entities: Path
-    model: Path | None = None
-    split: str = "val"
-    regions: Path | None = None
-    vocabulary: Path | None = None
-    directions: tuple[Direction, ...] | None = None
-    thresholds: tuple[float, ...] = THRESHOLDS
-    replace: tuple[str, ...] = ()
-    replace_seed: int = 0
-    vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
-    limit: int | None = None
-    skip_bad_examples: bool = False
-    gold_labels: Path | None = None
-    class_names: Path | None = None
-    attribute_names: Path | None = None
-    tagger: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,7 +114,7 @@ def read_inputs(
     if config is None:
         config = model_directory.load_config(files.model)
     conditions = model_conditions(config, files, say)
-    vocabulary = _vocabulary(config, files)
+    vocabulary = model_directory.vocabulary_of(files.model, config, files.vocabulary)
     word_pieces = WordPieces(vocabulary, lower_case=config.do_lower_case)
     if not config.do_lower_case and not model_directory.is_cased(vocabulary):
         say(
@@ -182,7 +149,7 @@ def read_own_inputs(
     """
     directions = tuple(Direction) if files.directions is None else files.directions
     sees_regions = files.regions is not None
-    conditions = _conditions(directions, files, sees_regions=sees_regions)
+    conditions = conditions_of(directions, files, sees_regions=sees_regions)
     return _read(
         files,
         say,
@@ -210,12 +177,11 @@ def _read(
         target: what is predicted of regions; None: they are not asked for.
         config: None for a function of one's own.
     """
+    check_small_files(files)
     needs_regions = config is not None and config.needs_regions
     refused = [c for c in conditions if needs_regions and drops_all_regions(c)]
     for condition in refused:
         say(f"{condition.direction} {condition.name} is not scored: {NEEDS_REGIONS}")
-    if files.replace_seed < 0:
-        raise UserError(f"--replace_seed={files.replace_seed}: give 0 or more")
     skipped: dict[str, str] = {}
 
     def skip(image_id: str, error: UserError) -> None:
@@ -235,8 +201,6 @@ def _read(
                 f"{files.regions}: has no class distributions (cls_prob), so there is "
                 "no MRC-KL; MRC-XE is given"
             )
-    if files.limit is not None and files.limit < 1:
-        raise UserError(f"--limit={files.limit}: give the number of examples to score")
     shifted = config is not None and config.image_embeddings.positions_follow_words
     # Of the whole split, whatever part of it is scored.
     donors = Donors(
@@ -245,7 +209,8 @@ def _read(
         seed=files.replace_seed,
     )
     plan = build_plan(
-        examples[: files.limit],
+        # Over the whole split: the first so many would be of a few images.
+        [examples[row] for row in evenly(len(examples), files.limit or len(examples))],
         regions,
         [condition for condition in conditions if condition not in refused],
         mask_id=word_pieces.mask_id,
@@ -298,50 +263,6 @@ def _read(
     )
 
 
-def model_conditions(
-    config: ModelConfig, files: InputFiles, say: Say
-) -> tuple[Condition, ...]:
-    """The conditions to score the model under.
-
-    A text-only model has one: the phrase's words from the rest of the caption.
-
-    Raises:
-        UserError: a direction was asked for that the model does not have.
-    """
-    directions = files.directions
-    if directions is None:
-        directions = (Direction.VIS4LANG,)
-        try:
-            config.scored_target()
-            directions += (Direction.LANG4VIS,)
-        except UserError as error:
-            say(f"vis4lang only: {error}")
-    elif Direction.LANG4VIS in directions:
-        config.scored_target()
-    return _conditions(directions, files, sees_regions=not config.text_only)
-
-
-def _conditions(
-    directions: Sequence[Direction], files: InputFiles, *, sees_regions: bool
-) -> tuple[Condition, ...]:
-    if directions == ():
-        raise UserError("--directions: give vis4lang, lang4vis or both")
-    if not sees_regions:
-        return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
-    return all_conditions(directions, files.thresholds, files.replace)
-
-
-def _vocabulary(config: ModelConfig, files: InputFiles) -> Path:
-    vocabulary = files.vocabulary or model_directory.vocabulary_path(files.model)
-    if vocabulary is None:
-        raise UserError(
-            f"{files.model}: no vocabulary was kept with this model; give the "
-            "vocab.txt of its word pieces with --vocab"
-        )
-    model_directory.check_vocabulary(vocabulary, config)
-    return vocabulary
-
-
 def _regions(
     config: ModelConfig | None,
     files: InputFiles,
@@ -350,14 +271,10 @@ def _regions(
     on_error: Callable[[str, UserError], None] | None,
 ) -> StackedRegions:
     """Regions of all images of the split: the average features need every one."""
-    if files.regions is None:
-        raise UserError(
-            f"--regions: model {config.name} sees image regions; give the LMDB, TSV or "
-            "HDF5 file that holds them, or a store of xabl import"
-        )
-    with open_regions(files.regions) as source:
+    path = regions_of(config, files)
+    with open_regions(path) as source:
         if config is not None:
-            check_feature_size(config, source.feature_size, str(files.regions))
+            check_feature_size(config, source.feature_size, str(path))
         sizes = {image.image_id: (image.width, image.height) for image in images}
         regions = source.read_all(list(sizes), on_error, sizes)
         if source.notice:
@@ -369,32 +286,20 @@ def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordC
     """By a tagger if one is wished, else by the detector's names and other lists."""
     if files.tagger is not None:
         return by_tagger(examples)
-
-    def beside(name: str) -> Path | None:
-        found = files.regions and files.regions.parent / name
-        return found if found and found.is_file() else None
-
     return by_lists(
         examples,
-        class_names=files.class_names or beside(OBJECTS),
-        attribute_names=files.attribute_names or beside(ATTRIBUTES),
+        class_names=files.names_of_objects,
+        attribute_names=files.names_of_attributes,
     )
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:
     if path is None:
         return None
-    labels = read_json(path, "a class or null for each example", list)
+    labels = read_gold_labels(path)
     if len(labels) != count:
         raise UserError(
             f"--gold_labels={path}: expected a list with one class or null for each of "
             f"the split's {count} examples, found {len(labels)} of them"
         )
-    for number, label in enumerate(labels):
-        known = type(label) is int and 0 <= label < DETECTOR_CLASSES
-        if label is not None and not known:
-            raise UserError(
-                f"--gold_labels={path}: entry {number} is {label!r}; expected null or "
-                f"a class 0 ... {DETECTOR_CLASSES - 1}"
-            )
     return labels

@@ -6,7 +6,7 @@ an `Ablation`, and its answers are made losses.
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -75,6 +75,12 @@ class Interview:
         """
         asked = [self.ablation(example, condition) for example in examples]
         answers = self.model(asked)
+        if not isinstance(answers, Iterable) or isinstance(answers, Mapping):
+            raise UserError(
+                f"the model returned {type(answers).__name__}; expected a list with "
+                "an answer for each ablation"
+            )
+        answers = list(answers)
         if len(answers) != len(asked):
             raise UserError(
                 f"the model gave {len(answers)} answers to {len(asked)} ablations; "

@@ -13,15 +13,17 @@ from typing import Any
 from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.definition import METHOD
 from xabl.ablation.digests import params_sha256
-from xabl.ablation.engine.device_loop import Options, score
+from xabl.ablation.engine.device_loop import Evaluation, Options, score
 from xabl.ablation.engine.explain import explain
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores
-from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.input_files import InputFiles
+from xabl.ablation.inputs import Inputs, read_inputs
 from xabl.ablation.keeping import keep_scores, say
 from xabl.ablation.mismatch.check import check
-from xabl.ablation.mismatch.findings import OnMismatch
+from xabl.ablation.mismatch.findings import Finding, OnMismatch
+from xabl.ablation.mismatch.sample import scored
 from xabl.ablation.plan import Plan
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
@@ -139,7 +141,7 @@ def _run(
             return
         evaluation = series.evaluation(inputs, params, options.evaluation)
         tell = say if shares.is_first else (lambda line: None)
-        findings = check(inputs, options.files, evaluation, options.on_mismatch, tell)
+        findings = _check(options, inputs, evaluation, tell)
     # The devices have what they need of the regions: room for what comes now.
     inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     scores = keep_scores(
@@ -162,8 +164,15 @@ def _run(
     if WORDS.name in found.tables and inputs.word_classes.notice:
         say(inputs.word_classes.notice)
     print(found.text)
-    print(f"wrote {results.path}")
-    print(f"next: xabl report --results={results.path} --output=report.html")
+    print(told_of(results))
+
+
+def told_of(results: ResultsDirectory) -> str:
+    """What was written, and the next step."""
+    return (
+        f"wrote {results.path}\n"
+        f"next: xabl report --results={results.path} --output=report.html"
+    )
 
 
 def evaluate(options: RunOptions, params: Params) -> AblationResults:
@@ -183,7 +192,7 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     identity = _identity(options, inputs, params_sha256(params))
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
-    findings = check(inputs, options.files, evaluation, options.on_mismatch, say)
+    findings = _check(options, inputs, evaluation, say)
     inputs = dataclasses.replace(inputs, regions=None, findings=findings)
     total = len(inputs.plan.mlm) + len(inputs.plan.mrc)
     with Progress(total, "inputs", first=_COMPILING) as progress:
@@ -193,6 +202,22 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
         )
     clock.phase_ends("score")
     return _results(options, inputs, series.devices, identity, scores, clock)
+
+
+def _check(
+    options: RunOptions,
+    inputs: Inputs,
+    evaluation: Evaluation,
+    tell: Callable[[str], None],
+) -> tuple[Finding, ...]:
+    """Whether features, captions and model belong together."""
+    return check(
+        inputs,
+        lambda: scored(evaluation, [evaluation.plan])[0],
+        options.on_mismatch,
+        tell,
+        model=options.files.model,
+    )
 
 
 def _results(

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jax.sharding import NamedSharding
+
 from xabl.ablation.engine.device_loop import Evaluation, Options, Request
 from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.scorer import Params
-from xabl.ablation.inputs import InputFiles, Inputs, read_inputs
+from xabl.ablation.input_files import InputFiles, check_files
+from xabl.ablation.inputs import Inputs, read_inputs
 from xabl.models import model_directory
 from xabl.support.devices import LocalDevices
 
@@ -40,7 +43,7 @@ class Series:
 
     def load_ahead(self, model: Path) -> None:
         """Reads the parameters of a later run, in whatever thread."""
-        self._ahead = model, self._load(model)
+        self._ahead = model, _params(model, self.devices.replicated)
 
     def read(
         self, files: InputFiles, say: Callable[[str], None]
@@ -48,12 +51,14 @@ class Series:
         """All files. Parameters first: reading them takes memory that regions need.
 
         Raises:
-            UserError: see `read_inputs`, `model_directory.load`.
+            UserError: see `check_files`, `read_inputs`, `model_directory.load`.
         """
+        check_files(files, model_directory.load_config(files.model))
         ahead, self._ahead = self._ahead, None
         is_there = ahead is not None and ahead[0] == files.model
+        sharding = self.devices.replicated  # or there are not as many
         say(f"reading the model {files.model}")
-        params = ahead[1] if is_there else self._load(files.model)
+        params = ahead[1] if is_there else _params(files.model, sharding)
         return_freed()
         same = self._same(files)
         if self._inputs is not None and self._inputs[0] == same:
@@ -91,9 +96,6 @@ class Series:
             self._evaluation = same, evaluation
         return evaluation
 
-    def _load(self, model: Path) -> Params:
-        return model_directory.load(model, sharding=self.devices.replicated)[1]
-
     def _same(self, files: InputFiles) -> Any:
         """Equal for runs that read the same but for the parameters."""
         vocabulary = model_directory.vocabulary_path(files.model)
@@ -102,3 +104,7 @@ class Series:
             model_directory.load_config(files.model),
             vocabulary and hashlib.sha256(vocabulary.read_bytes()).digest(),
         )
+
+
+def _params(model: Path, sharding: NamedSharding) -> Params:
+    return model_directory.load(model, sharding=sharding)[1]

@@ -16,7 +16,7 @@ from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
 from xabl.results.conditions import Condition, Direction
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
-from xabl.results.losses import LOSSES
+from xabl.results.losses import STORED
 from xabl.results.yardsticks import unigram_column
 
 _PIECE_COLUMNS = (
@@ -38,7 +38,7 @@ def scores_table(scores: AblationScores, word_pieces: Tokens) -> pa.Table:
     plan = scores.plan
     same = _example_columns(plan.examples)
     predicted = {d: _predicted(scores, d, word_pieces) for d in Direction}
-    losses = {name: scores.loss(name) for name in LOSSES}
+    losses = {name: scores.loss(name) for name in STORED}
     parts = []
     for column, condition in enumerate(plan.conditions):
         pair = plan.pair[:, column]

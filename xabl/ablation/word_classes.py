@@ -53,7 +53,8 @@ _TAGS = {
         ("DET", "ADP", "PRON", "CCONJ", "SCONJ", "PART", "AUX"), WordClass.FUNCTION
     ),
 }
-_INSTEAD = "leave --tagger out: then lists of words say which class a word has"
+# What one can do without a tagger.
+INSTEAD = "leave --tagger out: then lists of words say which class a word has"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -135,9 +136,9 @@ def by_tagger(
         UserError: stanza or its model is not installed; the tagger splits words.
     """
     if tagger is None:
-        tagger = stanza_tagger(_INSTEAD)
+        tagger = stanza_tagger(INSTEAD)
     captions = (tuple(example.sentence.split(" ")) for example in examples)
-    found = tagged(captions, tagger, _INSTEAD)
+    found = tagged(captions, tagger, INSTEAD)
     return WordClasses(
         by_sentence={
             " ".join(words): tuple(_TAGS.get(w.upos, WordClass.OTHER) for w in tags)

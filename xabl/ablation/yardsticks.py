@@ -26,6 +26,11 @@ class Guesses:
     unigram: Mapping[str, Float64[np.ndarray, " examples"]]
     uniform: Mapping[str, float]
 
+    @property
+    def mean_unigram(self) -> dict[str, float]:
+        """By loss, the mean over the examples of which something is asked."""
+        return {name: float(np.nanmean(each)) for name, each in self.unigram.items()}
+
     def __or__(self, other: "Guesses") -> "Guesses":
         return Guesses(
             unigram={**self.unigram, **other.unigram},
@@ -63,14 +68,22 @@ def of_words(
 
 
 def of_classes(plan: Plan, regions: StackedRegions, target: VisualTarget) -> Guesses:
-    """KL divergences of the detector's distribution from guesses.
+    """What guesses lose at the detector's top class, and KL divergences from them.
 
-    The unigram guess is the mean distribution over all regions of the split. The
+    The unigram guess of the top class has the frequencies of top classes, that of the
+    distribution is the mean distribution, both over all regions of the split. The
     divergence from the uniform guess is ln(classes) less the distribution's entropy.
     """
     known = plan.target >= 0
-    if plan.targets.cls_prob is None or not target.has_kl or not known.any():
+    if not known.any():
         return Guesses(unigram={}, uniform={})
+    there = np.arange(regions.objects_id.shape[1]) < regions.num_boxes[:, None]
+    counts = np.bincount(regions.objects_id[there])
+    of_targets = np.log(counts.sum()) - np.log(counts[plan.targets.objects_id])
+    unigram = {"mrc_xe_corrected": np.where(known, of_targets[plan.target], np.nan)}
+    uniform = {"mrc_xe_corrected": math.log(target.size)}
+    if plan.targets.cls_prob is None or not target.has_kl:
+        return Guesses(unigram=unigram, uniform=uniform)
     mean = np.zeros(regions.cls_prob.shape[2])
     for row in range(len(regions)):
         mean += regions.image(row).cls_prob.sum(axis=0, dtype=np.float64)
@@ -78,7 +91,6 @@ def of_classes(plan: Plan, regions: StackedRegions, target: VisualTarget) -> Gue
     kinds = {"mrc_kl": (p, mean)}
     if target.first_object == 0:
         kinds["mrc_kl_aligned"] = (p[:, 1:], mean[1:])
-    unigram, uniform = {}, {}
     for name, (found, guess) in kinds.items():
         found = found / found.sum(axis=1, keepdims=True)
         of_targets = _divergence(found, guess / guess.sum())

@@ -10,6 +10,7 @@ analysis.asymmetry.asymmetry(study, resamples)  # both directions compared
 analysis.comparisons.compare_models(study, resamples)
 """
 
+from xabl.analysis import answer as answer
 from xabl.analysis import asymmetry as asymmetry
 from xabl.analysis import comparisons as comparisons
 from xabl.analysis import effects as effects

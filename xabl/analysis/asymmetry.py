@@ -19,21 +19,24 @@ from xabl.results.conditions import (
     Direction,
     Level,
 )
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN, main_loss
+from xabl.results.losses import BY_WORD, PUBLISHED_MAIN
 
 MEASURES = ("bits", "relative")
 
 
 def asymmetry(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
-    """What ablating everything adds to MLM, less what it adds to MRC-KL.
+    """What ablating everything adds to the loss of words, less that of regions.
 
     A row per model for the published ways of removing (first), and for every other
-    pair of a way for regions and one for words that it was run with. MRC-KL is the
-    aligned one where a model has it. Positive: vision influences language more.
-    Columns: model, seeds, regions and words (the ways), kl (the metric used), mlm_bits,
-    kl_bits, mlm_relative, kl_relative (the increases); and for the two measures, bits
-    and relative: <measure> (the difference), <measure>_low, <measure>_high,
-    <measure>_evidence, <measure>_seeds_low, <measure>_seeds_high (see `effects`); gap.
+    pair of a way for regions and one for words that it was run with. The losses are
+    those that answer (`losses.main_loss`): MLM and MRC-KL, by word where vocabularies
+    differ, MRC-XE-corrected of a model without divergences. Positive: vision influences
+    language more. Columns: model, seeds, regions and words (the ways), mlm, kl (the
+    losses used), mlm_bits, kl_bits, mlm_relative, kl_relative (the increases); and for
+    the two measures, bits and relative: <measure> (the difference), <measure>_low,
+    <measure>_high, <measure>_evidence, <measure>_seeds_low, <measure>_seeds_high (see
+    `effects`); guessing (the directions in which the model does no better than a guess,
+    as words), images, gap.
     """
     rows = []
     pairs = list(itertools.product(*(_wholes(study, d) for d in Direction)))
@@ -60,7 +63,13 @@ def _row(
     bootstrap: ImageBootstrap,
 ) -> dict[str, object]:
     regions, words = pair
-    metrics = (PUBLISHED_MAIN[0], _region_loss(model))
+    metrics = [
+        model.main_loss(direction) or published
+        for direction, published in zip(Direction, PUBLISHED_MAIN, strict=True)
+    ]
+    if study.word_loss == BY_WORD:
+        metrics[0] = BY_WORD
+    guesses = [direction for direction in Direction if model.guesses(direction)]
     # The mean over seeds, then every seed by itself.
     columns = (model, *model.by_seed())
     increases = [
@@ -77,7 +86,9 @@ def _row(
         "seeds": len(model.runs),
         "regions": regions.way_name,
         "words": words.way_name,
+        "mlm": metrics[0],
         "kl": metrics[1],
+        "guessing": " and ".join(d.wording.title.lower() for d in guesses),
     }
     for measure, (mlm, kl) in zip(MEASURES, zip(*increases, strict=True), strict=True):
         difference = mlm - kl
@@ -89,18 +100,12 @@ def _row(
             measure: difference.estimate[0],
             f"{measure}_low": low,
             f"{measure}_high": high,
-            f"{measure}_evidence": evidence(low, high),
+            f"{measure}_evidence": evidence(low, high, bool(guesses)),
+            "images": int(difference.images[0]),
             f"{measure}_seeds_low": spread.low,
             f"{measure}_seeds_high": spread.high,
         }
     return row | {"gap": next((gap for gap in gaps if gap), None)}
-
-
-def _region_loss(model: Model) -> str:
-    regions = [m for m, loss in LOSSES.items() if loss.direction is Direction.LANG4VIS]
-    scored = [m for m in regions if model.cell(m, Level.ALL.value).bits is not None]
-    kl = main_loss(Direction.LANG4VIS, scored)
-    return PUBLISHED_MAIN[1] if kl is None or not LOSSES[kl].is_main else kl
 
 
 def _increase(

@@ -15,13 +15,14 @@ from xabl.analysis.bootstrap import (
     ImageBootstrap,
     Spread,
     over_seeds,
+    p_values,
     paired,
 )
-from xabl.analysis.effects import bits_of, p_values, stack
+from xabl.analysis.effects import bits_of, stack
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import NO_EVIDENCE, evidence
-from xabl.results.conditions import BASELINE
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.analysis.verdicts import evidence
+from xabl.results.conditions import BASELINE, Direction
+from xabl.results.losses import LOSSES
 from xabl.results.published import NUM_EXAMPLES, PUBLISHED, SPLIT, PublishedRow
 from xabl.results.reading import Run
 
@@ -109,9 +110,13 @@ def compare_models(
     study: Study,
     bootstrap: ImageBootstrap,
     pairs: Sequence[tuple[str, str]] | None = None,
-    metrics: Sequence[str] = PUBLISHED_MAIN,
+    metrics: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Pairs of models on the same examples and resamples; by default every pair.
+
+    By default the loss of each direction is the one that answers in both models
+    (`Study.shared_loss`). A loss that means another thing in each, as one by token of
+    different vocabularies, is left out even if asked for.
 
     Two quantities: `loss` (first - second under a condition) and `effect` (what the
     ablation adds to the first - what it adds to the second). Low, high, p and evidence
@@ -121,7 +126,8 @@ def compare_models(
     where one of them has fewer than three. p is corrected over the whole table (Holm
     1979). Columns: first, second, seeds_first, seeds_second (how many), quantity,
     metric, condition, difference, low, high, p, p_holm, evidence (by the interval and
-    p_holm < 0.05), seeds_low, seeds_high, seeds_p, seeds_p_holm, seeds_evidence, n.
+    p_holm < 0.05), seeds_low, seeds_high, seeds_p, seeds_p_holm, seeds_evidence, n,
+    images, guessing (the labels of those that do no better than a guess, as words).
 
     Raises:
         UserError: a label without results.
@@ -130,9 +136,13 @@ def compare_models(
         models = list(itertools.combinations(study.models, 2))
     else:
         models = [(study.model(a), study.model(b)) for a, b in pairs]
-    keys, columns, spreads = [], [], []
+    keys, columns, spreads, guessing = [], [], [], []
     for first, second in models:
-        for metric in metrics:
+        both = (first, second)
+        for metric in _shared(study, both) if metrics is None else metrics:
+            if not study.comparable(metric, both):
+                continue
+            guesses = [m.label for m in both if m.guesses(LOSSES[metric].direction)]
             for condition in study.main_conditions(LOSSES[metric].direction):
                 for quantity in ("loss", "effect"):
                     what = (quantity, metric, condition)
@@ -142,6 +152,7 @@ def compare_models(
                     sizes = len(first.runs), len(second.runs)
                     keys.append((first.label, second.label, *sizes, *what))
                     columns.append(values)
+                    guessing.append(" and ".join(guesses))
                     use = ~np.isnan(values)
                     spread = Spread(estimate=math.nan)
                     if min(sizes) >= FEWEST_SEEDS:
@@ -157,19 +168,27 @@ def compare_models(
     table["difference"] = draws.estimate
     table["low"], table["high"] = draws.interval()
     table["p"] = p_values(draws)
+    table["images"], table["guessing"] = draws.images, guessing
     for name in ("low", "high", "p"):
         table[f"seeds_{name}"] = [getattr(spread, name) for spread in spreads]
     for of in ("", "seeds_"):
         table[f"{of}p_holm"] = holm(table[f"{of}p"].to_numpy(float))
         table[f"{of}evidence"] = [
-            NO_EVIDENCE if p >= 1 - CONFIDENCE else evidence(low, high)
-            for p, low, high in zip(
+            evidence(low, high, bool(guess), p)
+            for guess, p, low, high in zip(
+                guessing,
                 *(table[f"{of}{name}"] for name in ("p_holm", "low", "high")),
                 strict=True,
             )
         ]
     table["n"] = (~np.isnan(values)).sum(axis=0)
     return table
+
+
+def _shared(study: Study, models: Sequence[Model]) -> list[str]:
+    """The loss of each direction by which these models are compared."""
+    found = (study.shared_loss(direction, models) for direction in Direction)
+    return [metric for metric in found if metric is not None]
 
 
 def _by_seed(

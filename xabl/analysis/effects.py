@@ -2,9 +2,12 @@
 
 Every function gives a tidy data frame, one row per number. A number that cannot be
 given is NaN, and the column `gap` says why. Intervals (`low`, `high`) are 95%
-percentile intervals over resampled images: of these very models. Where a label has
-three seeds or more, `seeds_low` and `seeds_high` are of models trained like them
-(`bootstrap.over_seeds`).
+percentile intervals over resampled images: of these very models; NaN where `images`,
+how many a number is over, are too few (`results.intervals`). Where a label has three
+seeds or more, `seeds_low` and `seeds_high` are of models trained like them
+(`bootstrap.over_seeds`). `guessing` says that a model does no better than guessing by
+frequency (`results.yardsticks`): its numbers then say nothing of a use of a modality,
+and its `evidence` is none.
 """
 
 import itertools
@@ -17,15 +20,15 @@ from jaxtyping import Bool
 
 from xabl.analysis.bootstrap import (
     FEWEST_SEEDS,
-    Draws,
     ImageBootstrap,
     over_seeds,
+    p_values,
     paired,
 )
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
-from xabl.results.losses import LOSSES, columns_of
+from xabl.results.losses import BY_WORD, LOSSES
 
 MOST_PIECES = 4  # phrases of that many target pieces or more are one group
 # A group of examples by name; None: all of them.
@@ -47,7 +50,12 @@ def by_phrase_type(study: Study) -> Groups:
 
 
 def by_target_pieces(study: Study) -> Groups:
-    """Examples by the number of word pieces to predict; empty without vis4lang."""
+    """Examples by the number of tokens to predict.
+
+    Empty without vis4lang, and where models have tokens of different vocabularies.
+    """
+    if study.word_loss == BY_WORD:
+        return []
     pieces = study.fact("target_pieces", Direction.VIS4LANG, BASELINE)
     if pieces is None:
         return []
@@ -66,7 +74,7 @@ def means(
     """The mean of every metric under every condition.
 
     Columns: model, seeds (how many), direction, metric, condition, group, mean, low,
-    high, n (examples averaged), gap.
+    high, n (examples averaged), images, gap.
     """
     cells = _cells(study, metrics)
     values = stack(study, [bits_of(study, *cell) for cell in cells])
@@ -81,6 +89,7 @@ def means(
                 low=low,
                 high=high,
                 n=_counts(values, use),
+                images=draws.images,
                 gap=[model.cell(metric, name).gap for model, metric, name in cells],
             )
         )
@@ -98,9 +107,10 @@ def differences(
 
     Columns: those of `means` with `none` (the loss unablated, over the examples scored
     under both), difference, low, high, seeds_low, seeds_high, relative (difference /
-    none), relative_low, relative_high, p (two-sided, from the resampled standard
-    error), evidence (higher, lower, no evidence or not measured: `verdicts.evidence`
-    of low and high).
+    none), relative_low, relative_high, p (two-sided: `bootstrap.p_values`), evidence
+    (higher, lower, negligible, no evidence, not measured or a guess:
+    `verdicts.effect_evidence` of low and high), guessing, main (whether the loss is the
+    one that answers in this model).
     """
     cells = [cell for cell in _cells(study, metrics) if cell[2] != BASELINE]
     intact = [(model, metric, BASELINE) for model, metric, _ in cells]
@@ -114,6 +124,8 @@ def differences(
         model.cell(metric, name).gap or model.cell(metric, BASELINE).gap
         for model, metric, name in cells
     ]
+    guesses = [model.guesses(LOSSES[metric].direction) for model, metric, _ in cells]
+    main = [m.main_loss(LOSSES[metric].direction) == metric for m, metric, _ in cells]
     tables = []
     for group, use in groups:
         none = bootstrap.means(second, use)
@@ -137,8 +149,13 @@ def differences(
                 relative_low=relative_low,
                 relative_high=relative_high,
                 p=p_values(difference),
-                evidence=list(map(evidence, low.tolist(), high.tolist())),
+                evidence=list(
+                    map(effect_evidence, low.tolist(), high.tolist(), guesses)
+                ),
                 n=_counts(first, use),
+                images=difference.images,
+                guessing=guesses,
+                main=main,
                 gap=gaps,
             )
         )
@@ -146,12 +163,12 @@ def differences(
 
 
 def thresholds(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
-    """MLM against the overlap threshold, with the share of regions ablated.
+    """The loss of words by overlap threshold, with the share of regions ablated.
 
     Columns: those of `means`, threshold (NaN for none and all) and ablated_share (mean
     over examples of the share of an image's regions that the condition ablates).
     """
-    table = means(study, bootstrap, metrics=columns_of(Direction.VIS4LANG))
+    table = means(study, bootstrap, metrics=(study.word_loss,))
     if table.empty:
         return table
     known = {
@@ -179,23 +196,6 @@ def ablated_share(study: Study, condition: str) -> float:
     if ablated is None or regions is None:
         return 0.0 if condition == BASELINE and regions is not None else math.nan
     return float(np.nanmean(ablated / regions))
-
-
-def p_values(draws: Draws) -> np.ndarray:
-    """Two-sided p of each statistic being 0, by its resampled standard error.
-
-    Normal rather than counted: with 2,000 resamples a counted p is never below 0.001,
-    which a correction for 60 comparisons would turn into "nothing".
-    """
-    values = []
-    for estimate, error in zip(draws.estimate, draws.standard_error(), strict=True):
-        if math.isnan(estimate) or math.isnan(error):
-            values.append(math.nan)
-        elif error == 0:
-            values.append(1.0 if estimate == 0 else 0.0)
-        else:
-            values.append(math.erfc(abs(estimate / error) / math.sqrt(2)))
-    return np.array(values)
 
 
 def _over_seeds(

@@ -17,11 +17,9 @@ from xabl.analysis.effects import stack
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
-from xabl.results.losses import PUBLISHED_MAIN
 from xabl.results.reading import Run
 
 QUANTITIES = ("lost", "misled", "share")
-METRIC = PUBLISHED_MAIN[0]
 
 
 def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
@@ -32,7 +30,8 @@ def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     Columns: model, seeds, way, condition (the object's), threshold; lost, misled (means
     over phrases) and share (of phrases with misled > 0; with several seeds the mean of
     their shares), each with _low, _high, _seeds_low, _seeds_high (see `effects`);
-    evidence (of misled), n (phrases), gap.
+    metric (the loss: `Study.word_loss`), evidence (of misled), guessing, n (phrases),
+    images, gap.
     """
     rows = []
     for model in study.models:
@@ -46,14 +45,15 @@ def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
 
 
 def by_phrase(
-    run: Run, condition: Condition
+    run: Run, condition: Condition, metric: str
 ) -> tuple[Float[np.ndarray, " examples"], Float[np.ndarray, " examples"]] | None:
     """Lost and misled of every phrase in bits, NaN where not scored; None: not run.
 
     Args:
         condition: one that ablates the object.
+        metric: the loss of words.
     """
-    cells = [run.cell(METRIC, name) for name in names(condition)]
+    cells = [run.cell(metric, name) for name in names(condition)]
     if any(cell.bits is None for cell in cells):
         return None
     none, whole, part = (cell.bits for cell in cells)
@@ -70,8 +70,9 @@ def names(condition: Condition) -> tuple[str, str, str]:
 def _row(
     study: Study, model: Model, condition: Condition, bootstrap: ImageBootstrap
 ) -> dict[str, object]:
-    gaps = [model.cell(METRIC, name).gap for name in names(condition)]
-    found = [by_phrase(run, condition) for run in model.runs]
+    metric, guessing = study.word_loss, model.guesses(Direction.VIS4LANG)
+    gaps = [model.cell(metric, name).gap for name in names(condition)]
+    found = [by_phrase(run, condition, metric) for run in model.runs]
     runs = [pair for pair in found if pair is not None]
     row: dict[str, object] = {
         "model": model.label,
@@ -79,6 +80,8 @@ def _row(
         "way": condition.way_name,
         "condition": condition.name,
         "threshold": condition.threshold,
+        "metric": metric,
+        "guessing": guessing,
     }
     for quantity, columns in zip(QUANTITIES, _columns(study, runs), strict=True):
         draws = bootstrap.means(columns)
@@ -90,10 +93,11 @@ def _row(
             f"{quantity}_high": high,
             f"{quantity}_seeds_low": spread.low,
             f"{quantity}_seeds_high": spread.high,
+            "images": int(mean.images[0]),
         }
     scored = int((~np.isnan(columns)).all(axis=1).sum()) if runs else 0
     return row | {
-        "evidence": evidence(row["misled_low"], row["misled_high"]),
+        "evidence": evidence(row["misled_low"], row["misled_high"], guessing),
         "n": scored,
         "gap": None if runs else next((gap for gap in gaps if gap), "no seed has all"),
     }

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from xabl.results.directions import Direction
+from xabl.results.losses import PUBLISHED_MAIN
 from xabl.results.reading import Run
 
 _COMPARABLE = (
@@ -11,12 +11,13 @@ _COMPARABLE = (
 )
 
 
-def remarks(runs: Iterable[Run], direction: Direction) -> list[str]:
-    """What stands below a table of losses in which such models are."""
-    labels = dict.fromkeys(run.label for run in runs if _tokens_a_word(run))
-    if not labels or direction is not Direction.VIS4LANG:
+def remarks(runs: Iterable[Run], metric: str) -> list[str]:
+    """What stands below a table of a loss by token in which such models are."""
+    own = (run.label for run in runs if run.tokens_a_word is not None)
+    labels = dict.fromkeys(own)
+    if not labels or metric != PUBLISHED_MAIN[0]:
         return []
-    return [f"With tokens of their own: {', '.join(labels)}; {_COMPARABLE}."]
+    return [f"With tokens of their own: {'; '.join(labels)}; {_COMPARABLE}."]
 
 
 def notes(run: Run) -> list[str]:
@@ -25,20 +26,16 @@ def notes(run: Run) -> list[str]:
     found, cannot = [], about.get("cannot")
     if cannot and isinstance(cannot, list):
         found.append(f"the model cannot be asked: {', '.join(map(str, cannot))}")
-    if about.get("hides"):
-        found.append(f"it hides what is removed in its own way: {about['hides']}")
-    share = _tokens_a_word(run)
-    if share:
+    if run.hides:
+        found.append(f"it hides what is removed in its own way: {run.hides}")
+    elif about.get("hides"):
         found.append(
-            f"its tokens are its own ({share:.2f} for each word): {_COMPARABLE}"
+            "what is removed is hidden before the model sees it, in the ways above; "
+            f"its author says: {about['hides']}"
+        )
+    if run.tokens_a_word is not None:
+        found.append(
+            f"its tokens are its own ({run.tokens_a_word:.2f} for each word): "
+            f"{_COMPARABLE}"
         )
     return found
-
-
-def _tokens_a_word(run: Run) -> float | None:
-    """How many tokens of its own a word has; None: not known, or word pieces."""
-    try:
-        tokens = run.manifest["model"]["tokens"]
-        return float(tokens["own_tokens"] / tokens["words"])
-    except (KeyError, TypeError, IndexError, ArithmeticError):
-        return None

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Shaped
 
+from xabl.analysis import by_word
 from xabl.analysis.study_notes import differences, gaps, same_parameters
-from xabl.errors import UserError, told
+from xabl.errors import UserError
 from xabl.results.conditions import (
     BASELINE,
     Condition,
@@ -19,16 +19,22 @@ from xabl.results.conditions import (
     in_order,
     main_conditions,
 )
-from xabl.results.format import MANIFEST, SCORES, UNFINISHED
-from xabl.results.losses import LOSSES, NATS_PER_BIT
+from xabl.results.finding import Paths, find_results
+from xabl.results.format import SCORES
+from xabl.results.losses import (
+    BY_WORD,
+    LOSSES,
+    NATS_PER_BIT,
+    PUBLISHED_MAIN,
+    STORED,
+    main_loss,
+)
 from xabl.results.published import PUBLISHED
 from xabl.results.reading import Cell, Run, read, read_file
-from xabl.results.yardsticks import warnings
+from xabl.results.yardsticks import guessing, warnings
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Paths = str | Path | Sequence[str | Path]
 
 # Runs that differ in one of these do not score the same inputs.
 _SAME = {
@@ -36,7 +42,6 @@ _SAME = {
     "limit": "--limit",
     "examples_total": "number of examples",
     "entities_sha256": "Flickr30k Entities files",
-    "vocab_sha256": "vocabulary",
 }
 
 
@@ -69,6 +74,23 @@ class Model:
             return cells[0]
         mean = bits[0] if len(bits) == 1 else np.mean(bits, axis=0, dtype=np.float32)
         return Cell(bits=mean, gap=None)
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Losses that all its runs have scores of."""
+        found = frozenset.intersection(*(run.columns for run in self.runs))
+        return tuple(metric for metric in LOSSES if metric in found)
+
+    def main_loss(self, direction: str) -> str | None:
+        """The loss that answers for a direction; None: the model has none."""
+        return main_loss(direction, self.metrics)
+
+    def guesses(self, direction: Direction) -> bool:
+        """Whether one of its runs does no better than guessing by frequency.
+
+        What ablation changes then says nothing of the direction.
+        """
+        return any(direction in guessing(run.manifest) for run in self.runs)
 
     def text_only(self) -> bool:
         """Whether no run ablates anything: a language model's baseline."""
@@ -137,15 +159,30 @@ class Study:
         """The published main conditions, and other main ones that any run has."""
         return main_conditions(direction, self.conditions(direction))
 
-    def ways(self) -> tuple[str, ...]:
-        """What becomes of what is ablated, for each way of removing that was run."""
-        found = [
-            Condition.parse(direction, name).way_meaning
-            for direction in Direction
-            for name in self.conditions(direction)
-            if name != BASELINE
-        ]
-        return tuple(dict.fromkeys(found))
+    def ways(self) -> dict[str, tuple[str, ...]]:
+        """What becomes of what is ablated, and the labels of the models it is done in.
+
+        Models that read anything hide what they are told to in their own way.
+        """
+        found: dict[str, dict[str, None]] = {}
+        for run in self.runs:
+            for direction in Direction:
+                for name in self.conditions(direction):
+                    if name != BASELINE and name in run.conditions(direction):
+                        meaning = Condition.parse(direction, name).way_meaning
+                        done = found.setdefault(run.hides or meaning, {})
+                        done[run.label] = None
+        return {meaning: tuple(labels) for meaning, labels in found.items()}
+
+    def ways_in_words(self) -> tuple[str, ...]:
+        """`ways` as clauses, which say whose they are where a model has its own."""
+        own = {run.hides for run in self.runs if run.hides}
+        clauses = []
+        for meaning, labels in self.ways().items():
+            whose = ", in its own way" if meaning in own else ""
+            whose = f" ({'; '.join(labels)}{whose})" if own else ""
+            clauses.append(f"{meaning}{whose}")
+        return tuple(clauses)
 
     def warnings(self) -> tuple[str, ...]:
         """The first lines of every output: models no better than guessing."""
@@ -155,6 +192,29 @@ class Study:
         """Losses that any run has scores of, as columns of scores.parquet."""
         found = frozenset().union(*(run.columns for run in self.runs))
         return tuple(metric for metric in LOSSES if metric in found)
+
+    @property
+    def word_loss(self) -> str:
+        """The loss of words: by word where the models' vocabularies differ."""
+        apart = BY_WORD in self.metrics() or by_word.differ(self.runs)
+        return BY_WORD if apart else PUBLISHED_MAIN[0]
+
+    def main_metrics(self) -> tuple[str, ...]:
+        """The losses that answer for some model, MLM by word in place of MLM."""
+        found = {m.main_loss(d) for m in self.models for d in Direction}
+        found |= {self.word_loss} if self.word_loss in self.metrics() else set()
+        found -= {PUBLISHED_MAIN[0]} - {self.word_loss}
+        return tuple(metric for metric in LOSSES if metric in found)
+
+    def shared_loss(self, direction: str, models: Sequence[Model]) -> str | None:
+        """The loss by which models are compared; None: none is the same for all."""
+        shared = set(LOSSES).intersection(*(model.metrics for model in models))
+        return main_loss(direction, [m for m in shared if self.comparable(m, models)])
+
+    def comparable(self, metric: str, models: Sequence[Model]) -> bool:
+        """Whether a loss is the same for all: that by token is not for other tokens."""
+        runs = [run for model in models for run in model.runs]
+        return metric != PUBLISHED_MAIN[0] or not by_word.differ(runs)
 
     def fact(
         self, column: str, direction: str, condition: str
@@ -181,6 +241,7 @@ def load_study(results: Paths) -> Study:
     runs = [_with_display_label(read(directory)) for directory in directories]
     for run in runs[1:]:
         _check_comparable(runs[0], run)
+    runs = by_word.with_losses_by_word(runs)
     models = _group(runs)
     study = Study(
         models=models,
@@ -195,6 +256,7 @@ def load_study(results: Paths) -> Study:
             *notes,
             *same_parameters(runs),
             *differences(runs),
+            *by_word.notes(runs),
             *gaps(runs, study.missing_seeds()),
         ),
     )
@@ -212,7 +274,7 @@ def load(results: Paths) -> "pd.DataFrame":
     tables = []
     for run in load_study(results).runs:
         table = read_file(run.directory, SCORES)
-        for loss in LOSSES:
+        for loss in STORED:
             if loss in table.column_names:
                 bits = pc.divide(table[loss], pa.scalar(NATS_PER_BIT, pa.float32()))
                 column = table.column_names.index(loss)
@@ -223,55 +285,6 @@ def load(results: Paths) -> "pd.DataFrame":
         tables.append(table)
     whole = pa.concat_tables(tables, promote_options="default")
     return whole.to_pandas(strings_to_categorical=True)
-
-
-@told()
-def find_results(results: Paths) -> tuple[list[Path], list[str]]:
-    """Results directories among the paths and directly below them, with notes.
-
-    Raises:
-        UserError: a path that is not there, or holds no results.
-    """
-    paths = [results] if isinstance(results, str | Path) else list(results)
-    found, notes, parts = [], [], (MANIFEST, SCORES.name)
-    for path in map(Path, paths):
-        if not path.is_dir():
-            raise UserError(
-                f"{path}: no such results directory; give one that xabl ablate wrote, "
-                "or a folder of them"
-            )
-        if any((path / name).exists() for name in parts):
-            found.append(path)
-            continue
-        children = sorted(path.iterdir())
-        below = [
-            child
-            for child in children
-            if any((child / name).exists() for name in parts)
-            if not child.name.startswith(".")  # results that are being written
-        ]
-        finished = [
-            child for child in below if all((child / name).exists() for name in parts)
-        ]
-        notes += [
-            f"{child}: left out, the run has not finished"
-            for child in below
-            if child not in finished
-        ]
-        notes += [
-            f"{child}: the scores of an interrupted run; finish it with --resume"
-            for child in children
-            if child.name.startswith(".") and child.name.endswith(UNFINISHED)
-        ]
-        if not finished:
-            raise UserError(
-                f"{path}: no results of xabl ablate in it (expected "
-                f"{' and '.join(parts)}, in it or one level below)"
-            )
-        found += finished
-    if not found:
-        raise UserError("--results: no directory given")
-    return list({path.resolve(): path for path in found}.values()), notes
 
 
 def _with_display_label(run: Run) -> Run:

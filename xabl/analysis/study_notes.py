@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from xabl.analysis import own_models
+from xabl.analysis.verdicts import listed
 from xabl.models.region_embedding import REGION_EMBEDDINGS
 from xabl.results.losses import LOSSES
 from xabl.results.reading import Run
@@ -28,11 +29,11 @@ def differences(runs: Sequence[Run]) -> list[str]:
             if setting(run) is not None:
                 groups.setdefault(setting(run), []).append(run.title)
         if len(groups) > 1:
-            listed = "; ".join(
-                f"{_short(value)} ({', '.join(titles)})"
+            apart = "; ".join(
+                f"{_short(value)} ({listed(titles)})"
                 for value, titles in groups.items()
             )
-            notes.append(f"the runs differ in {words}: {listed}")
+            notes.append(f"the runs differ in {words}: {apart}")
     return notes
 
 

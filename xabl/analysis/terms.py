@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from xabl.results.conditions import MAIN_THRESHOLD, Condition, Direction
+from xabl.results.intervals import FEWEST_IMAGES
 from xabl.results.losses import LOSSES, PUBLISHED_MAIN
 
 _MLM, _MRC_KL = (LOSSES[name] for name in PUBLISHED_MAIN)
@@ -13,6 +14,15 @@ class Term(NamedTuple):
 
     name: str
     meaning: str
+
+
+VISUAL_TARGET = Term(
+    "visual target",
+    "what a model learned to predict of a masked region, by its number in a "
+    "configuration: 0 the detector's distribution over 1601 classes, background first; "
+    "3 its top class of 1600; 6 the same, of 1601 outputs; an ablation scores these "
+    "three; 1, 2 and 5 are features, 4 an attribute",
+)
 
 
 def _removed() -> str:
@@ -47,6 +57,7 @@ TERMS = (
     ),
     Term(_MLM.title, f"loss of vision for language: {_MLM.meaning}"),
     Term(_MRC_KL.title, f"loss of language for vision: {_MRC_KL.meaning}"),
+    VISUAL_TARGET,
     Term(
         "gold, silver",
         "labels of regions: gold says what a region shows; silver is what a detector "
@@ -56,11 +67,12 @@ TERMS = (
         "lost, misled",
         "what goes when all regions go is information lost, loss(all) - loss(none); "
         "what more goes when only the object goes is being misled by the regions that "
-        "stay, loss(object) - loss(all)",
+        "stay, loss(object) - loss(all); below 0 they still help",
     ),
     Term(
         "95% interval",
         "over images: of these very models on images like these; over seeds and "
-        "images: of models trained like them, too",
+        f"images: of models trained like them, too; over fewer than {FEWEST_IMAGES} "
+        "images none is given",
     ),
 )

@@ -1,39 +1,47 @@
 """From numbers to words, none of them stronger than its evidence.
 
-An interval that contains 0 is "no evidence", never "no". What is said of a model holds
+An interval that contains 0 is "no evidence", never "no". Of a model that does no better
+than guessing by frequency nothing is said but the numbers: `evidence` decides it, for
+every sentence and table. What is said of a model holds
 for that very model, over images like these; only where there are seeds enough is
 anything said of models trained like it.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from xabl.results.conditions import Condition, Direction
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.results.intervals import CONFIDENCE, no_interval
+from xabl.results.losses import LOSSES
 from xabl.results.word_classes import WordClass
 
 Row = Mapping[str, Any] | pd.Series
 
 HIGHER, LOWER = "higher", "lower"
 NO_EVIDENCE = "no evidence"
+NEGLIGIBLE = "negligible"
 NOT_MEASURED = "not measured"
+GUESS = "no better than a guess"
+
+NO_VERDICT = "the model does no better than guessing by frequency"
+# A model is not trained on ablated inputs, so its loss moves a little even where they
+# hide nothing that it uses. Of small models trained where nothing is to be used
+# (docs/controls, tests/synthetic/test_known_words.py) no interval reached +0.03 bits.
+NEGLIGIBLE_BITS = 0.05
 
 _VISION, _LANGUAGE = (direction.wording.title.lower() for direction in Direction)
 # The two measures of an asymmetry (`asymmetry.MEASURES`), the clearer one first.
-_MEASURES = {"bits": "in bits", "relative": "in percent of the intact loss"}
+MEASURES = {"bits": "in bits", "relative": "in percent of the intact loss"}
 _WORD_CLASSES = frozenset(WordClass)
 _OF_WORDS = {
     HIGHER: "raises the loss of",
     LOWER: "lowers the loss of",
+    NEGLIGIBLE: f"changes by less than {NEGLIGIBLE_BITS} bits, too little to speak of "
+    "a use, that of",
     NO_EVIDENCE: "shows no evidence of changing that of",
-}
-_INFLUENCES = {
-    HIGHER: "vision influences language more than language influences vision",
-    LOWER: "language influences vision more than vision influences language",
-    NO_EVIDENCE: "there is no evidence of an asymmetry",
 }
 _USES = {
     HIGHER: f"{_VISION} is used more than {_LANGUAGE}",
@@ -43,13 +51,31 @@ _USES = {
 }
 
 
-def evidence(low: float, high: float) -> str:
-    """What an interval of a difference says: one of the four constants above."""
+def evidence(low: float, high: float, guessing: bool = False, p: float = 0.0) -> str:
+    """What an interval of a difference says: one of the constants above.
+
+    What differs may be too little to matter: see `effect_evidence`.
+
+    Args:
+        guessing: whether a model it is of does no better than guessing by frequency.
+        p: corrected for several comparisons, where several are made.
+    """
     if math.isnan(low) or math.isnan(high):
         return NOT_MEASURED
+    if guessing:
+        return GUESS
+    if p >= 1 - CONFIDENCE:
+        return NO_EVIDENCE
     if low > 0:
         return HIGHER
     return LOWER if high < 0 else NO_EVIDENCE
+
+
+def effect_evidence(low: float, high: float, guessing: bool = False) -> str:
+    """The same of what an ablation changes, in bits, where little is negligible."""
+    found = evidence(low, high, guessing)
+    little = found in (HIGHER, LOWER) and max(-low, high) < NEGLIGIBLE_BITS
+    return NEGLIGIBLE if little else found
 
 
 def effect_sentence(row: Row) -> str:
@@ -57,9 +83,9 @@ def effect_sentence(row: Row) -> str:
     title = LOSSES[row["metric"]].title
     condition = Condition.parse(row["direction"], row["condition"])
     removed, use = condition.removing, condition.direction.wording.use
-    said = evidence(row["low"], row["high"])
+    said = row["evidence"]
     if said == NOT_MEASURED:
-        return f"{_named(row)}: {removed}: not measured ({_gap(row)})."
+        return f"{_named(row)}: {removed}: {_not_measured(row, title, 'difference')}."
     numbers = (
         f"{bits(row['difference'], signed=True)} bits, "
         f"{_interval(row['low'], row['high'])}; {percent(row['relative'])}"
@@ -68,30 +94,38 @@ def effect_sentence(row: Row) -> str:
     text = {
         NO_EVIDENCE: f"{removed} shows no evidence of changing the {title} loss "
         f"({numbers}): no evidence that the model uses {use}.",
+        NEGLIGIBLE: f"{removed} changes the {title} loss by less than "
+        f"{NEGLIGIBLE_BITS} bits ({numbers}): too little to speak of a use of {use}.",
         HIGHER: f"{removed} raises the {title} loss ({numbers}): {mean}the model uses "
         f"{use}.",
         LOWER: f"{removed} lowers the {title} loss ({numbers}): {mean}the model does "
         f"better without it, so nothing here shows a use of {use}.",
+        GUESS: f"{removed} changes the {title} loss by {numbers}. This says nothing of "
+        f"a use of {use}: {NO_VERDICT}.",
     }[said]
-    return f"{_named(row)}: {text}{_other_seeds(row, '', said)}"
+    return f"{_named(row)}: {text}{_other_seeds(row, '', said, call=effect_evidence)}"
 
 
 def misled_sentence(row: Row) -> str:
     """One row of `misled.lost_and_misled` in words."""
     condition = Condition.parse(Direction.VIS4LANG, row["condition"])
+    title = LOSSES[row["metric"]].title
     if row["evidence"] == NOT_MEASURED:
-        return f"{_named(row)}: {condition.removing}: not measured ({_gap(row)})."
+        text = _not_measured(row, title, "misled")
+        return f"{_named(row)}: {condition.removing}: {text}."
     lost, misled = (_bits_with_interval(row, name) for name in ("lost", "misled"))
     more = {
         HIGHER: f"being misled by the regions that stay adds {misled}",
         LOWER: f"the regions that stay still help: {misled}",
         NO_EVIDENCE: "there is no evidence that the regions that stay mislead or help: "
         f"{misled}",
+        GUESS: f"what only the object's regions add is {misled}. This says nothing of "
+        f"a use of vision: {NO_VERDICT}",
     }[row["evidence"]]
     return (
         f"{_named(row)}: {condition.removing}: information lost, which goes with all "
-        f"regions too, is {lost}; {more}. Of the phrases, {row['share']:.0%} cost more "
-        "than with all regions removed."
+        f"regions too, is {lost}; {more}. {row['share']:.0%} of the phrases cost more "
+        "than with all regions removed, the others as much or less."
         f"{_other_seeds(row, 'misled_', row['evidence'])}"
     )
 
@@ -110,18 +144,25 @@ def word_classes_sentence(rows: Sequence[Row]) -> str:
         ]
         if found:
             said.append(f"{words} {join_words(found)}")
+    if first["guessing"]:
+        return f"{_named(first)}: {condition.removing}: no verdict, {NO_VERDICT}."
     if not said:
-        return f"{_named(first)}: {condition.removing}: not measured."
+        return f"{_named(first)}: {condition.removing}: not measured ({gap_of(first)})."
     return f"{_named(first)}: {condition.removing} {'; it '.join(said)}."
 
 
 def asymmetry_sentence(row: Row) -> str:
     """One row of `asymmetry.asymmetry` in words."""
-    calls = _calls(row)
+    calls = calls_of(row)
     if NOT_MEASURED in calls:
-        return f"{_named(row)}: asymmetry not measured ({_gap(row)})."
+        return f"{_named(row)}: asymmetry not measured ({gap_of(row)})."
+    if GUESS in calls:
+        return (
+            f"{_named(row)}: no verdict on {row['guessing']}, nor on an asymmetry: "
+            f"{NO_VERDICT}."
+        )
     numbers = {
-        measure: f"{LOSSES[PUBLISHED_MAIN[0]].title} {show(row[f'mlm_{measure}'])}, "
+        measure: f"{LOSSES[row['mlm']].title} {show(row[f'mlm_{measure}'])}, "
         f"{LOSSES[row['kl']].title} {show(row[f'kl_{measure}'])}; difference "
         f"{difference(row[measure])}{unit}, 95% interval over images "
         f"{difference(row[f'{measure}_low'])} to {difference(row[f'{measure}_high'])}"
@@ -131,7 +172,7 @@ def asymmetry_sentence(row: Row) -> str:
         )
     }
     first, second = (
-        f"{words} ({numbers[measure]})" for measure, words in _MEASURES.items()
+        f"{words} ({numbers[measure]})" for measure, words in MEASURES.items()
     )
     if calls[0] == calls[1]:
         joined = "or" if calls[0] == NO_EVIDENCE else "and"
@@ -142,37 +183,6 @@ def asymmetry_sentence(row: Row) -> str:
             f"{_USES[calls[1]]}."
         )
     return f"{_named(row)}: {said}{_other_seeds(row, 'bits_', calls[0], ', in bits')}"
-
-
-def verdict(asymmetries: pd.DataFrame) -> str:
-    """The answer to the paper's question over all models of `asymmetry.asymmetry`.
-
-    It is that of the published ways of removing, under both measures; then whether it
-    is the same with every other way that was run.
-    """
-    rows = asymmetries.to_dict("records")
-    published: dict[str, Row] = {}
-    for row in rows:
-        published.setdefault(row["model"], row)
-    measured = {
-        model: _calls(row)
-        for model, row in published.items()
-        if NOT_MEASURED not in _calls(row)
-    }
-    if not measured:
-        return "Neither direction can be compared: no model has both of them."
-    parts = []
-    for calls in dict.fromkeys(measured.values()):
-        models = [model for model, value in measured.items() if value == calls]
-        if len(models) == len(measured):
-            which = "the one model" if len(models) == 1 else f"all {len(models)} models"
-            parts.append(f"in {which} with both directions ({join_words(models)}) ")
-        else:
-            parts.append(f"in {join_words(models)} ")
-        parts[-1] += _both_measures(calls)
-    return f"{_sentence('; '.join(parts))} {_seeds_of(published, measured)}" + (
-        _every_way([row for row in rows if row["model"] in measured], measured)
-    )
 
 
 def comparison_sentence(row: Row) -> str:
@@ -187,6 +197,12 @@ def comparison_sentence(row: Row) -> str:
         f"what {condition.removing[0].lower()}{condition.removing[1:]} adds to {title} "
         f"differs by {_signed(row['difference'])} bits ({first} \N{MINUS SIGN} {second}"
     )
+    if row["evidence"] == GUESS:
+        which = "one" if row["guessing"] in (first, second) else "both"
+        return (
+            f"{used}: no verdict on {join_labels([first, second])}: {row['guessing']} "
+            f"{'is' if which == 'one' else 'are'} no better than guessing by frequency."
+        )
     if row["seeds_evidence"] != NOT_MEASURED:
         over = _interval(row["seeds_low"], row["seeds_high"], "over seeds and images")
         said = {
@@ -205,7 +221,7 @@ def comparison_sentence(row: Row) -> str:
             f"{count})."
         )
     if row["evidence"] == NOT_MEASURED:
-        return f"{used}: {first} and {second} cannot be compared."
+        return f"{used}: {first} and {second} cannot be compared ({gap_of(row)})."
     both = "two models" if seeds == (1, 1) else "models"
     said = (
         f"no evidence that these {both} differ"
@@ -240,6 +256,18 @@ def seeds_in_words(count: int) -> str:
     return f"{count} seed{'' if count == 1 else 's'}"
 
 
+def listed(labels: Iterable[str]) -> str:
+    """A, B; with semicolons where a label has a comma."""
+    labels = list(labels)
+    return ("; " if any("," in one for one in labels) else ", ").join(labels)
+
+
+def join_labels(labels: Iterable[str]) -> str:
+    """A and B; `A, a; B` where a label has a comma."""
+    labels = list(labels)
+    return listed(labels) if any("," in one for one in labels) else join_words(labels)
+
+
 def join_words(names: Iterable[str]) -> str:
     """One, two and three."""
     *most, last = names
@@ -263,12 +291,18 @@ def _bits_with_interval(row: Row, name: str) -> str:
     return f"{_signed(row[name])} bits, {ends}"
 
 
-def _other_seeds(row: Row, prefix: str, said: str, measure: str = "") -> str:
+def _other_seeds(
+    row: Row,
+    prefix: str,
+    said: str,
+    measure: str = "",
+    call: Callable[[float, float], str] = evidence,
+) -> str:
     """What the seeds of a label say of models trained like them; one seed: nothing."""
-    if row["seeds"] == 1:
+    if row["seeds"] == 1 or said == GUESS:
         return ""
     low, high = row[f"{prefix}seeds_low"], row[f"{prefix}seeds_high"]
-    called = evidence(low, high)
+    called = call(low, high)
     if called == NOT_MEASURED:
         return f" {row['seeds']} seeds are too few to speak of other seeds."
     over = _interval(low, high, "over seeds and images")
@@ -279,73 +313,21 @@ def _other_seeds(row: Row, prefix: str, said: str, measure: str = "") -> str:
     return f" For models of other seeds it is {called}{measure} ({over})."
 
 
-def _calls(row: Row) -> tuple[str, ...]:
+def calls_of(row: Row) -> tuple[str, ...]:
     """What each measure of an asymmetry says."""
-    return tuple(row[f"{measure}_evidence"] for measure in _MEASURES)
+    return tuple(row[f"{measure}_evidence"] for measure in MEASURES)
 
 
-def _both_measures(calls: tuple[str, ...]) -> str:
-    first, second = _MEASURES.values()
-    if calls[0] == calls[1]:
-        joined = "or" if calls[0] == NO_EVIDENCE else "and"
-        return f"{_INFLUENCES[calls[0]]}, {first} {joined} {second}"
-    return (
-        f"the two measures disagree: {first} {_INFLUENCES[calls[0]]}, {second} "
-        f"{_INFLUENCES[calls[1]]}"
-    )
-
-
-def _seeds_of(published: Mapping[str, Row], measured: Mapping[str, object]) -> str:
-    """How many models this is said of, and what their seeds add to it."""
-    counts = {model: published[model]["seeds"] for model in measured}
-    if max(counts.values()) == 1:
-        one = "one seed" if len(counts) == 1 else "one seed each"
-        return f"This is of the models that were run ({one}), not of other seeds."
-    listed = ", ".join(f"{m} {seeds_in_words(int(n))}" for m, n in counts.items())
-    known, same = [], []
-    for model in measured:
-        row = published[model]
-        calls = tuple(
-            evidence(row[f"{name}_seeds_low"], row[f"{name}_seeds_high"])
-            for name in _MEASURES
-        )
-        if NOT_MEASURED not in calls:
-            known.append(model)
-            same += [model] if calls == measured[model] else []
-    text = f"This is of the models that were run ({listed})"
-    if not known:
-        return f"{text}, too few seeds to speak of others."
-    if same == known:
-        held = join_words(known)
-        return f"{text}; with seeds counted as well as images it holds for {held}."
-    lost = join_words(model for model in known if model not in same)
-    kept = f" holds for {join_words(same)} but" if same else ""
-    return f"{text}; with seeds counted as well as images it{kept} does not for {lost}."
-
-
-def _every_way(rows: list[Row], measured: Mapping[str, tuple[str, ...]]) -> str:
-    """Whether the verdict is that of every other way of removing that was run."""
-    pairs = {(row["regions"], row["words"]) for row in rows}
-    if len(pairs) == 1:
-        return " One way of removing was run: the published one."
-    other = [
-        f"{row['model']} (regions {row['regions']}, words {row['words']}: "
-        f"{_both_measures(_calls(row))})"
-        for row in rows
-        if NOT_MEASURED not in _calls(row) and _calls(row) != measured[row["model"]]
-    ]
-    if not other:
-        return f" It is the same under all {len(pairs)} pairs of ways of removing."
-    return (
-        f" It does not survive every way of removing ({len(pairs)} pairs were run); "
-        f"otherwise in {'; '.join(other)}."
-    )
-
-
-def _gap(row: Row) -> str:
+def gap_of(row: Row) -> str:
+    """Why a row has no number or no interval."""
     gap = row.get("gap")
-    return gap if isinstance(gap, str) else "too few images for an interval"
+    if isinstance(gap, str):
+        return gap
+    return no_interval(int(row["images"])) or "no number to give"
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _not_measured(row: Row, title: str, name: str) -> str:
+    """Why there is no verdict, and the number where there is one."""
+    if math.isnan(row[name]):
+        return f"not measured ({gap_of(row)})"
+    return f"{_signed(row[name])} bits of {title} and no verdict ({gap_of(row)})"

@@ -6,54 +6,60 @@ nouns. Here a word's loss is the sum over its pieces, and a mean is one over wor
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
 
 from xabl.analysis import effects
 from xabl.analysis.bootstrap import Draws, ImageBootstrap
+from xabl.analysis.by_word import CLASSES, bits_by_class, has_words
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Direction
-from xabl.results.format import WORDS
-from xabl.results.losses import NATS_PER_BIT, columns_of
-from xabl.results.reading import Run, read_file
+from xabl.results.losses import BY_WORD
 from xabl.results.word_classes import WordClass
 
-PHRASE = "phrase"  # beside the classes: the mean over pieces, as published
-PHRASE_TITLE = "phrases (published)"
-_CLASSES = tuple(WordClass)
+PHRASE = "phrase"  # beside the classes: the mean over tokens, as published
+PHRASE_BY_WORD = "phrase_by_word"  # in its place where vocabularies differ
+_TITLES = {
+    PHRASE: "phrases (mean over tokens, as published)",
+    PHRASE_BY_WORD: "phrases (mean over words)",
+}
 
 
 def title(name: str) -> str:
-    """Of a word class or `PHRASE`, for tables and figures."""
-    return PHRASE_TITLE if name == PHRASE else WordClass(name).title
+    """Of a word class or of phrases, for tables and figures."""
+    return _TITLES.get(name) or WordClass(name).title
+
+
+def axis_title(name: str) -> str:
+    """The title on the axis of a figure, a word a line."""
+    return title(name).split(" (")[0].replace(" ", "\n")
 
 
 def by_word_class(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
     """How much each ablation of regions changes the loss of words, class by class.
 
     Columns: model, seeds (those with losses by word), condition, word_class (of
-    `WordClass`, and `PHRASE`: the published mean over phrases), none (the loss
-    unablated, bits a word), difference, low, high (95%, images resampled), evidence
-    (`verdicts.evidence`), n (words; of `PHRASE` phrases). Empty without losses by word.
+    `WordClass`; and for phrases `PHRASE`, the published mean over tokens, or
+    `PHRASE_BY_WORD` in a study of several vocabularies), none (the loss unablated, bits
+    a word), difference, low, high (95%, images resampled), evidence
+    (`verdicts.effect_evidence`), n (words, or phrases), images, guessing (see
+    `effects`). Empty without losses by word.
     """
     tables = []
-    phrases = effects.differences(
-        study, bootstrap, metrics=columns_of(Direction.VIS4LANG)[:1]
-    )
+    metric = study.word_loss
+    phrases = effects.differences(study, bootstrap, metrics=(metric,))
+    name = PHRASE_BY_WORD if metric == BY_WORD else PHRASE
     for model in study.models:
-        runs = [run for run in model.runs if (run.directory / WORDS.name).is_file()]
+        runs = [run for run in model.runs if has_words(run)]
         if not runs or model.text_only():
             continue
-        tables.append(
-            _of_model(model, [_bits_by_class(run) for run in runs], bootstrap)
-        )
+        tables.append(_of_model(model, [bits_by_class(run) for run in runs], bootstrap))
         own = phrases[phrases["model"] == model.label]
-        names = [name for name in tables[-1].columns if name in own.columns]
-        tables.append(own[names].assign(word_class=PHRASE))
+        names = [column for column in tables[-1].columns if column in own.columns]
+        tables.append(own[names].assign(word_class=name))
     if not tables:
         return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True)
-    order = {name: place for place, name in enumerate((*_CLASSES, PHRASE))}
+    order = {name: place for place, name in enumerate((*CLASSES, *_TITLES))}
     models = {model.label: place for place, model in enumerate(study.models)}
     names = study.conditions(Direction.VIS4LANG)
     return table.sort_values(
@@ -71,12 +77,14 @@ def _of_model(
     model: Model, runs: list[dict[str, np.ndarray]], bootstrap: ImageBootstrap
 ) -> pd.DataFrame:
     rows = []
+    guessing = model.guesses(Direction.VIS4LANG)
     conditions = [name for name in runs[0] if name != BASELINE]
     for condition in conditions if BASELINE in runs[0] else ():
         both = [run for run in runs if {condition, BASELINE} <= run.keys()]
         sums, counts = np.mean([run[condition] for run in both], axis=0)
         intact, words = np.mean([run[BASELINE] for run in both], axis=0)
-        missing = np.isnan(sums) | np.isnan(intact)
+        # Without a word of a class a phrase adds nothing, and its image does not count.
+        missing = np.isnan(sums) | np.isnan(intact) | (counts == 0)
         counts, words = (np.where(missing, np.nan, of) for of in (counts, words))
         # A ratio of means over examples is a mean over words.
         change = _ratio(bootstrap.means(sums - intact), bootstrap.means(counts))
@@ -84,7 +92,7 @@ def _of_model(
             bootstrap.means(np.where(missing, np.nan, intact)), bootstrap.means(words)
         )
         low, high = change.interval()
-        for place, kind in enumerate(_CLASSES):
+        for place, kind in enumerate(CLASSES):
             n = int(np.nansum(counts[:, place]))
             if n:
                 rows.append(
@@ -97,8 +105,10 @@ def _of_model(
                         "difference": change.estimate[place],
                         "low": low[place],
                         "high": high[place],
-                        "evidence": evidence(low[place], high[place]),
+                        "evidence": effect_evidence(low[place], high[place], guessing),
                         "n": n,
+                        "images": int(change.images[place]),
+                        "guessing": guessing,
                     }
                 )
     return pd.DataFrame(rows)
@@ -107,31 +117,3 @@ def _of_model(
 def _ratio(sums: Draws, counts: Draws) -> Draws:
     with np.errstate(invalid="ignore", divide="ignore"):  # 0 / 0: no such words
         return sums / counts
-
-
-def _bits_by_class(run: Run) -> dict[str, Float[np.ndarray, "2 examples classes"]]:
-    """By condition: sums of the words' losses in bits, and how many words there are.
-
-    NaN in examples that have no losses by word.
-    """
-    table = read_file(run.directory, WORDS).to_pandas()
-    place = np.searchsorted(run.example_ids, table["example"])
-    place = np.minimum(place, len(run.example_ids) - 1)
-    known = run.example_ids[place] == table["example"]
-    kinds = table["word_class"].map({name: n for n, name in enumerate(_CLASSES)})
-    table = table.assign(
-        place=place, kind=kinds.fillna(_CLASSES.index(WordClass.OTHER)).astype(int)
-    )[known]
-    found = {}
-    shape = (len(run.example_ids), len(_CLASSES))
-    for condition, rows in table.groupby("condition", sort=False):
-        sums, counts = np.zeros(shape), np.zeros(shape)
-        at = (rows["place"].to_numpy(), rows["kind"].to_numpy())
-        np.add.at(sums, at, rows["loss"].to_numpy(np.float64) / NATS_PER_BIT)
-        words = rows.drop_duplicates(["place", "word"])
-        np.add.at(counts, (words["place"].to_numpy(), words["kind"].to_numpy()), 1)
-        absent = np.ones(len(run.example_ids), bool)
-        absent[at[0]] = False
-        sums[absent], counts[absent] = np.nan, np.nan
-        found[condition] = np.stack([sums, counts])
-    return found

@@ -7,6 +7,7 @@ import pandas as pd
 
 from xabl.analysis.study import Study
 from xabl.results.conditions import BASELINE
+from xabl.results.intervals import no_interval
 from xabl.results.yardsticks import of_manifest
 
 
@@ -14,8 +15,9 @@ def yardsticks(study: Study) -> pd.DataFrame:
     """What each run loses with nothing removed, beside what guessing loses (bits).
 
     Columns: model, seed, metric, intact, unigram, difference (intact - unigram), low,
-    high (its 95% interval over images, NaN: too few), uniform, text_only (the mean of
-    the study's first text-only model, NaN without one), no_better (than unigram).
+    high (its 95% interval over images, NaN: too few), images, uniform, text_only (the
+    mean of the study's first text-only model, NaN without one, and where its vocabulary
+    is another), no_better (than unigram).
     Empty for results that do not know what guessing loses.
     """
     text_only = next((model for model in study.models if model.text_only()), None)
@@ -24,6 +26,10 @@ def yardsticks(study: Study) -> pd.DataFrame:
         for metric, field in of_manifest(run.manifest).items():
             cell = text_only and text_only.cell(metric, BASELINE)
             known = cell is not None and cell.bits is not None
+            both = (text_only, study.model(run.label))
+            known = known and study.comparable(metric, both)
+            images = field.get("images", len(np.unique(study.images.astype(str))))
+            few = no_interval(images)
             rows.append(
                 {
                     "model": run.label,
@@ -32,8 +38,9 @@ def yardsticks(study: Study) -> pd.DataFrame:
                     "intact": field["intact"],
                     "unigram": field["unigram"],
                     "difference": field["intact"] - field["unigram"],
-                    "low": field["low"],
-                    "high": field["high"],
+                    "low": math.nan if few else field["low"],
+                    "high": math.nan if few else field["high"],
+                    "images": images,
                     "uniform": field["uniform"],
                     "text_only": float(np.nanmean(cell.bits)) if known else math.nan,
                     "no_better": field["warning"] is not None,

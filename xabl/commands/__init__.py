@@ -6,9 +6,12 @@ its docstring is the help. Nothing heavy is imported before the flags are read.
 
 import importlib
 import sys
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from xabl import __version__
+from xabl.errors import did_you_mean
 from xabl.support import binary
 
 # In the order in which one comes to need them; the module's name where it differs.
@@ -44,7 +47,14 @@ def run(command: str, *arguments: str) -> None:
         define_flags=module.define_flags,
         argv=[f"xabl {command}", *arguments, *sys.argv[1:]],
         positional=getattr(module, "POSITIONAL", None),
+        check=_check,
     )
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    from xabl.kinds import check_not_swapped
+
+    check_not_swapped(given)
 
 
 def main() -> None:
@@ -57,7 +67,7 @@ def main() -> None:
     elif command == "--version":
         print(__version__)
     else:
-        hint = binary.did_you_mean(command, tuple(COMMANDS))
+        hint = did_you_mean(command, tuple(COMMANDS))
         binary.fail(f"no command {command!r}{hint} (xabl --help lists the commands)")
 
 

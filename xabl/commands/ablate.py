@@ -15,6 +15,7 @@ Example:
 
 from absl import flags
 
+from xabl.commands import common_flags
 from xabl.errors import UserError
 from xabl.results.ways import WAYS
 
@@ -22,12 +23,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "model",
-        None,
-        "model directory, written by xabl convert or xabl pretrain",
-        required=True,
-    )
+    common_flags.define_model()
     flags.DEFINE_string(
         "entities",
         None,
@@ -40,9 +36,6 @@ def define_flags() -> None:
         None,
         "image regions: LMDB, TSV, HDF5 or a store of xabl import; a text-only model "
         "needs none",
-    )
-    flags.DEFINE_string(
-        "vocab", None, "the model's vocab.txt (default: the one in its directory)"
     )
     flags.DEFINE_list(
         "directions",
@@ -104,7 +97,9 @@ def define_flags() -> None:
         "what to do when features, boxes, captions and model do not belong together, "
         "or do not seem to",
     )
-    flags.DEFINE_integer("limit", None, "score the first so many examples only")
+    flags.DEFINE_integer(
+        "limit", None, "score so many examples only, spread evenly over the split"
+    )
     flags.DEFINE_bool(
         "skip_bad_examples",
         False,
@@ -119,9 +114,6 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("overwrite", False, "replace results that are there")
     flags.DEFINE_bool("resume", False, "continue an interrupted run")
-    flags.DEFINE_string(
-        "label", None, "name of the model in tables (default: its configuration's)"
-    )
     flags.DEFINE_integer(
         "model_seed", None, "the seed it was pretrained with, for the manifest"
     )
@@ -161,21 +153,14 @@ def define_flags() -> None:
         ["stanza"],
         "a part-of-speech tagger tells the classes of words, not lists of words",
     )
-    flags.DEFINE_integer("devices", None, "local devices to use (default: all)")
-    flags.DEFINE_string(
-        "coordinator",
-        None,
-        "for several processes, each of which scores its share: address:port of the "
-        "first, or 'auto' on a cluster that tells (TPU pods, Slurm, Open MPI)",
-    )
-    flags.DEFINE_integer("hosts", None, "how many processes there are")
-    flags.DEFINE_integer("host", None, "number of this process, from 0")
+    common_flags.define_hosts("each of which scores its share")
 
 
 def main() -> None:
     from xabl.ablation import run
     from xabl.ablation.asked import run_options
     from xabl.support.compilation_cache import use_compilation_cache
+    from xabl.support.hosts import connect
 
     asked = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(__name__)}
     options = run_options(asked, flags=asked)
@@ -185,8 +170,5 @@ def main() -> None:
     if options.output is None:
         raise UserError("--output: give the results directory to write")
     use_compilation_cache()
-    if FLAGS.coordinator is not None:
-        from xabl.support.hosts import connect
-
-        connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
+    connect(FLAGS.coordinator, FLAGS.hosts, FLAGS.host, survive=True)
     run.run(options)

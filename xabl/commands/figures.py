@@ -19,25 +19,18 @@ from pathlib import Path
 
 from absl import flags
 
+from xabl.commands import common_flags
 from xabl.errors import UserError
 
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_list(
-        "results",
-        None,
-        "Results directories, or folders of them, comma-separated.",
-        required=True,
-    )
-    flags.DEFINE_string("output", None, "Folder to write to.", required=True)
-    flags.DEFINE_list("figures", [], "Numbers of figures to draw; default all.")
-    flags.DEFINE_bool("tables", True, "Write the tables too.")
-    flags.DEFINE_integer(
-        "resamples", 2000, "Bootstrap resamples of the images.", lower_bound=100
-    )
-    flags.DEFINE_integer("seed", 0, "Seed of the resampling.", lower_bound=0)
+    common_flags.define_results()
+    flags.DEFINE_string("output", None, "folder to write to", required=True)
+    flags.DEFINE_list("figures", [], "numbers of figures to draw; default all")
+    flags.DEFINE_bool("tables", True, "write the tables too")
+    common_flags.define_resampling()
 
 
 def main() -> None:

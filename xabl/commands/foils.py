@@ -16,16 +16,13 @@ from pathlib import Path
 
 from absl import flags
 
+from xabl.commands import common_flags
+
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string(
-        "model",
-        None,
-        "model directory, written by xabl convert or xabl pretrain",
-        required=True,
-    )
+    common_flags.define_model()
     flags.DEFINE_string(
         "foils", None, "a JSON file as published, or a folder of them", required=True
     )
@@ -36,12 +33,6 @@ def define_flags() -> None:
         required=True,
     )
     flags.DEFINE_string("output", None, "folder for the results", required=True)
-    flags.DEFINE_string(
-        "vocab", None, "the model's vocab.txt (default: the one in its directory)"
-    )
-    flags.DEFINE_string(
-        "label", None, "name of the model in tables (default: its configuration's)"
-    )
     flags.DEFINE_bool("overwrite", False, "replace results that are there")
 
 

@@ -23,6 +23,8 @@ from pathlib import Path
 
 from absl import flags
 
+from xabl.commands import common_flags
+
 FLAGS = flags.FLAGS
 
 
@@ -30,33 +32,25 @@ def define_flags() -> None:
     flags.DEFINE_string(
         "config",
         None,
-        "Name of a published run, or a Python file that defines `config`.",
+        "name of a published run, or a Python file that defines `config`",
         required=True,
     )
-    flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+    flags.DEFINE_string("workdir", None, "folder of the run", required=True)
     flags.DEFINE_multi_string(
         "set",
         [],
-        "field=value, e.g. seed=3 or optimiser.learning_rate=2e-4; repeatable.",
+        "field=value, e.g. seed=3 or optimiser.learning_rate=2e-4; repeatable",
     )
     flags.DEFINE_bool(
         "toy",
         False,
-        "Everything small: 3 updates of a narrow model with a sublayer of each kind, "
-        "from random initial values. --set is applied to the result.",
+        "everything small: 3 updates of a narrow model with a sublayer of each kind, "
+        "from random initial values. --set is applied to the result",
     )
-    flags.DEFINE_integer("devices", None, "Devices to use (default: all).")
     flags.DEFINE_integer(
-        "workers", 0, "Processes that make batches (0: a thread).", lower_bound=0
+        "workers", 0, "processes that make batches (0: a thread)", lower_bound=0
     )
-    flags.DEFINE_string(
-        "coordinator",
-        None,
-        "For several hosts: address:port of the first, or 'auto' on a cluster that "
-        "tells.",
-    )
-    flags.DEFINE_integer("hosts", None, "Number of hosts.")
-    flags.DEFINE_integer("host", None, "Which of them this is, from 0.")
+    common_flags.define_hosts("one on each host, which train together")
 
 
 def main() -> None:

@@ -23,49 +23,43 @@ from pathlib import Path
 
 from absl import flags
 
+from xabl.commands import common_flags
+
 FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_list(
-        "results",
-        None,
-        "Results directories, or folders of them, comma-separated.",
-        required=True,
-    )
-    flags.DEFINE_string("output", None, "HTML file to write.", required=True)
+    common_flags.define_results()
+    flags.DEFINE_string("output", None, "HTML file to write", required=True)
     flags.DEFINE_string(
         "images",
         None,
-        "Folder of <image id>.jpg or .png (default: as ablated, else outlines).",
+        "folder of <image id>.jpg or .png (default: as ablated, else outlines)",
     )
     flags.DEFINE_string(
         "regions",
         None,
-        "Image regions the results were made with (default: as ablated).",
+        "image regions the results were made with (default: as ablated)",
     )
     flags.DEFINE_string(
         "class_names",
         None,
-        "The detector's classes, one a line, the background first (default: as "
-        "ablated, else objects_vocab.txt beside the regions).",
+        "the detector's classes, one a line, the background first (default: as "
+        "ablated, else objects_vocab.txt beside the regions)",
     )
     flags.DEFINE_bool(
         "as_ablated",
         True,
-        "Take images, regions and class names from what xabl ablate was given.",
+        "take images, regions and class names from what xabl ablate was given",
     )
     flags.DEFINE_integer(
         "max_examples",
         None,
-        "Most examples in the browser; default: all, or what fits into 29 MB.",
+        "most examples in the browser; default: all, or what fits into 29 MB",
         lower_bound=1,
     )
-    flags.DEFINE_integer(
-        "resamples", 2000, "Bootstrap resamples of the images.", lower_bound=100
-    )
-    flags.DEFINE_integer("seed", 0, "Seed of the resampling.", lower_bound=0)
-    flags.DEFINE_bool("overwrite", False, "Replace an existing file.")
+    common_flags.define_resampling()
+    flags.DEFINE_bool("overwrite", False, "replace an existing file")
 
 
 def main() -> None:

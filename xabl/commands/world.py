@@ -11,6 +11,8 @@ with nothing to download, and with the truth about it in truth.json.
 
 from absl import flags
 
+from xabl.errors import check_range
+
 FLAGS = flags.FLAGS
 
 
@@ -83,6 +85,7 @@ def main() -> None:
     tenth = max(1, FLAGS.images // 10)
     val_images = tenth if FLAGS.val_images is None else FLAGS.val_images
     test_images = tenth if FLAGS.test_images is None else FLAGS.test_images
+    check_range("--images", FLAGS.images, val_images + test_images + 1)
     settings = WorldSettings(
         seed=FLAGS.seed,
         train_images=FLAGS.images - val_images - test_images,

@@ -5,8 +5,21 @@ from typing import Any
 
 from xabl.errors import UserError
 
+TAGGERS = ("stanza",)
 Words = tuple[str, ...]
 _BATCH = 256
+
+
+def check_tagger(instead: str) -> None:
+    """Looks whether the package is installed; loads no model.
+
+    Args:
+        instead: as for `stanza_tagger`.
+
+    Raises:
+        UserError: it is not.
+    """
+    _package(instead)
 
 
 def stanza_tagger(instead: str) -> Any:
@@ -18,13 +31,7 @@ def stanza_tagger(instead: str) -> Any:
     Raises:
         UserError: the package or its model is not installed; nothing is downloaded.
     """
-    try:
-        import stanza
-    except ImportError as error:
-        raise UserError(
-            "--tagger=stanza: the package is not installed; run pip install stanza, or "
-            f"{instead}"
-        ) from error
+    stanza = _package(instead)
     try:
         return stanza.Pipeline(
             "en",
@@ -66,3 +73,14 @@ def tagged(
         for words, sentence in zip(batch, sentences, strict=True):
             found[words] = sentence.words
     return found
+
+
+def _package(instead: str) -> Any:
+    try:
+        import stanza
+    except ImportError as error:
+        raise UserError(
+            "--tagger=stanza: the package is not installed; run pip install stanza, or "
+            f"{instead}"
+        ) from error
+    return stanza

@@ -14,6 +14,13 @@ from xabl.data.word_pieces import VOCABULARY_JSON, read_vocabulary
 from xabl.errors import UserError
 from xabl.support.files import read_json
 
+TOKENIZER_FILES = (
+    "config.json",
+    "vocab.txt",
+    VOCABULARY_JSON,
+    "tokenizer_config.json",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TokenizerFiles:

@@ -6,6 +6,7 @@ config            the frozen `ModelConfig`, and why one does not describe a mode
 config_json       its fields as the reference's JSON files have them
 presets           the published configurations by name
 structs           typed inputs and outputs
+dropout           a key for each example, and quick bits
 layers            dense, LayerNorm, activations
 embeddings        words, and the arithmetic of region embeddings
 sublayers         gated attention and feed-forward

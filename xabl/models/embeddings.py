@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Int
 
 from xabl.models import region_embedding
+from xabl.models.dropout import Dropout
 from xabl.models.layers import Numerics
 from xabl.models.structs import ProjectedRegions, RegionInput, Streams, TextInput
 
@@ -31,7 +32,7 @@ class TextEmbeddings(Numerics):
         )
         self.token_type = self.embed_table(config.type_vocab_size, config.hidden_size)
         self.norm = self.layer_norm()
-        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.dropout = Dropout(config.hidden_dropout_prob)
 
     def __call__(
         self, text: TextInput, *, deterministic: bool
@@ -84,7 +85,7 @@ class VilbertRegions(RegionEmbeddings):
         self.feature = self.dense(self.config.v_hidden_size)
         self.location = self.dense(self.config.v_hidden_size)
         self.norm = self.layer_norm()
-        self.dropout = nn.Dropout(self.config.v_hidden_dropout_prob)
+        self.dropout = Dropout(self.config.v_hidden_dropout_prob)
 
     def project_features(self, features):
         return self.feature(features)
@@ -111,7 +112,7 @@ class LxmertRegions(RegionEmbeddings):
         self.location = self.dense(self.config.v_hidden_size)
         self.feature_norm = self.layer_norm()
         self.location_norm = self.layer_norm()
-        self.dropout = nn.Dropout(self.config.v_hidden_dropout_prob)
+        self.dropout = Dropout(self.config.v_hidden_dropout_prob)
 
     def project_features(self, features):
         return self.feature(features)
@@ -139,7 +140,7 @@ class UniterRegions(RegionEmbeddings):
         self.feature_norm = self.layer_norm()
         self.location_norm = self.layer_norm()
         self.norm = self.layer_norm()
-        self.dropout = nn.Dropout(self.config.hidden_dropout_prob)
+        self.dropout = Dropout(self.config.hidden_dropout_prob)
 
     def project_features(self, features):
         return self.feature(features)
@@ -199,7 +200,7 @@ class VlBertEmbeddings(RegionEmbeddings):
     def setup(self):
         config = self.config
         self.visual = self.dense(config.v_hidden_size)
-        self.visual_dropout = nn.Dropout(config.v_attention_probs_dropout_prob)
+        self.visual_dropout = Dropout(config.v_attention_probs_dropout_prob)
         self.text_visual_norm = self.layer_norm()
         self.object_visual_norm = self.layer_norm()
         self.object_linguistic = self.embed_table(1, config.hidden_size)

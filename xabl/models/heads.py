@@ -5,6 +5,7 @@ from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
 from xabl.models.config import Fusion
+from xabl.models.dropout import Dropout
 from xabl.models.layers import ACTIVATION, Numerics
 from xabl.models.structs import Streams
 
@@ -93,7 +94,7 @@ class ItmHead(Numerics):
 
     def setup(self):
         self.decoder = self.dense(self.config.itm_dim)
-        self.dropout = nn.Dropout(ITM_DROPOUT)
+        self.dropout = Dropout(ITM_DROPOUT)
 
     def __call__(
         self, pooled: Float[Array, "batch pooled"], deterministic: bool

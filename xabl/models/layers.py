@@ -63,7 +63,12 @@ class Numerics(nn.Module):
         return jnp.dtype(jnp.float32) if narrow and on_cpu else None
 
     def product(self, left: jax.Array, right: jax.Array) -> jax.Array:
-        """`jnp.matmul` of activations, of `product_dtype`."""
+        """`jnp.matmul`, of `product_dtype`; a matrix times all rows of an array."""
+        if right.ndim == 2 and left.ndim != 2:
+            # As one matrix: its gradient is then one product too. Of rows on several
+            # axes XLA would first copy a factor on a CPU.
+            product = self.product(left.reshape(-1, left.shape[-1]), right)
+            return product.reshape(*left.shape[:-1], -1)
         return jnp.matmul(
             left,
             right,
@@ -72,16 +77,12 @@ class Numerics(nn.Module):
         )
 
     def dense(self, width: int) -> nn.Dense:
-        def dot_general(*factors, **options):
-            options["preferred_element_type"] = self.product_dtype
-            return jax.lax.dot_general(*factors, **options).astype(self.dtype)
-
         return nn.Dense(
             width,
             dtype=self.dtype,
-            precision=self.precision,
-            # Linen's own is not touched where it would do the same.
-            dot_general=None if self.product_dtype is None else dot_general,
+            dot_general=lambda states, kernel, *_, **__: self.product(
+                states, kernel
+            ).astype(self.dtype),
             kernel_init=nn.initializers.normal(self.config.initializer_range),
         )
 

@@ -26,7 +26,6 @@ from xabl.models.model import parameter_shapes
 from xabl.support import checksums
 from xabl.support.atomic import check_room, new_directory
 from xabl.support.devices import local_devices
-from xabl.support.files import read_text
 
 _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "config.json",
@@ -190,14 +189,42 @@ def vocabulary_path(directory: Path | str) -> Path | None:
     return path if path.is_file() else None
 
 
+def vocabulary_of(
+    directory: Path | str | None, config: ModelConfig, given: Path | str | None = None
+) -> Path:
+    """The word pieces to score a model with: those given, else those kept with it.
+
+    Args:
+        directory: None: the model is not on disk, and they are given.
+
+    Raises:
+        UserError: there are none; or as `check_vocabulary`.
+    """
+    vocabulary = given or (directory and vocabulary_path(directory))
+    if vocabulary is None:
+        raise UserError(
+            f"{directory}: no vocabulary was kept with this model; give the vocab.txt "
+            "of its word pieces with --vocab"
+        )
+    try:
+        check_vocabulary(vocabulary, config)
+    except UserError as error:
+        if given is not None:
+            raise
+        raise UserError(
+            f"{error}; or, without a new conversion, give another with --vocab"
+        ) from error
+    return Path(vocabulary)
+
+
 def check_vocabulary(vocabulary: Path | str, config: ModelConfig) -> None:
     """Compares a vocabulary file with the model it is meant for.
 
     Raises:
-        UserError: unreadable, of another size than the model's, or with capitals that
-            captions in lower case never have.
+        UserError: no sound vocabulary, of another size than the model's, or with
+            capitals that captions in lower case never have.
     """
-    pieces = _vocabulary_lines(Path(vocabulary))
+    pieces = read_vocabulary(Path(vocabulary))
     if len(pieces) != config.vocab_size:
         raise UserError(
             f"{vocabulary}: has {len(pieces)} word pieces (lines), the model "
@@ -218,7 +245,7 @@ def is_cased(vocabulary: Path | str) -> bool:
     Raises:
         UserError: it cannot be read.
     """
-    return _has_capitals(_vocabulary_lines(Path(vocabulary)))
+    return _has_capitals(read_vocabulary(Path(vocabulary)))
 
 
 def _has_capitals(pieces: Iterable[str]) -> bool:
@@ -227,15 +254,8 @@ def _has_capitals(pieces: Iterable[str]) -> bool:
     return any(re.search("[A-Z]", piece) for piece in pieces if piece[:1] != "[")
 
 
-def _vocabulary_lines(vocabulary: Path) -> list[str]:
-    if vocabulary.suffix == ".json":
-        return list(read_vocabulary(vocabulary))
-    text = read_text(vocabulary, "BERT's vocab.txt, one word piece a line")
-    return text.removesuffix("\n").split("\n")
-
-
 def _keep_vocabulary(vocabulary: Path, kept: Path) -> None:
-    kept.write_text("\n".join(_vocabulary_lines(vocabulary)) + "\n", encoding="utf-8")
+    kept.write_text("\n".join(read_vocabulary(vocabulary)) + "\n", encoding="utf-8")
 
 
 def _check_shapes(directory: Path, config: ModelConfig, found: Any) -> None:

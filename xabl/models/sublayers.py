@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from jaxtyping import Array, Bool, Float
 
+from xabl.models.dropout import Dropout
 from xabl.models.layers import ACTIVATION, Numerics, row_major, split_heads
 from xabl.models.structs import Streams
 
@@ -93,12 +93,12 @@ class AttentionStream(Numerics):
         self.query, self.key, self.value = (self.dense(width) for _ in range(3))
         if self.is_regions:
             self.output = self.dense(config.v_hidden_size)
-            self.probability_dropout = nn.Dropout(config.v_attention_probs_dropout_prob)
-            self.dropout = nn.Dropout(config.v_hidden_dropout_prob)
+            self.probability_dropout = Dropout(config.v_attention_probs_dropout_prob)
+            self.dropout = Dropout(config.v_hidden_dropout_prob)
         else:
             self.output = self.dense(config.hidden_size)
-            self.probability_dropout = nn.Dropout(config.attention_probs_dropout_prob)
-            self.dropout = nn.Dropout(config.hidden_dropout_prob)
+            self.probability_dropout = Dropout(config.attention_probs_dropout_prob)
+            self.dropout = Dropout(config.hidden_dropout_prob)
         self.norm = self.layer_norm()
 
     def keys_values(self, states: Float[Array, "batch _ width"]) -> tuple:
@@ -186,11 +186,11 @@ class FeedForwardStream(Numerics):
         if self.is_regions:
             self.activation = ACTIVATION[config.v_hidden_act]
             self.output = self.dense(config.v_hidden_size)
-            self.dropout = nn.Dropout(config.v_hidden_dropout_prob)
+            self.dropout = Dropout(config.v_hidden_dropout_prob)
         else:
             self.activation = ACTIVATION[config.hidden_act]
             self.output = self.dense(config.hidden_size)
-            self.dropout = nn.Dropout(config.hidden_dropout_prob)
+            self.dropout = Dropout(config.hidden_dropout_prob)
         self.norm = self.layer_norm()
 
     def __call__(

@@ -12,6 +12,15 @@ _ATTRIBUTES = 400
 _FEATURES = 2048  # outputs of the decoder, whatever the size of a region's features
 
 
+# Fields of `ImageRegions` in words.
+_PREDICTED = {
+    "cls_prob": "class probabilities",
+    "objects_id": "object class",
+    "attrs_id": "attribute",
+    "features": "features",
+}
+
+
 class Loss(enum.Enum):
     """What a prediction is compared with, and how."""
 
@@ -43,6 +52,10 @@ class VisualTarget:
     label: str
     weight: str | None = None
     first_object: int | None = None
+
+    def __str__(self) -> str:
+        loss = self.loss.name.lower().replace("_", " ")
+        return f"{self.name} ({_PREDICTED[self.label]}, {self.size} outputs, {loss})"
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ class AblationDuringTraining:
     """Scores of the ablation on a few examples while training (`ablation_watch`).
 
     every: number of updates between scores; None never scores.
-    examples: phrases scored, the first of the split.
+    examples: phrases scored, spread evenly over the split.
     entities: Flickr30k Entities directory.
     regions: region features; not read for a text-only model.
     split: "train", "val" or "test".

@@ -74,8 +74,7 @@ def start(
         UserError: the hosts do not find each other; or see `pretrain`.
     """
     use_compilation_cache()
-    if coordinator is not None:
-        connect(coordinator, num_hosts, host)
+    connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
     with only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
         return pretrain(config, workdir, devices=devices, num_workers=num_workers)

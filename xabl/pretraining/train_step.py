@@ -91,20 +91,21 @@ def train_step(
             )
             return losses.weighted_mean(sums, counts, weights), sums
 
-        def add_part(total, part):
-            gradients, sums = jax.grad(loss, has_aux=True)(state.trained, part)
-            return jax.tree.map(jnp.add, total, (gradients, sums)), None
+        def of_part(part):
+            return jax.grad(loss, has_aux=True)(state.trained, part)
 
-        zero = (
-            jax.tree.map(jnp.zeros_like, state.trained),
-            dict.fromkeys(weights, jnp.zeros(())),
-        )
-        # A loop over one part would only hide it from the compiler.
+        def add_part(total, part):
+            return jax.tree.map(jnp.add, total, of_part(part)), None
+
+        # One part, or one device, is its own sum: XLA on CPUs would add it to zeros and
+        # copy it, three passes over a gradient of hundreds of megabytes.
         if batch.example_index.shape[0] == 1:
-            total, _ = add_part(zero, jax.tree.map(lambda x: x[0], batch))
+            total = of_part(jax.tree.map(lambda x: x[0], batch))
         else:
+            none = dict.fromkeys(weights, jnp.zeros(()))
+            zero = jax.tree.map(jnp.zeros_like, state.trained), none
             total, _ = jax.lax.scan(add_part, zero, batch)
-        gradients, sums = jax.lax.psum(total, AXIS)
+        gradients, sums = total if len(devices) == 1 else jax.lax.psum(total, AXIS)
         updates, optimiser_state = optimiser.update(
             gradients, state.optimiser, state.trained
         )

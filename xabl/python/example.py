@@ -24,6 +24,7 @@ from xabl.data.regions import ImageRegions
 from xabl.data.word_pieces import MAX_LENGTH, EncodedCaption, WordPieces
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
+from xabl.python.arguments import checked
 from xabl.python.frames import Frame, frame
 from xabl.python.picture import Picture
 from xabl.python.standing_in import StandingIn
@@ -47,6 +48,7 @@ class Example:
     phrase: PhraseExample
     average: Float32[np.ndarray, " features"] | None
 
+    @checked()
     def ablate(
         self,
         condition: str | None = None,
@@ -107,6 +109,7 @@ class Example:
         words = "none" if words is None else words
         return self._predict_region(words, target, instead)
 
+    @checked()
     def show(
         self,
         condition: str = "none",

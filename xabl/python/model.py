@@ -14,9 +14,10 @@ from xabl.ablation import any_model
 from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.data.regions import ImageRegions
 from xabl.data.word_pieces import WordPieces
-from xabl.errors import UserError, told
+from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.python.arguments import checked
 from xabl.python.example import Example, phrase_example
 
 
@@ -45,6 +46,7 @@ class Model:
         """It as a function from words and regions to logits."""
         return any_model.flax_model(self.config, self.params)
 
+    @checked()
     def example(
         self,
         image: ImageRegions | None,
@@ -89,7 +91,7 @@ class Model:
         return f"<model {self.config.name} of {self.path}>"
 
 
-@told()
+@checked(path="model", vocabulary="vocab")
 def load(path: Path | str, *, vocabulary: Path | str | None = None) -> Model:
     """Loads a model directory, as `xabl convert` and `xabl pretrain` write it.
 
@@ -99,14 +101,7 @@ def load(path: Path | str, *, vocabulary: Path | str | None = None) -> Model:
     Raises:
         UserError: not a model directory, a damaged one, or one without a vocabulary.
     """
-    config, params = model_directory.load(path)
-    vocabulary = vocabulary or model_directory.vocabulary_path(path)
-    if vocabulary is None:
-        raise UserError(
-            f"{path}: no vocabulary was kept with this model; give the vocab.txt of "
-            "its word pieces as vocabulary="
-        )
-    model_directory.check_vocabulary(vocabulary, config)
-    return Model(
-        path=Path(path), config=config, params=params, vocabulary=Path(vocabulary)
-    )
+    config = model_directory.load_config(path)
+    vocabulary = model_directory.vocabulary_of(path, config, vocabulary)
+    _, params = model_directory.load(path)
+    return Model(path=Path(path), config=config, params=params, vocabulary=vocabulary)

@@ -1,23 +1,24 @@
 """The ablation of a model that is a function of one's own."""
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.asked import made_of, names_of
+from xabl.ablation.asked import made_of
 from xabl.ablation.own import run
 from xabl.ablation.own.options import OwnRun
-from xabl.errors import told
+from xabl.errors import UserError
+from xabl.python.arguments import checked
 from xabl.python.scores import Scores
 
-_OF_OURS = {"model", "gold_labels", "vlbert_positions"}  # of no other model
+_OF_OURS = ("vocab", "gold_labels", "vlbert_positions")  # of no other model
 
 
-@told()
-def ablate_function(
-    model: Model, *, vocabulary: Path | str, lower_case: bool = True, **options: Any
-) -> Scores:
+@checked(OwnRun, without=(*_OF_OURS, "images"), vocabulary="vocab")
+def ablate_function(model: Model, *, vocabulary: Path | str, **options: Any) -> Scores:
     """Ablates a function from words and regions to logits.
 
     Args:
@@ -25,24 +26,21 @@ def ablate_function(
             any array library (`xabl.ablation.any_model`).
         vocabulary: vocab.txt of its word pieces.
         lower_case: whether they are of text in lower case.
+        save_predictions: how many of the most probable ones are kept.
         options: as for `ablate_anything`.
 
     Raises:
-        UserError: a file is missing or damaged, logits have another shape than they
-            should, or are not finite.
+        UserError: an argument is missing or wrong, a file is missing or damaged; logits
+            have another shape than they should, or are not finite.
     """
+    _check_takes(model, "words", "regions")
     return Scores(
-        run.ablate_function(
-            model,
-            _own_run(vocab=vocabulary, lower_case=lower_case, **options),
-        )
+        run.ablate_function(model, made_of(OwnRun, options | {"vocab": vocabulary}))
     )
 
 
-@told()
-def ablate_anything(
-    model: AnyInput, *, images: Path | str | None = None, **options: Any
-) -> Scores:
+@checked(OwnRun, without=(*_OF_OURS, "lower_case", "save_predictions"))
+def ablate_anything(model: AnyInput, **options: Any) -> Scores:
     """Ablates a function that is told what an ablation is, and reads what it likes.
 
     Args:
@@ -61,17 +59,26 @@ def ablate_anything(
         batch_size: how many inputs the model is given at once, at most.
         target: the visual target of its classes, as in configuration files: "0", the
             detector's 1601 with the background first, unless said otherwise.
+        mismatch: what to do when regions, captions and model do not seem to belong
+            together, as for `ablate`.
         directions, thresholds, replace, replace_seed, limit, skip_bad_examples,
-            save_predictions, class_names, attribute_names, tagger, model_seed: as for
-            `ablate`.
+            class_names, attribute_names, tagger, model_seed: as for `ablate`.
 
     Raises:
-        UserError: a file is missing or damaged, or an answer is none.
+        UserError: an argument is missing or wrong, a file is missing or damaged, or an
+            answer is none.
     """
-    return Scores(run.ablate_anything(model, _own_run(images=images, **options)))
+    _check_takes(model, "ablations")
+    return Scores(run.ablate_anything(model, made_of(OwnRun, options)))
 
 
-def _own_run(**asked: Any) -> OwnRun:
-    for name in asked.keys() - names_of(OwnRun) | asked.keys() & _OF_OURS:
-        raise TypeError(f"unexpected argument {name!r}")
-    return made_of(OwnRun, asked)
+def _check_takes(model: Callable[..., Any], *names: str) -> None:
+    """Raises a UserError unless a function can be called with so many arguments."""
+    try:
+        inspect.signature(model).bind(*names)
+    except ValueError:
+        pass  # not written in Python: nothing is known of it
+    except TypeError as error:
+        raise UserError(
+            f"the model is called with {' and '.join(names)}, but takes others: {error}"
+        ) from error

@@ -13,10 +13,10 @@ from xabl.ablation.average import average_features
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.data.regions import ImageRegions, open_regions
 from xabl.data.regions.image_regions import canonical_id
-from xabl.errors import told
+from xabl.python.arguments import checked
 
 
-class Regions(Mapping[str, ImageRegions]):
+class RegionsByImage(Mapping[str, ImageRegions]):
     """The regions of the images in a file, by image id; read when they are asked for.
 
     Ids are compared as numbers where they are numbers: "007" and "7" are one image.
@@ -89,27 +89,27 @@ class Regions(Mapping[str, ImageRegions]):
         return (total / len(self)).astype(np.float32)
 
 
-@told()
+@checked(path="regions")
 def regions(
     path: Path | str, *, entities: Path | str | None = None, split: str = "val"
-) -> Regions:
+) -> RegionsByImage:
     """The image regions in a file of any published form (LMDB, TSV, HDF5), by image id.
 
     Args:
         entities: Flickr30k Entities; its `split` says how large each image is, and how
-            often it is mentioned, on which the average depends (`Regions.average`).
+            often it is mentioned, on which the average depends.
 
     Raises:
         UserError: a file is missing, or is not what it is given as.
     """
-    return Regions(path, entities, split)
+    return RegionsByImage(path, entities, split)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _RegionsOfFile(ImageRegions):
     """Regions that know what replaces them when they are ablated.
 
-    find_average: `Regions.average` of their file, which takes reading many images.
+    find_average: the average of their file, which takes reading many images.
     """
 
     find_average: Callable[[], Float32[np.ndarray, " features"]]

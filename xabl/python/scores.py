@@ -8,9 +8,12 @@ from xabl.ablation.asked import run_options
 from xabl.ablation.engine.device_regions import ImageToken
 from xabl.ablation.engine.scorer import Precision
 from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.input_files import check_files
 from xabl.ablation.mismatch.findings import OnMismatch
-from xabl.ablation.run import evaluate
-from xabl.errors import UserError, told
+from xabl.ablation.run import evaluate, told_of
+from xabl.errors import UserError
+from xabl.models import model_directory
+from xabl.python.arguments import checked
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
 from xabl.results.conditions import THRESHOLDS
@@ -70,20 +73,23 @@ class Scores:
             }
         )
 
+    @checked()
     def save(self, output: Path | str, *, overwrite: bool = False) -> None:
-        """Writes the results directory that `xabl ablate` writes.
+        """Writes the results directory that `xabl ablate` writes; says what is next.
 
         Raises:
             UserError: results are there already and may not be replaced, or the folder
                 cannot be written.
         """
-        self._results.write(ResultsDirectory(output, overwrite=overwrite))
+        directory = ResultsDirectory(output, overwrite=overwrite)
+        self._results.write(directory)
+        print(told_of(directory))
 
     def __repr__(self) -> str:
         return self._results.text
 
 
-@told()
+@checked()
 def ablate(
     model: Model | Path | str,
     *,
@@ -123,11 +129,10 @@ def ablate(
         UserError: a file is missing, damaged or not for this model; a value is none of
             those that a flag may have.
     """
-    if not isinstance(model, Model):
-        model = load(model)
+    loaded = model if isinstance(model, Model) else None
     asked = {
-        "model": model.path,
-        "vocab": model.vocabulary,
+        "model": loaded.path if loaded else model,
+        "vocab": loaded and loaded.vocabulary,
         "entities": entities,
         "regions": regions,
         "split": split,
@@ -151,4 +156,8 @@ def ablate(
         "model_seed": model_seed,
         "mismatch": mismatch,
     }
-    return Scores(evaluate(run_options(asked, output=None), model.params))
+    options = run_options(asked, output=None)
+    if loaded is None:
+        check_files(options.files, model_directory.load_config(model))
+        loaded = load(model)
+    return Scores(evaluate(options, loaded.params))

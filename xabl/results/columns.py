@@ -5,7 +5,7 @@ import pyarrow as pa
 from jaxtyping import Bool, Int, Shaped
 
 from xabl.results.format import SCORES, Column, File
-from xabl.results.losses import LOSSES
+from xabl.results.losses import STORED
 
 
 def form_problems(table: pa.Table, file: File) -> list[str]:
@@ -18,8 +18,8 @@ def form_problems(table: pa.Table, file: File) -> list[str]:
     if file is SCORES:
         if "excluded" not in table.column_names:
             problems.append("no column excluded")
-        if not set(LOSSES) & set(table.column_names):
-            problems.append(f"no column with a loss ({', '.join(LOSSES)})")
+        if not set(STORED) & set(table.column_names):
+            problems.append(f"no column with a loss ({', '.join(STORED)})")
     for column in file.columns:
         if column.name in table.column_names:
             found = table.schema.field(column.name).type

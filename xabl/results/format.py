@@ -14,10 +14,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from xabl.results.losses import LOSSES
+from xabl.results.losses import LOSSES, STORED
 
 VERSION = 1  # `format` in manifest.json
 MANIFEST, SUMMARY = "manifest.json", "summary.tsv"
+ANYTHING = "anything"  # `reads` of a model: it is told what to hide, and hides it
 SUSPICIONS = "suspicions"  # in the manifest: lines on what may not belong together
 UNFINISHED = ".unfinished"  # ends the name of the folder of an interrupted run
 
@@ -114,7 +115,7 @@ _LOSSES = tuple(
         meaning=f"{loss.title} in nats: {loss.meaning}",
         low=-1e-3,
     )
-    for loss in LOSSES.values()
+    for loss in map(LOSSES.get, STORED)
 )
 _GUESSES = tuple(
     Column(
@@ -123,8 +124,8 @@ _GUESSES = tuple(
         meaning=f"{loss.title} in nats of a guess by frequency in the split alone",
         low=-1e-3,
     )
-    for loss in LOSSES.values()
-    if loss.is_main
+    for loss in map(LOSSES.get, STORED)
+    if loss.answers
 )
 SCORES = File(
     name="scores.parquet",

@@ -1,10 +1,13 @@
-"""The losses: columns of scores.parquet, what each measures and what it needs.
+"""The losses: what each measures, what it needs, and which of them answers a question.
 
-All are in nats in files and in bits (nats / ln 2) wherever they are shown. Lower is
-better: one bit more means that the right answer is half as probable.
+All but one are columns of scores.parquet. MLM by word is made from words.parquet where
+models of different vocabularies are compared. All are in nats in files and in bits
+(nats / ln 2) wherever they are shown. Lower is better: one bit more means that the
+right answer is half as probable.
 """
 
 import dataclasses
+from collections.abc import Collection
 
 import numpy as np
 from jaxtyping import Float
@@ -18,7 +21,7 @@ NATS_PER_BIT = 0.6931471805599453  # ln 2
 class Loss:
     """One loss.
 
-    column: in scores.parquet.
+    column: in scores.parquet, or what it would be called there.
     title: in tables and figures; the published name where it was published.
     direction: which direction it is the loss of.
     meaning: a clause for people.
@@ -26,6 +29,9 @@ class Loss:
     always: whether the ablation gives it for every scored example.
     in_summary: whether summary.tsv has its column even when it is empty.
     is_main: whether it answers the question; others are shown after it.
+    stands_in: whether it answers where no main loss of its direction was scored.
+    in_scores: whether scores.parquet has its column; else it is made when results are
+        read.
     """
 
     column: str
@@ -36,9 +42,16 @@ class Loss:
     always: bool = False
     in_summary: bool = False
     is_main: bool = False
+    stands_in: bool = False
+    in_scores: bool = True
+
+    @property
+    def answers(self) -> bool:
+        """Whether something may be said by it of a use of the other modality."""
+        return self.is_main or self.stands_in
 
 
-# By column, in the order of scores.parquet.
+# By name, in the order of scores.parquet.
 LOSSES: dict[str, Loss] = {
     loss.column: loss
     for loss in (
@@ -52,12 +65,23 @@ LOSSES: dict[str, Loss] = {
             is_main=True,
         ),
         Loss(
+            column="mlm_by_word",
+            title="MLM by word",
+            direction=Direction.VIS4LANG,
+            meaning="cross-entropy of a masked word, the sum over its tokens, whatever "
+            "they are; the mean over the words of a phrase",
+            needs="losses by word (words.parquet); shown where models of different "
+            "vocabularies are compared",
+            is_main=True,
+            in_scores=False,
+        ),
+        Loss(
             column="mrc_kl",
             title="MRC-KL",
             direction=Direction.LANG4VIS,
             meaning="KL divergence from the detector's class distribution",
-            needs="the detector's class distribution (cls_prob), and a model not of "
-            "objective 3",
+            needs="the detector's class distribution (cls_prob) and a model that "
+            "predicts as many classes: visual targets 0 and 6, not 3",
             in_summary=True,
             is_main=True,
         ),
@@ -65,16 +89,18 @@ LOSSES: dict[str, Loss] = {
             column="mrc_kl_aligned",
             title="MRC-KL-aligned",
             direction=Direction.LANG4VIS,
-            meaning="MRC-KL with the classes of objective 6 aligned",
-            needs="cls_prob and a model of objective 6",
+            meaning="MRC-KL with the classes aligned that visual target 6 numbers from "
+            "the first object on, without background",
+            needs="cls_prob and a model of visual target 6",
             is_main=True,
         ),
         Loss(
             column="mrc_xe",
             title="MRC-XE",
             direction=Direction.LANG4VIS,
-            meaning="cross-entropy to the detector's top class, as published "
-            "(objective 0: class index one off; objective 3: times its confidence)",
+            meaning="cross-entropy to the detector's top class, as published (index "
+            "one off where the model predicts 1601 classes, background among them: "
+            "visual target 0; times the detector's confidence in target 3)",
             always=True,
             in_summary=True,
         ),
@@ -82,8 +108,10 @@ LOSSES: dict[str, Loss] = {
             column="mrc_xe_corrected",
             title="MRC-XE-corrected",
             direction=Direction.LANG4VIS,
-            meaning="cross-entropy to the detector's top class",
+            meaning="cross-entropy to the detector's top class; answers for language "
+            "for vision where a model has no MRC-KL",
             in_summary=True,
+            stands_in=True,
         ),
         Loss(
             column="mrc_xe_vg",
@@ -94,13 +122,19 @@ LOSSES: dict[str, Loss] = {
         ),
     )
 }
+STORED = tuple(name for name, loss in LOSSES.items() if loss.in_scores)
+BY_WORD = "mlm_by_word"
 # The two that the published figures and comparisons show.
 PUBLISHED_MAIN = ("mlm", "mrc_kl")
 
 
-def columns_of(direction: str) -> tuple[str, ...]:
-    """Columns of one direction's losses, in order."""
-    return tuple(c for c, loss in LOSSES.items() if loss.direction == direction)
+def columns_of(direction: str, among: Collection[str] = LOSSES) -> tuple[str, ...]:
+    """One direction's losses, in order."""
+    return tuple(
+        name
+        for name, loss in LOSSES.items()
+        if loss.direction == direction and name in among
+    )
 
 
 def always_scored(direction: str) -> str:
@@ -108,14 +142,17 @@ def always_scored(direction: str) -> str:
     return next(c for c in columns_of(direction) if LOSSES[c].always)
 
 
-def main_loss(direction: str, scored: tuple[str, ...] | list[str]) -> str | None:
+def main_loss(direction: str, scored: Collection[str]) -> str | None:
     """The loss of those `scored` that answers for a direction; None: there is none.
 
-    MRC-KL-aligned before MRC-KL: where both are there, MRC-KL is one class off.
+    MRC-KL-aligned before MRC-KL: where both are there, MRC-KL is one class off. MLM by
+    word before MLM: it is there where models of different vocabularies are compared.
+    MRC-XE-corrected where there is no divergence.
     """
-    found = [column for column in columns_of(direction) if column in scored]
-    main = [column for column in found if LOSSES[column].is_main]
-    return (main[-1:] or found[:1] or [None])[0]
+    found = [LOSSES[name] for name in columns_of(direction, scored)]
+    main = [loss.column for loss in found if loss.is_main]
+    others = [loss.column for loss in found if loss.stands_in]
+    return next(iter([*main[::-1], *others]), None)
 
 
 def mean_bits(losses: Float[np.ndarray, " examples"]) -> float:

@@ -23,8 +23,8 @@ from xabl.results.columns import (
     rows_by_condition,
 )
 from xabl.results.conditions import Condition
-from xabl.results.format import FACTS, MANIFEST, SCORES, VERSION, File
-from xabl.results.losses import LOSSES, NATS_PER_BIT
+from xabl.results.format import ANYTHING, FACTS, MANIFEST, SCORES, VERSION, File
+from xabl.results.losses import LOSSES, NATS_PER_BIT, STORED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -76,6 +76,25 @@ class Run:
         """What a study compares it as, with all other runs of that group."""
         group = self.manifest["model"].get("group")
         return group if isinstance(group, str) else None
+
+    @property
+    def tokens_a_word(self) -> float | None:
+        """How many tokens of its own a word has; None: not known, or word pieces."""
+        try:
+            tokens = self.manifest["model"]["tokens"]
+            return float(tokens["own_tokens"] / tokens["words"])
+        except (KeyError, TypeError, IndexError, ArithmeticError):
+            return None
+
+    @property
+    def hides(self) -> str | None:
+        """How a model that reads anything hides what is removed, in its own words.
+
+        None: as the ways of removing say, which do it before a model is asked.
+        """
+        about = self.manifest["model"]
+        own = about.get("reads") == ANYTHING and about.get("hides")
+        return str(own) if own else None
 
     @property
     def columns(self) -> frozenset[str]:
@@ -160,7 +179,7 @@ def read(directory: Path | str) -> Run:
     problems = range_problems(table, SCORES)
     columns = {
         name: table[name]
-        for name in (*LOSSES, *FACTS)
+        for name in (*STORED, *FACTS)
         if name in table.column_names and table[name].null_count < len(table)
     }
     for (direction, condition), rows in rows_by_condition(table).items():

@@ -1,7 +1,6 @@
 """Means of every condition in bits, alone and beside the published ones."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,8 +9,8 @@ import pyarrow as pa
 
 from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import BASELINE, Condition
-from xabl.results.intervals import ImageBootstrap
-from xabl.results.losses import LOSSES, NATS_PER_BIT, columns_of, mean_bits
+from xabl.results.intervals import FEWEST_IMAGES, ImageBootstrap, no_interval
+from xabl.results.losses import LOSSES, NATS_PER_BIT, STORED, columns_of, mean_bits
 from xabl.results.published import NUM_EXAMPLES, SPLIT, PublishedRow
 
 
@@ -34,6 +33,7 @@ class Change(NamedTuple):
     mean: float
     low: float
     high: float
+    images: int
 
 
 def changes(scores: pa.Table) -> dict[tuple[Condition, str], Change]:
@@ -44,7 +44,7 @@ def changes(scores: pa.Table) -> dict[tuple[Condition, str], Change]:
         order = np.argsort(part["example"].to_numpy(), kind="stable")
         if images is None:
             images = np.asarray(part["image_id"].take(order).to_pylist(), object)
-        for column in columns_of(condition.direction):
+        for column in columns_of(condition.direction, STORED):
             losses = part[column].to_numpy()[order] / NATS_PER_BIT
             losses = np.where(np.isfinite(losses), losses, np.nan)
             if condition.name == BASELINE:
@@ -56,8 +56,9 @@ def changes(scores: pa.Table) -> dict[tuple[Condition, str], Change]:
         return {}
     draws = ImageBootstrap(images.astype(str)).means(np.stack(columns, axis=1))
     low, high = draws.interval()
-    ends = zip(draws.estimate.tolist(), low.tolist(), high.tolist(), strict=True)
-    return dict(zip(keys, (Change(*numbers) for numbers in ends), strict=True))
+    numbers = (draws.estimate, low, high, draws.images)
+    found = map(Change, *(column.tolist() for column in numbers))
+    return dict(zip(keys, found, strict=True))
 
 
 def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
@@ -70,7 +71,7 @@ def summarise(scores: pa.Table) -> tuple[SummaryRow, ...]:
                 condition=condition,
                 bits={
                     column: _mean_bits(part[column])
-                    for column in columns_of(condition.direction)
+                    for column in columns_of(condition.direction, STORED)
                 },
                 scored=len(part) - excluded,
                 excluded=excluded,
@@ -155,10 +156,7 @@ def summary_text(
             lines.append([*line, str(row.scored), str(row.excluded)])
     text = aligned(lines)
     if changed:
-        text += (
-            "\nchange: in bits, from none; interval: over images, of this model and "
-            "not of other seeds"
-        )
+        text += f"\nchange: in bits, from none; {_about_intervals(rows, changed)}"
     if published:
         seed = "" if published.seed is None else f", seed {published.seed}"
         text += (
@@ -168,9 +166,28 @@ def summary_text(
     return text
 
 
+def _about_intervals(
+    rows: Sequence[SummaryRow], changed: Mapping[tuple[Condition, str], Change]
+) -> str:
+    """What the intervals are of, and why some or all are not there."""
+    images = {change.images for change in changed.values()}
+    phrases = f"{max(row.scored for row in rows)} examples of {max(images)} images"
+    few = no_interval(max(images))
+    if few:
+        return f"no interval: {phrases} are too few; it needs {FEWEST_IMAGES} images"
+    some = (
+        ""
+        if no_interval(min(images)) is None
+        else (f"; none over fewer than {FEWEST_IMAGES} images")
+    )
+    return (
+        f"interval: over images ({phrases}), of this model and not of other seeds{some}"
+    )
+
+
 def _shown(change: Change) -> list[str]:
     ends = change.low, change.high
-    known = not any(map(math.isnan, ends))  # of one image alone there is none
+    known = no_interval(change.images) is None
     return [f"{change.mean:+.4f}", "{:+.4f} to {:+.4f}".format(*ends) if known else ""]
 
 

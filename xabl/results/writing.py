@@ -21,7 +21,7 @@ from xabl.results.format import (
     File,
     manifest,
 )
-from xabl.results.losses import LOSSES, NATS_PER_BIT
+from xabl.results.losses import NATS_PER_BIT, STORED
 from xabl.results.summary import by_condition, summarise, summary_tsv
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
@@ -71,7 +71,7 @@ def write(
     results = ResultsDirectory(directory, overwrite=overwrite)
     scores = _table(frame, SCORES)
     if unit == "bits":
-        for name in LOSSES:
+        for name in STORED:
             losses = scores[name].to_numpy() * np.float32(NATS_PER_BIT)
             place = SCORES.schema.get_field_index(name)
             array = pa.array(losses, pa.float32(), from_pandas=True)

@@ -1,11 +1,15 @@
 """What guessing loses, and whether a model with everything before it does better.
 
+Of a model that does not, nothing is said of the direction (`guessing`): what ablation
+changes in a guess is no use of a modality. Report, figures and terminal all ask here.
+
 Uniform: all answers are given the same probability. Unigram: each has the probability
 that its frequency in the split gives it. The unigram losses of the examples are
 columns of examples.parquet (`unigram_column`), the means of both are in the manifest.
 """
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,10 +19,12 @@ import pyarrow.compute as pc
 
 from xabl.results.conditions import BASELINE, Direction
 from xabl.results.format import SUSPICIONS
-from xabl.results.intervals import ImageBootstrap
-from xabl.results.losses import LOSSES, NATS_PER_BIT, main_loss, mean_bits
+from xabl.results.intervals import ImageBootstrap, no_interval
+from xabl.results.losses import LOSSES, NATS_PER_BIT, STORED, main_loss, mean_bits
 
-UNIGRAM_LOSSES = tuple(name for name, loss in LOSSES.items() if loss.is_main)
+UNIGRAM_LOSSES = tuple(name for name in STORED if LOSSES[name].answers)
+# What guessing words loses where a model has tokens of its own.
+UNKNOWN_TOKENS = "what guessing words loses is not known, since its tokens are its own"
 _FIELD = "yardsticks"  # of a manifest
 
 
@@ -34,6 +40,7 @@ class Yardstick:
     intact, unigram: means over the same examples.
     uniform: the same of the uniform guess; None: not known.
     low, high: 95% interval of intact - unigram, over images; NaN: too few.
+    images: that the examples are of.
     """
 
     loss: str
@@ -42,21 +49,30 @@ class Yardstick:
     uniform: float | None
     low: float
     high: float
+    images: int
 
     @property
     def no_better(self) -> bool:
-        """Whether nothing shows that the model is better than frequencies."""
+        """Whether nothing shows that the model is better than frequencies.
+
+        Over too few images for an interval: whether its mean is no lower.
+        """
+        if math.isnan(self.high):
+            return self.intact >= self.unigram
         return self.high >= 0
 
     def warning(self, label: str) -> str:
         """What the first line of every output says of a model that is no better."""
-        loss = LOSSES[self.loss]
+        loss, few = LOSSES[self.loss], no_interval(self.images)
+        worse = (self.intact > self.unigram) if few else self.low > 0
+        called = "worse" if worse else "no better"
+        over = few or f"95% interval {self.low:+.3f} to {self.high:+.3f}"
         return (
-            f"{label} is no better than unigram: with nothing removed its {loss.title} "
-            f"is {self.intact:.3f} bits, and guessing by frequency alone loses "
-            f"{self.unigram:.3f} (difference {self.intact - self.unigram:+.3f}, 95% "
-            f"interval {self.low:+.3f} to {self.high:+.3f}). What ablation changes "
-            f"says nothing about {loss.direction.wording.title.lower()} in it."
+            f"{label} is {called} than guessing by frequency: with nothing removed its "
+            f"{loss.title} is {self.intact:.3f} bits, and such a guess loses "
+            f"{self.unigram:.3f} (difference {self.intact - self.unigram:+.3f}; "
+            f"{over}). What ablation changes says nothing about "
+            f"{loss.direction.wording.title.lower()} in it."
         )
 
 
@@ -85,7 +101,8 @@ def yardsticks(
             continue
         images = np.array(own["image_id"].to_pylist(), object)[known].astype(str)
         bits = ((losses - guessed)[known] / NATS_PER_BIT)[:, None]
-        low, high = ImageBootstrap(images).means(bits).interval()
+        draws = ImageBootstrap(images).means(bits)
+        low, high = draws.interval()
         found.append(
             Yardstick(
                 loss=name,
@@ -94,6 +111,7 @@ def yardsticks(
                 uniform=uniform[name] / NATS_PER_BIT if name in uniform else None,
                 low=float(low[0]),
                 high=float(high[0]),
+                images=int(draws.images[0]),
             )
         )
     return tuple(found)
@@ -125,6 +143,12 @@ def of_manifest(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return dict(manifest.get(_FIELD) or {})
 
 
+def guessing(manifest: Mapping[str, Any]) -> frozenset[Direction]:
+    """Of which directions nothing is said of a run: it does no better than a guess."""
+    fields = of_manifest(manifest)
+    return frozenset(LOSSES[n].direction for n in fields if fields[n]["warning"])
+
+
 def warnings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
     """What the first lines of every output say of a run."""
     found = manifest.get(SUSPICIONS)
@@ -145,4 +169,7 @@ def yardsticks_text(manifest: Mapping[str, Any]) -> str:
         guesses = [] if uniform is None else [f"all alike {uniform:.4f} bits"]
         guesses.append(f"by frequency (unigram) {field['unigram']:.4f} bits")
         lines.append(f"guessing, {LOSSES[name].title}: {', '.join(guesses)}")
+    words = main_loss(Direction.VIS4LANG, STORED)
+    if manifest["model"].get("tokens") and words not in of_manifest(manifest):
+        lines.append(f"guessing, {LOSSES[words].title}: {UNKNOWN_TOKENS}")
     return "\n".join(lines)

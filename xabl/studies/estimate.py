@@ -7,7 +7,7 @@ from pathlib import Path
 
 from xabl.ablation.engine.explain import naive_operations
 from xabl.ablation.engine.machines import MACHINES, Machine
-from xabl.ablation.inputs import InputFiles, model_conditions
+from xabl.ablation.input_files import InputFiles, model_conditions
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig

@@ -21,6 +21,7 @@ from xabl.support.compilation_cache import use_compilation_cache
 _SECONDS_BETWEEN_LOOKS = 0.5
 _SECONDS_TO_STOP = 30.0
 _MOST_IN_VAIN = 3
+_LONGEST_PAUSE = 60.0  # seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,6 +90,35 @@ class _Worker:
             pass  # it has ended
 
 
+@dataclasses.dataclass(kw_only=True)
+class Patience:
+    """With workers that end before they begin a job, as in too little memory.
+
+    in_vain: how many did, one after the other.
+    until: when the next may be started, by the clock of those who ask.
+    """
+
+    in_vain: int = 0
+    until: float = 0.0
+
+    def ended(
+        self, status: int, now: float, *, had_job: bool, others_work: bool
+    ) -> None:
+        """Takes in that a worker ended; each one in vain makes the next one wait.
+
+        Raises:
+            UserError: too many were in vain, and no other worker has come to a job.
+        """
+        self.in_vain = 0 if had_job or not status else self.in_vain + 1
+        pause = 2.0 ** (self.in_vain - 1) if self.in_vain else 0.0
+        self.until = now + min(pause, _LONGEST_PAUSE)
+        if self.in_vain > _MOST_IN_VAIN and not others_work:
+            raise UserError(
+                f"{self.in_vain} workers ended, the last with status {status}, before "
+                "they began a job; what they said is above"
+            )
+
+
 class Pool:
     """Processes that do the jobs of a board; a context manager that ends them."""
 
@@ -101,7 +131,7 @@ class Pool:
         self._board, self._events = board, Events(board.folder)
         self._free = list(where)
         self._workers: list[_Worker] = []
-        self._vain = 0
+        self._patience = Patience()
         # A forked process would inherit JAX's threads in whatever state they are.
         self._spawn = multiprocessing.get_context("spawn")
 
@@ -111,7 +141,7 @@ class Pool:
         Jobs that another process has are waited for.
 
         Raises:
-            UserError: workers end before they come to a job.
+            UserError: worker after worker ends before it comes to a job.
         """
         while True:
             states = self._board.states()
@@ -119,7 +149,8 @@ class Pool:
             # A worker that is between two jobs takes the next one itself.
             idle = sum(1 for worker in self._workers if worker.job is None)
             for _ in range(min(ready - idle, len(self._free))):
-                self._start()
+                if time.monotonic() >= self._patience.until:
+                    self._start()
             yield states
             settled = {State.DONE, State.FAILED}
             if not self._workers and settled.issuperset(states.values()):
@@ -155,12 +186,12 @@ class Pool:
     def _ended(self, worker: _Worker) -> None:
         """A worker that ends badly takes its job with it, and nothing else."""
         status = worker.process.exitcode
-        self._vain = 0 if worker.had_job or not status else self._vain + 1
-        if self._vain > _MOST_IN_VAIN:
-            raise UserError(
-                f"{self._vain} workers ended, the last with status {status}, before "
-                "they began a job; what they said is above"
-            )
+        self._patience.ended(
+            status,
+            time.monotonic(),
+            had_job=worker.had_job,
+            others_work=any(other.had_job for other in self._workers),
+        )
         job = next((job for job in self._board.jobs if job.name == worker.job), None)
         if job is None or status in (0, START_AGAIN) or self._board.is_done(job):
             return

@@ -8,7 +8,7 @@ from typing import Any
 from xabl.ablation import run as ablation_run
 from xabl.ablation.definition import METHOD
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.inputs import InputFiles
+from xabl.ablation.input_files import InputFiles
 from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.series import Series
 from xabl.errors import UserError

@@ -193,23 +193,13 @@ def _tidy(path: Path) -> None:
         process, suffix = os.path.splitext(name.removeprefix(beginning))
         if suffix not in (PARTIAL, _OLD) or not process.isdecimal():
             continue
-        if _is_running(int(process)):
+        if lease.process_exists(int(process)):
             continue
         left = path.parent / name
         if suffix == _OLD and not path.exists():
             os.rename(left, path)  # killed between the two renames
         else:
             _remove(left)
-
-
-def _is_running(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass  # another user's
-    return True
 
 
 def _remove(path: Path) -> None:

@@ -1,17 +1,18 @@
 """How every command starts and ends: flags, help, clear errors, exit status."""
 
-import difflib
 import inspect
+import itertools
 import os
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import app, flags, logging
 
-from xabl.errors import UserError, from_system, visible
+from xabl.errors import UserError, did_you_mean, from_system, visible
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
@@ -44,6 +45,7 @@ def run(
     define_flags: Callable[[], None] | None = None,
     argv: Sequence[str] | None = None,
     positional: str | None = None,
+    check: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> None:
     """Parses the flags, runs `main` and exits.
 
@@ -55,6 +57,7 @@ def run(
             commands can be imported into one process though both have, say, --output.
         argv: program and arguments; `sys.argv` by default.
         positional: a flag of text that may be given without its name.
+        check: called before `main` with the values of its module's flags, by name.
 
     Exit status: 0 when `main` returns, 1 for a `UserError`, a package that is not
     installed, or what the system refuses (one message goes to standard error), 130 for
@@ -73,22 +76,24 @@ def run(
             about = inspect.getdoc(module) or ""
             show(_help_text(argv[0], about, defined, positional))
             sys.exit(0)
-        argv = _parse_flags(argv)
-        if positional is not None and len(argv) == 2:
-            flags.FLAGS[positional].value = argv.pop()
+        argv = _parse_flags(argv, positional)
+        if positional is not None and len(argv) > 1:
+            if flags.FLAGS[positional].value is None:
+                flags.FLAGS[positional].value = argv.pop(1)
         return argv
 
     def guarded(argv: Sequence[str]) -> None:
         if len(argv) > 1:
-            fail(
-                f"unexpected argument {argv[1]!r}; flags are written --name=value "
-                "(--help lists them)"
-            )
+            fail(f"{_unexpected(argv[1])} (--help lists them)")
         if not flags.FLAGS["verbosity"].present:
             # Libraries report every file they open, and pages about errors that they
             # raise as well; what a user has to know is said once, by us.
             logging.set_verbosity(logging.FATAL)
         try:
+            if check is not None:
+                module = sys.modules[main.__module__]
+                defined = flags.FLAGS.get_flags_for_module(module)
+                check({flag.name: flag.value for flag in defined})
             main()
             sys.stdout.flush()
         except UserError as error:
@@ -137,12 +142,6 @@ def fail(message: str) -> None:
     sys.exit(1)
 
 
-def did_you_mean(name: str, known: Sequence[str]) -> str:
-    """The most similar known name as a question, or nothing."""
-    similar = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {similar[0]}?" if similar else ""
-
-
 def paragraph(text: str, *, indent: int = 0) -> str:
     """Text in lines that fit the terminal, however narrow."""
     columns = shutil.get_terminal_size().columns
@@ -158,7 +157,7 @@ def show(text: str) -> None:
         sys.stderr.close()
 
 
-def _parse_flags(argv: Sequence[str]) -> list[str]:
+def _parse_flags(argv: Sequence[str], positional: str | None) -> list[str]:
     """Like absl's own parser, but a wrong flag costs one line, not a page."""
     try:
         return flags.FLAGS(list(argv))
@@ -168,7 +167,26 @@ def _parse_flags(argv: Sequence[str]) -> list[str]:
     except flags.Error as error:
         absent = re.findall(r"^flag --(\w+)=None: .* other than None", str(error), re.M)
         problem = f"give --{', --'.join(absent)}" if absent else str(error)
+        unnamed = _unnamed(argv)[0 if positional is None else 1 :]
+        if absent and unnamed:
+            problem = f"{_unexpected(unnamed[0])}; {problem}"
     fail(f"{problem} (--help lists the flags)")
+
+
+def _unexpected(argument: str) -> str:
+    return f"unexpected argument {argument!r}; flags are written --name=value"
+
+
+def _unnamed(argv: Sequence[str]) -> list[str]:
+    """Arguments that are neither flags nor, as in `--name value`, what one is given."""
+
+    def takes_next(argument: str) -> bool:
+        name = argument.lstrip("-")
+        is_flag = argument.startswith("-") and name in flags.FLAGS
+        return is_flag and not flags.FLAGS[name].boolean
+
+    pairs = itertools.pairwise(argv)
+    return [a for before, a in pairs if a[:1] != "-" and not takes_next(before)]
 
 
 def _help_text(

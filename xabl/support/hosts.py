@@ -13,7 +13,7 @@ _MOST_BYTES = 2000  # of a message
 
 
 def connect(
-    coordinator: str,
+    coordinator: str | None,
     count: int | None = None,
     this: int | None = None,
     *,
@@ -23,20 +23,27 @@ def connect(
 
     Args:
         coordinator: address:port of the first, or "auto" where the cluster knows it
-            (TPU pods, Slurm, Open MPI).
+            (TPU pods, Slurm, Open MPI); None: this one is alone.
         count: how many there are; None with "auto".
         this: number of this one, from 0; None with "auto".
         survive: whether the others go on when one dies; if they compute together,
             they cannot.
 
     Raises:
-        UserError: the processes do not find each other.
+        UserError: the processes do not find each other, or the numbers are none.
     """
+    if coordinator is None:
+        if count is not None or this is not None:
+            # Each would take itself for the only one, and do everything.
+            raise UserError("--hosts, --host: give --coordinator too, or none of them")
+        return
     is_auto = coordinator == "auto"
     if not is_auto and (count is None or this is None):
         raise UserError(
             f"--coordinator={coordinator}: --hosts and --host are needed too"
         )
+    if count is not None and this is not None and not 0 <= this < count:
+        raise UserError(f"--host={this}: of {count} hosts; give 0 to {count - 1}")
     if survive:
         jax.config.update("jax_enable_recoverability", True)
     try:

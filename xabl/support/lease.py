@@ -245,15 +245,16 @@ def _short(machine: str) -> str:
 def _is_alive(holder: Holder, file: Path) -> bool:
     if holder.machine != _machine():
         return _age(file) < EXPIRES_AFTER
-    if not _exists(holder.process):
+    if not process_exists(holder.process):
         return False
     start = _process_start(holder.process)
     if start is None:  # ended just now, or not shown to other users
-        return _exists(holder.process)
+        return process_exists(holder.process)
     return start == holder.process_start
 
 
-def _exists(process: int) -> bool:
+def process_exists(process: int) -> bool:
+    """Whether this machine has a process of that number, whoever's it is."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

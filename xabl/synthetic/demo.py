@@ -124,7 +124,9 @@ def story(results: Sequence[Path], world: WorldSettings) -> str:
             verdicts.misled_sentence, misled
         ),
         "Which way is the influence larger, and is it so in both ways of removing?": [
-            verdicts.verdict(analysis.asymmetry.asymmetry(study, bootstrap))
+            analysis.answer.verdict(
+                analysis.asymmetry.asymmetry(study, bootstrap), effects
+            )
         ],
         "Do labels matter?": _sentences(
             verdicts.comparison_sentence, _labels(study, bootstrap)
@@ -189,7 +191,9 @@ def _words_table(rows: pd.DataFrame) -> str:
 
 
 def _change(row: verdicts.Row) -> list[str]:
-    return [f"{row['difference']:+.3f}", f"{row['low']:+.3f} to {row['high']:+.3f}"]
+    known = row["evidence"] != verdicts.NOT_MEASURED
+    interval = f"{row['low']:+.3f} to {row['high']:+.3f}" if known else ""
+    return [f"{row['difference']:+.3f}", interval]
 
 
 def _sentences(sentence, rows: pd.DataFrame) -> list[str]:

@@ -4,13 +4,12 @@ import resource
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers import tiny_corpus
+from tests.helpers import binaries, tiny_corpus
 from tests.helpers.corpora import (
     IDS,
     assert_holds,
@@ -29,7 +28,6 @@ from xabl.pretraining.corpus.writer import write_corpus
 from xabl.synthetic.world.files import make_world
 from xabl.synthetic.world.settings import WorldSettings
 
-ROOT = Path(__file__).parents[3]
 SIZES = {"has_attributes": True, "num_boxes": 4}
 
 
@@ -270,17 +268,6 @@ def test_no_images(tmp_path):
         write_corpus([], tmp_path, "train")
 
 
-def run_binary(**flags):
-    arguments = [f"--{name}={value}" for name, value in flags.items()]
-    return subprocess.run(
-        [sys.executable, "-m", "experiments.build_corpus", *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-
 def test_the_binary(tmp_path):
     flags = {
         "source": write_tsv(tmp_path),
@@ -289,11 +276,12 @@ def test_the_binary(tmp_path):
         "split": "train",
         "boxes": 4,
     }
-    failed = run_binary(**flags)
-    assert failed.returncode == 1
-    assert failed.stderr.startswith("error: ") and "image 77" in failed.stderr
-    assert failed.stderr.count("\n") == 1
-    done = run_binary(**flags, skip_bad_rows=True, limit=3)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "3 images, 3 captions" in done.stdout
+    failed = binaries.run("experiments.build_corpus", **flags)
+    assert failed.status == 1
+    assert failed.err.startswith("error: ") and "image 77" in failed.err
+    assert failed.err.count("\n") == 1
+    more = {"skip_bad_rows": True, "limit": 3}
+    done = binaries.run("experiments.build_corpus", **flags, **more)
+    assert (done.status, done.err) == (0, "")
+    assert "3 images, 3 captions" in done.out
     assert Corpus(flags["output"], "train").num_images == 3

@@ -12,9 +12,9 @@ from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.data.regions import open_regions
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
+from xabl.results.published import CATEGORIES
 from xabl.synthetic.world.captions import draw_captions
 from xabl.synthetic.world.confusion import (
-    CATEGORIES,
     GOLD_TOTALS,
     MISMATCHES,
     detected_categories,

@@ -20,6 +20,7 @@ from xabl.ablation.engine.device_regions import HostStore, ImageToken
 from xabl.ablation.engine.losses import RegionLabels
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
+from xabl.ablation.engine.padding import ONE_SIZE
 from xabl.ablation.engine.pair_scores import (
     AblationScores,
     check_finite,
@@ -47,6 +48,7 @@ from xabl.ablation.engine.scorer import (
     Tables,
 )
 from xabl.ablation.plan import Plan
+from xabl.errors import check_range
 from xabl.models.config import ModelConfig
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
@@ -65,6 +67,9 @@ class Options:
     batch_size: pairs of one step on one device; None chooses it from the memory.
     top: most probable predictions to keep for each target.
     few_programs: see `Programs`; spares the memory of the host.
+
+    Raises:
+        UserError: a number is too small.
     """
 
     precision: Precision = Precision.HIGHEST
@@ -72,6 +77,11 @@ class Options:
     batch_size: int | None = None
     top: int = 0
     few_programs: bool = False
+
+    def __post_init__(self):
+        if self.batch_size is not None:
+            check_range("--batch_size", self.batch_size, 1)
+        check_range("--save_predictions", self.top, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,6 +167,7 @@ class Evaluation:
             labels=devices.replicate(region_labels(request.plan)),
         )
         self.programs: Programs | None = None
+        self.part_of: Plan | None = None
         free = free_bytes(devices)
         self.batch_size = options.batch_size or choose_batch_size(
             self.scorer, self.plan, devices, free
@@ -178,10 +189,14 @@ class Evaluation:
         )
 
     def of(self, plan: Plan) -> "Evaluation":
-        """The same, of other pairs of the same inputs."""
+        """The same, of a few other pairs of the same inputs.
+
+        All of them are padded to the longest of this evaluation's: one program for
+        each direction, which this evaluation needs for its longest pairs anyway.
+        """
         other = copy.copy(self)
         other.operations = self.operations
-        other.plan = plan
+        other.plan, other.part_of = plan, self.plan
         return other
 
     def keep_programs(self) -> None:
@@ -203,14 +218,16 @@ class Evaluation:
         Args:
             processes: how many have as many devices as this one, all in the steps.
         """
+        limits = program_limits(self.scorer, self.devices, self.operations.word)
         return Schedule(
             self.plan,
             devices=processes * len(self.devices),
             batch_size=self.batch_size,
-            limits=program_limits(self.scorer, self.devices, self.operations.word),
+            limits=limits if self.part_of is None else ONE_SIZE,
             tables=self.tables,
             by_length=not self.scorer.has_region_sublayers,
             done=done,
+            part_of=self.part_of,
         )
 
     def run(

@@ -1,6 +1,7 @@
 """Which sizes batches are padded to."""
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -24,6 +25,9 @@ class ProgramLimits:
 
     worth: int
     most: int = 64
+
+
+ONE_SIZE = ProgramLimits(worth=sys.maxsize)
 
 
 class PaddedSizes:

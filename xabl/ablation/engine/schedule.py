@@ -108,6 +108,7 @@ class Schedule:
         tables: TableSizes | None = None,
         by_length: bool = False,
         done: dict[Direction, Bool[np.ndarray, " pairs"]] | None = None,
+        part_of: Plan | None = None,
     ):
         """Plans the steps.
 
@@ -119,15 +120,15 @@ class Schedule:
             by_length: whether segments of tables are captions of about one length, or
                 whole images.
             done: by direction, pairs that have their scores already.
+            part_of: the plan with the same inputs whose sizes and tables these pairs
+                take too, so that programs are shared.
         """
         self.plan, self.devices, self.batch_size = plan, devices, batch_size
-        left = {
-            direction: np.arange(len(_lengths(plan, direction)))
-            for direction in Direction
-        }
+        whole = plan if part_of is None else part_of
+        left = _all_pairs(plan)
         if done is not None:
             left = {direction: p[~done[direction]] for direction, p in left.items()}
-        sizes = {d: (_lengths(plan, d), _num_targets(plan, d)) for d in Direction}
+        sizes = {d: (_lengths(whole, d), _num_targets(whole, d)) for d in Direction}
         self._sizes = PaddedSizes(
             {d: of_pairs for d, of_pairs in sizes.items() if len(of_pairs[0])},
             limits,
@@ -138,7 +139,10 @@ class Schedule:
         self.tables = tables
         if tables is not None:
             groups = list(_groups(plan, left, by_length))
-            self.tables = _enough(tables, plan, groups, batch_size)
+            largest = groups
+            if part_of is not None:
+                largest = list(_groups(whole, _all_pairs(whole), by_length))
+            self.tables = _enough(tables, plan, largest, batch_size)
             segments = list(_segments(plan, groups, devices, self.tables))
         else:
             nothing = np.zeros(0, np.int64)
@@ -355,6 +359,10 @@ def _places(
         found = np.searchsorted(table, input_of_pair[pairs[filled]], sorter=order)
         row[filled] = order[found]
     return places
+
+
+def _all_pairs(plan: Plan) -> dict[Direction, Int64[np.ndarray, " pairs"]]:
+    return {d: np.arange(len(_pairs(plan, d))) for d in Direction}
 
 
 def _pairs(plan: Plan, direction: Direction):

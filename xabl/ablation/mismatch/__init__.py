@@ -4,5 +4,6 @@ check         all of it, in a run
 findings      what was found, and what a run does about it
 features      features against those of the model's training
 annotations   regions against boxes and phrases of the same images
-scores        a few hundred intact examples, as they are and with another image's
+sample        a few hundred intact examples, scored, also with another image's
+scores        what their losses say
 """

@@ -4,7 +4,9 @@ Without a description of those, and of 2048 channels, against what the published
 models' detector gives: pool5 of the Faster R-CNN of Anderson et al. (2018, "Bottom-Up
 and Top-Down Attention"), the mean over each region of a ReLU's output. Such features
 are never negative, a few of them are large and many small, with a mean between 0.4 and
-0.5 in files made with the published detector. Of other sizes nothing is known.
+0.5 in files made with the published detector. Of other sizes nothing is known. The
+published models that predict a detector's classes were trained on exactly 36 regions of
+every image.
 """
 
 import numpy as np
@@ -27,25 +29,41 @@ PUBLISHED_REGIONS = 36  # an image, in the training of the published models
 
 
 def feature_findings(
-    found: RegionDescription, trained: RegionDescription | None
+    found: RegionDescription,
+    trained: RegionDescription | None,
+    *,
+    knows_classes: bool,
 ) -> list[Finding]:
     """What is unusual about features.
 
     Args:
         found: those to be scored.
         trained: those that the model was trained with; None if that is not known.
+        knows_classes: whether the model predicts a detector's classes.
     """
     if trained is None:
-        return _against_pool5(found)
-    return [
-        finding
-        for finding in (
+        findings = [_pool5(found)]
+        if knows_classes:
+            findings.append(
+                _number_of_regions(
+                    found,
+                    fewest=PUBLISHED_REGIONS,
+                    most=PUBLISHED_REGIONS,
+                    training="the training of the published models",
+                )
+            )
+    else:
+        findings = [
             _channels(found, trained),
             _scale(found, trained),
-            _number_of_regions(found, trained),
-        )
-        if finding is not None
-    ]
+            _number_of_regions(
+                found,
+                fewest=trained.fewest,
+                most=trained.most,
+                training="the model's training",
+            ),
+        ]
+    return [finding for finding in findings if finding is not None]
 
 
 def channel_correlation(
@@ -95,50 +113,33 @@ def _scale(found: RegionDescription, trained: RegionDescription) -> Finding | No
 
 
 def _number_of_regions(
-    found: RegionDescription, trained: RegionDescription
+    found: RegionDescription, *, fewest: int, most: int, training: str
 ) -> Finding | None:
-    times = _MOST_REGIONS_TIMES
-    if trained.fewest / times <= found.median <= trained.most * times:
+    if fewest / _MOST_REGIONS_TIMES <= found.median <= most * _MOST_REGIONS_TIMES:
         return None
-    usual = f"{trained.fewest} to {trained.most}"
+    usual = f"{fewest} to {most}" if fewest < most else str(most)
     return Finding(
         of="regions",
-        expected=f"{usual if trained.fewest < trained.most else trained.median} an "
-        "image, as in the model's training",
+        expected=f"{usual} an image, as in {training}",
         seen=f"{found.median}",
         cause="a file that was extracted with other settings",
         cure="extract as many regions as the model was trained with",
     )
 
 
-def _against_pool5(found: RegionDescription) -> list[Finding]:
-    findings = []
-    channels = len(found.channel_means)
+def _pool5(found: RegionDescription) -> Finding | None:
+    if len(found.channel_means) != _POOL5_CHANNELS or found.images < _LEAST_IMAGES:
+        return None
     low, high = _POOL5_MEANS
-    usual = low <= found.mean <= high and found.zeros <= _POOL5_MOST_ZEROS
-    if channels == _POOL5_CHANNELS and found.images >= _LEAST_IMAGES and not usual:
-        findings.append(
-            Finding(
-                of="features",
-                expected="those of a Faster R-CNN's pool5 (a mean of "
-                f"{low} to {high} passes)",
-                seen=_looks(found),
-                cause="features that were scaled or normalised, or another detector",
-                cure="give them as the detector of the model's training gives them",
-            )
-        )
-    if not PUBLISHED_REGIONS / 2 < found.median < 2 * PUBLISHED_REGIONS:
-        findings.append(
-            Finding(
-                of="regions",
-                expected=f"about {PUBLISHED_REGIONS} an image, as in the training of "
-                "the published models",
-                seen=f"{found.median}",
-                cause="a file that was extracted with other settings",
-                cure="extract as many regions as the model was trained with",
-            )
-        )
-    return findings
+    if low <= found.mean <= high and found.zeros <= _POOL5_MOST_ZEROS:
+        return None
+    return Finding(
+        of="features",
+        expected=f"those of a Faster R-CNN's pool5 (a mean of {low} to {high} passes)",
+        seen=_looks(found),
+        cause="features that were scaled or normalised, or another detector",
+        cure="give them as the detector of the model's training gives them",
+    )
 
 
 def _looks(described: RegionDescription) -> str:

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from xabl.ablation.any_model import Logits, Model, Regions, Words
 from xabl.ablation.definition import Definition, Question
 from xabl.ablation.engine.losses import RegionLabels, Scores, mlm_scores, mrc_scores
 from xabl.ablation.examples import PhraseExample
@@ -21,11 +22,13 @@ class RegionReader:
     """A function, and what it is asked about.
 
     definition: makes its inputs.
+    pieces: how many word pieces its vocabulary has.
     widest: how many pieces the longest phrase has: one compiled shape.
     top: most probable predictions to keep for each target.
     """
 
     definition: Definition
+    pieces: int
     widest: int
     top: int
 
@@ -57,11 +60,11 @@ class RegionReader:
 
     def _of_words(self, asked: Question, logits: Any) -> Scores:
         shown = _array(logits, asked.pieces.shape, "words")
-        size, largest = shown.shape[-1], int(asked.pieces.max())
-        if largest >= size:
+        if shown.shape[-1] != self.pieces:
             raise UserError(
-                f"the model gave logits of {size} word pieces, piece {largest} of its "
-                "vocabulary is asked for; give the vocab.txt of this model"
+                f"the model gave logits of {shown.shape[-1]} word pieces, its "
+                f"vocabulary has {self.pieces}; give the vocab.txt of this model, or "
+                f"leave out what is padding: words=logits[..., :{self.pieces}]"
             )
         positions, labels = np.zeros((2, len(shown), self.widest), np.int32)
         is_target = np.zeros(positions.shape, bool)
@@ -90,6 +93,21 @@ class RegionReader:
         of_target = shown[np.arange(len(shown)), asked.region]
         no_gold = np.full(len(shown), -1, np.int32)
         return _mrc_scores(target, of_target, labels, no_gold, self.top)
+
+
+def giving_logits(model: Model) -> Model:
+    """The function, and a `UserError` where it returns something else."""
+
+    def called(words: Words, regions: Regions | None) -> Logits:
+        logits = model(words, regions)
+        if not isinstance(logits, Logits):
+            raise UserError(
+                f"the model returned {type(logits).__name__}; return "
+                "xabl.Logits(words=..., regions=...)"
+            )
+        return logits
+
+    return called
 
 
 _mlm_scores = jax.jit(mlm_scores, static_argnums=3)

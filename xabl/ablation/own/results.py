@@ -25,10 +25,19 @@ from xabl.ablation.word_classes import WordClasses
 from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, manifest
+from xabl.results.format import (
+    EXAMPLES,
+    PREDICTIONS,
+    SCORES,
+    SUSPICIONS,
+    WORDS,
+    manifest,
+)
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
 
+# As far as is known here.
+_SILENT = "every answer was None, or had no token of the words asked for"
 NOT_ANSWERED = "not answered by the model"
 
 
@@ -58,7 +67,7 @@ def own_results(
         if condition not in plan.conditions
     ]
     if cannot:
-        say(f"{run.label}: left out, the model cannot be asked: {', '.join(cannot)}")
+        say(f"{run.label}: left out, since {_SILENT}: {', '.join(cannot)}")
     tables = {
         SCORES.name: scores_table(scores, inputs.word_pieces),
         EXAMPLES.name: examples_table(plan.examples, inputs.guesses.unigram),
@@ -93,6 +102,7 @@ def own_results(
             data={
                 "split": run.files.split,
                 **known,
+                **_vocabulary_size(inputs),
                 "examples_total": inputs.examples_total,
                 "limit": run.files.limit,
             },
@@ -102,6 +112,7 @@ def own_results(
                 "distinct": scores.num_scored,
                 "excluded": excluded_counts(plan),
                 "skipped": inputs.skipped,
+                SUSPICIONS: [str(finding) for finding in inputs.findings],
                 "replace_seed": run.files.replace_seed,
                 "versions": provenance.versions(),
                 "git_commit": provenance.git_commit(),
@@ -168,7 +179,7 @@ def _answered(scores: AblationScores) -> AblationScores:
             kept.append(column)
     conditions = tuple(plan.conditions[column] for column in kept)
     if not (pair[:, kept] != NOT_SCORED).any():
-        raise UserError("the model answers nothing: every answer was None")
+        raise UserError(f"the model answers nothing: {_SILENT}")
     plan = dataclasses.replace(
         plan,
         conditions=conditions,
@@ -178,6 +189,11 @@ def _answered(scores: AblationScores) -> AblationScores:
         ablated_regions=plan.ablated_regions[:, kept],
     )
     return AblationScores(plan=plan, pairs=scores.pairs)
+
+
+def _vocabulary_size(inputs: Inputs) -> dict[str, int]:
+    pieces = inputs.word_pieces
+    return {} if isinstance(pieces, WholeWords) else {"vocab_size": pieces.size}
 
 
 def _token_counts(scores: AblationScores) -> dict[str, Any]:

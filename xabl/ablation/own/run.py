@@ -5,6 +5,7 @@ At two levels: `any_model`, a function from our words and regions to logits, and
 the plan's distinct inputs, in batches; scores are kept as those of our models are.
 """
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int, Shaped
+from jaxtyping import Int
 
 from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.definition import Definition
+from xabl.ablation.definition import METHOD, Definition
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.device_loop import OnScores
 from xabl.ablation.engine.pair_scores import (
@@ -32,13 +33,15 @@ from xabl.ablation.examples import PhraseExample
 from xabl.ablation.inputs import Inputs, read_own_inputs
 from xabl.ablation.interview import Interview
 from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.mismatch.check import check
+from xabl.ablation.mismatch.sample import Ask, asked
 from xabl.ablation.own.options import OwnRun
-from xabl.ablation.own.region_reader import RegionReader
+from xabl.ablation.own.region_reader import RegionReader, giving_logits
 from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
-from xabl.ablation.run import Clock
+from xabl.ablation.run import Clock, told_of
 from xabl.ablation.shares import Shares
-from xabl.data.image_files import SUFFIXES, image_file
+from xabl.data.image_files import SUFFIXES, check_folder, image_file
 from xabl.data.regions.image_regions import canonical_id
 from xabl.data.whole_words import Tokens, WholeWords
 from xabl.data.word_pieces import WordPieces
@@ -46,10 +49,9 @@ from xabl.errors import UserError
 from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.results.directory import ResultsDirectory
+from xabl.results.format import ANYTHING
 from xabl.support.progress import Progress
 
-Values = dict[str, Shaped[np.ndarray, "step ..."]]
-Ask = Callable[[Sequence[PhraseExample], Condition], Values]
 _FIRST = "the model is asked for the first time"
 
 
@@ -64,12 +66,12 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
         UserError: bad input; logits of another shape, or not finite.
     """
     if run.files.vocabulary is None:
-        raise UserError("vocabulary=: give the vocab.txt of the model's word pieces")
+        raise UserError("--vocab: give the vocab.txt of the model's word pieces")
     target = _target(run)
 
     def asker(inputs: Inputs) -> Ask:
         definition = Definition(
-            model=model,
+            model=giving_logits(model),
             regions=inputs.regions,
             average=inputs.average,
             mask_id=inputs.word_pieces.mask_id,
@@ -80,6 +82,7 @@ def ablate_function(model: Model, run: OwnRun) -> AblationResults:
         )
         return RegionReader(
             definition=definition,
+            pieces=word_pieces.size,
             widest=inputs.plan.mlm.positions.shape[1],
             top=run.top,
         ).losses
@@ -109,7 +112,7 @@ def ablate_anything(model: AnyInput, run: OwnRun) -> AblationResults:
             target=_target(run),
         ).losses
 
-    return _ablate(model, run, words, asker, reads="anything")
+    return _ablate(model, run, words, asker, reads=ANYTHING)
 
 
 def _ablate(
@@ -121,9 +124,13 @@ def _ablate(
     reads: str,
 ) -> AblationResults:
     """Reads, scores and writes, whatever the model reads."""
+    if run.images is not None:
+        check_folder(run.images)
     if run.output is None:
         if run.resume or run.overwrite:
-            raise UserError("output=: give the results directory")
+            raise UserError(
+                "--resume and --overwrite are of a results directory: give --output"
+            )
         return _run(model, run, word_pieces, asker, reads, None)
     results = ResultsDirectory(run.output, overwrite=run.overwrite, resume=run.resume)
     with results.lock():
@@ -138,23 +145,28 @@ def _run(
     reads: str,
     results: ResultsDirectory | None,
 ) -> AblationResults:
-    if run.batch_size < 1:
-        raise UserError(f"batch_size={run.batch_size}: give a number of inputs")
     clock = Clock()
     inputs = read_own_inputs(run.files, word_pieces, _target(run), say)
-    plan = inputs.plan
-    score = functools.partial(_score, plan, asker(inputs), run.batch_size)
+    plan, ask = inputs.plan, asker(inputs)
+    score = functools.partial(_score, plan, ask, run.batch_size)
     identity = _identity(model, run, inputs, reads)
     clock.phase_ends("load")
+    if results is not None and results.is_finished and run.resume:
+        results.check_same(identity)
+        say(f"{results.path}: finished already, nothing to resume")
+        return AblationResults.read(results)
+    findings = check(
+        inputs,
+        lambda: asked(plan, ask, run.batch_size, sees_regions=bool(run.files.regions)),
+        run.on_mismatch,
+        say,
+    )
+    inputs = dataclasses.replace(inputs, findings=findings)
     if results is None:
         total = len(plan.mlm) + len(plan.mrc)
         with Progress(total, "inputs", first=_FIRST) as progress:
             scores = score(on_scores=lambda _, pairs, __: progress.update(len(pairs)))
         return own_results(run, inputs, identity, scores, clock)
-    if results.is_finished and run.resume:
-        results.check_same(identity)
-        say(f"{results.path}: finished already, nothing to resume")
-        return AblationResults.read(results)
     shares = Shares(results.unfinished)
     if shares.count > 1:
         raise UserError("a function of one's own is ablated by one process: start one")
@@ -170,6 +182,7 @@ def _run(
     )
     found = own_results(run, inputs, identity, scores, clock)
     found.put_in_place(results, kept)
+    print(told_of(results))
     return found
 
 
@@ -222,6 +235,7 @@ def _identity(
 ) -> dict[str, Any]:
     """All that scores depend on, as far as it can be known of a function."""
     identity = {
+        "method": METHOD,
         "reads": reads,
         "code_sha256": _code_sha256(model),
         "about": run.about,
@@ -238,7 +252,7 @@ def _identity(
     try:
         return json.loads(json.dumps(identity))
     except (TypeError, ValueError) as error:
-        raise UserError(f"about=: not what JSON can hold ({error})") from error
+        raise UserError(f"--about: not what JSON can hold ({error})") from error
 
 
 def _code_sha256(model: Callable[..., Any]) -> str | None:
@@ -261,7 +275,7 @@ def _code_sha256(model: Callable[..., Any]) -> str | None:
 def _target(run: OwnRun) -> VisualTarget:
     scored = {n: t for n, t in VISUAL_TARGETS.items() if t.is_scored}
     if run.target not in scored:
-        raise UserError(f"target={run.target!r}: give {' or '.join(scored)}")
+        raise UserError(f"--target={run.target!r}: give {' or '.join(scored)}")
     return scored[run.target]
 
 
@@ -271,12 +285,10 @@ def _image_files(
     """The file of each image, by its id.
 
     Raises:
-        UserError: no such folder, or some images are not there.
+        UserError: some images are not there.
     """
     if folder is None:
         return {}
-    if not folder.is_dir():
-        raise UserError(f"{folder}: no such folder of images")
     ids = dict.fromkeys(example.image_id for example in examples)
     files = {image_id: image_file(folder, image_id) for image_id in ids}
     missing = [image_id for image_id, path in files.items() if path is None]

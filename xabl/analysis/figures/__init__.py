@@ -21,13 +21,14 @@ from xabl.analysis.figures import (
 from xabl.analysis.figures.style import Drawn as Drawn
 from xabl.analysis.figures.style import NotDrawn as NotDrawn
 from xabl.analysis.figures.style import save
-from xabl.analysis.files import write_table, write_text
+from xabl.analysis.files import write_table
 from xabl.analysis.labelmatch.tables import LABELMATCH, LABELMATCH_AGREE
 from xabl.analysis.misled import lost_and_misled
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.analysis.word_classes import by_word_class
 from xabl.analysis.yardsticks import yardsticks
 from xabl.errors import UserError
+from xabl.support.atomic import new_file
 
 FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
     1: ("both_directions", lines.both_directions),
@@ -62,7 +63,8 @@ def write_figures(
         numbers: of `FIGURES`; all by default.
 
     Raises:
-        UserError: results that cannot be read or compared; no such figure.
+        UserError: results that cannot be read or compared; no such figure; a folder
+            that cannot be written.
     """
     numbers = FIGURES if numbers is None else numbers
     unknown = sorted(set(numbers) - set(FIGURES))
@@ -70,31 +72,33 @@ def write_figures(
         raise UserError(
             f"no figure {unknown[0]}; there are {min(FIGURES)} to {max(FIGURES)}"
         )
-    study = load_study(results)
-    bootstrap = effects.bootstrap_of(study, resamples, seed)
-    drawn, missing = [], []
-    for number in sorted(set(numbers)):
-        name, draw = FIGURES[number]
-        stem = f"figure_{number}_{name}"
-        try:
-            figure = draw(study, bootstrap)
-        except NotDrawn as reason:
-            missing.append(f"Figure {number} ({name}): {reason}.")
-            continue
-        save(figure, output, stem)
-        drawn.append(f"**Figure {number}** (`{stem}`). {figure.caption}")
-    if tables:
-        for name, table in all_tables(study, bootstrap).items():
-            write_table(output / "tables", name, table)
-    sections = [("Figures", drawn), ("Not drawn", missing), ("Notes", study.notes)]
-    text = "".join(
-        f"# {title}\n\n" + "".join(f"- {line}\n" for line in lines) + "\n"
-        for title, lines in sections
-        if lines
-    )
-    first = "".join(f"{line}\n" for line in study.warnings())
-    lead = f"{first}\n" if first else ""
-    write_text(output / "figures.md", lead + text.rstrip() + "\n")
+    # The last that is written; a folder that cannot be is found at once.
+    with new_file(output / "figures.md", overwrite=True) as page:
+        study = load_study(results)
+        bootstrap = effects.bootstrap_of(study, resamples, seed)
+        drawn, missing = [], []
+        for number in sorted(set(numbers)):
+            name, draw = FIGURES[number]
+            stem = f"figure_{number}_{name}"
+            try:
+                figure = draw(study, bootstrap)
+            except NotDrawn as reason:
+                missing.append(f"Figure {number} ({name}): {reason}.")
+                continue
+            save(figure, output, stem)
+            drawn.append(f"**Figure {number}** (`{stem}`). {figure.caption}")
+        if tables:
+            for name, table in all_tables(study, bootstrap).items():
+                write_table(output / "tables", name, table)
+        sections = [("Figures", drawn), ("Not drawn", missing), ("Notes", study.notes)]
+        text = "".join(
+            f"# {title}\n\n" + "".join(f"- {line}\n" for line in lines) + "\n"
+            for title, lines in sections
+            if lines
+        )
+        first = "".join(f"{line}\n" for line in study.warnings())
+        lead = f"{first}\n" if first else ""
+        page.write_text(lead + text.rstrip() + "\n", encoding="utf-8")
     return (
         first
         + f"{len(drawn)} figures written to {output}\n"

@@ -12,40 +12,42 @@ from xabl.analysis import comparisons, effects
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
-from xabl.analysis.figures.style import Drawn, NotDrawn
+from xabl.analysis.figures.style import Drawn, NotDrawn, intervals
 from xabl.analysis.labelmatch.tables import LABELMATCH, subsets
 from xabl.analysis.study import Study
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.results.losses import LOSSES, PUBLISHED_MAIN, columns_of
 
 _WORDS, _REGIONS = PUBLISHED_MAIN
 _LABELMATCH = (_REGIONS, "mrc_xe_vg")
 _BARS = (
     "Bars: 95% intervals of the difference to None (images resampled, paired), drawn "
-    "around the mean: of these models, not of other seeds."
+    "around the mean: of these models, not of other seeds"
 )
+_UNIT = " (bits)"
 _WIDTH, _POSITION_WIDTH = 3.5, 1.15
 
 
 def both_directions(study: Study, bootstrap: ImageBootstrap) -> Drawn:
-    """Figure 1: MLM and MRC-KL, main models, the text-only baseline dashed."""
+    """Figure 1: the losses that answer, main models, the text-only baseline dashed."""
     chosen = selection.main_models(study)
-    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
+    words = chosen.word_loss
+    panels = _panels(chosen, bootstrap, chosen.main_metrics())
     text, others = selection.text_baseline(chosen)
     caption = (
         "Loss when the other modality is ablated (baseline: None): "
-        f"{'; '.join(study.ways())}. {_BARS}"
+        f"{'; '.join(chosen.ways_in_words())}. {intervals(bootstrap, _BARS)}"
     )
     if text is not None and panels[0].title == Direction.VIS4LANG.wording.title:
-        value = _mean(text.cell(_WORDS, BASELINE).bits)
+        value = _mean(text.cell(words, BASELINE).bits)
         panels[0] = dataclasses.replace(
             panels[0], reference=(f"{text.label} (text only)", value)
         )
         caption += f" Dashed: {text.label}, which sees the caption alone."
         caption += "".join(
             f" Not drawn: {other.label}, "
-            f"{_mean(other.cell(_WORDS, BASELINE).bits):.3f} bits."
+            f"{_mean(other.cell(words, BASELINE).bits):.3f} bits."
             for other in others
         )
     return _drawn(panels, chosen, caption)
@@ -61,7 +63,7 @@ def over_seeds(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     if not chosen.models:
         raise NotDrawn("no model has results of more than one seed")
     spread = comparisons.seeds(chosen)
-    panels = _panels_of(chosen, spread, PUBLISHED_MAIN, bands=True)
+    panels = _panels_of(chosen, spread, chosen.main_metrics(), bands=True)
     if not panels:
         raise NotDrawn(f"no scores of {_or(PUBLISHED_MAIN)}")
     counts = "; ".join(
@@ -85,8 +87,9 @@ def variants(
 ) -> Drawn:
     """Figures 4 and 5: variants of some models, each beside its baseline."""
     chosen, baselines = selection.with_baselines(study, of)
-    panels = _panels(chosen, bootstrap, PUBLISHED_MAIN)
-    return _drawn(panels, chosen, f"{of.what}; baseline: {_and(baselines)}. {_BARS}")
+    panels = _panels(chosen, bootstrap, chosen.main_metrics())
+    caption = f"{of.what}; baseline: {_and(baselines)}. {intervals(bootstrap, _BARS)}"
+    return _drawn(panels, chosen, caption)
 
 
 def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -116,7 +119,8 @@ def loss(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         chosen,
         f"{selection.LOSS.what}; baseline: {_and(baselines)}. Each region loss is the "
         "one its models were trained with; the cross-entropy is weighted by the "
-        f"detector's confidence, so the two axes cannot be compared. {_BARS}",
+        "detector's confidence, so the two axes cannot be compared. "
+        f"{intervals(bootstrap, _BARS)}",
     )
 
 
@@ -146,7 +150,7 @@ def labelmatch(study: Study, bootstrap: ImageBootstrap, *, subset: str) -> Drawn
         chosen,
         f"{subset}: {use.sum():,} {what} (baseline: None). Gold: the class that the "
         "phrase's noun names. Left: divergence from the detector's distribution; "
-        f"right: cross-entropy to the gold class. {_BARS}",
+        f"right: cross-entropy to the gold class. {intervals(bootstrap, _BARS)}",
     )
 
 
@@ -192,7 +196,15 @@ def _panels_of(
                 series.append(Series(label=model.label, y=y, low=low, high=high))
         if series:
             panels.append(_panel(metric, conditions, tuple(series), bands))
-    return panels
+    titles = [panel.title for panel in panels]
+    return [
+        panel
+        if titles.count(panel.title) == 1
+        else dataclasses.replace(
+            panel, title=f"{panel.title}, {panel.ylabel.removesuffix(_UNIT)}"
+        )
+        for panel in panels
+    ]
 
 
 def _panel(
@@ -206,7 +218,7 @@ def _panel(
     return Panel(
         title=direction.wording.title,
         xlabel=f"Ablated {direction.wording.ablated}",
-        ylabel=f"{LOSSES[metric].title} (bits)",
+        ylabel=f"{LOSSES[metric].title}{_UNIT}",
         conditions=conditions,
         positions=tuple(condition.axis_title for condition in known),
         starts=tuple(
@@ -223,20 +235,16 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
     labels = [model.label for model in study.models]
     shown = {series.label for panel in panels for series in panel.series}
     lines = [label for label in labels if label in shown]
-    absent = [
-        note
-        for note in selection.not_shown(study, _LABELMATCH)
-        if not study.model(note.rsplit(" (", 1)[0]).text_only()
-    ]
-    if absent and any(
-        panel.title.startswith(Direction.LANG4VIS.wording.title) for panel in panels
-    ):
+    regions = Direction.LANG4VIS.wording.title
+    absent = selection.not_shown(study, columns_of(Direction.LANG4VIS))
+    if absent and any(panel.title.startswith(regions) for panel in panels):
         caption += f" Without a region loss to show: {'; '.join(absent)}."
     several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]
     if several and not any(panel.bands for panel in panels):
         caption += f" Means over seeds ({', '.join(several)}; of others one seed)."
     elif not several:
         caption += " One seed each."
+    caption += selection.guesses(study, lines, Direction)
     width = max(_WIDTH, *(_POSITION_WIDTH * len(panel.positions) for panel in panels))
     return Drawn(
         figure=draw(panels, lines, width), table=table(panels), caption=caption

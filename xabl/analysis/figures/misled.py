@@ -6,10 +6,11 @@ from xabl.analysis import misled
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
-from xabl.analysis.figures.style import Drawn, NotDrawn
+from xabl.analysis.figures.style import Drawn, NotDrawn, intervals
 from xabl.analysis.study import Study
-from xabl.analysis.verdicts import seeds_in_words
+from xabl.analysis.verdicts import listed, seeds_in_words
 from xabl.results.conditions import Condition, Direction
+from xabl.results.losses import LOSSES
 
 _TITLES = {
     "lost": "Information lost",
@@ -36,7 +37,7 @@ def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         )
     panels = [_panel(rows, quantity) for quantity in _TITLES]
     labels = list(dict.fromkeys(rows["model"]))
-    counts = ", ".join(
+    counts = listed(
         f"{model.label} {seeds_in_words(len(model.runs))}"
         for model in chosen.models
         if model.label in labels
@@ -45,9 +46,14 @@ def lost_and_misled(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     caption = (
         "What goes when all regions go (information lost), and what more goes when "
         f"only those go that overlap the phrase by more than {threshold:g} (misled by "
-        "the regions that stay; below 0: they still help), by way of removing. Bars: "
-        "95% intervals, images resampled: of these models "
-        f"({counts}), not of other seeds."
+        "the regions that stay; below 0: they still help), by way of removing; in bits "
+        f"of {LOSSES[rows['metric'].iloc[0]].title}. "
+        + intervals(
+            bootstrap,
+            "Bars: 95% intervals, images resampled: of these models "
+            f"({counts}), not of other seeds",
+        )
+        + selection.guesses(chosen, labels, [Direction.VIS4LANG])
     )
     width = max(_WIDTH, _WAY_WIDTH * len(panels[0].positions))
     return Drawn(

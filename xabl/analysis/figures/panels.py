@@ -18,6 +18,7 @@ from xabl.analysis.figures.style import SETTINGS, line_style
 _EMPTY = 0.6
 # ... and both parts keep at least this share of the larger one's height.
 _SMALLEST_PART = 0.3
+_LINE = 0.15  # height of a line of an axis' labels, in inches
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,12 +69,17 @@ def draw(panels: Sequence[Panel], labels: Sequence[str], width: float) -> Figure
             handles |= draw_panel(figure, slot, panel, labels)
         order = [label for label in labels if label in handles]
         order += [label for label in handles if label not in order]
-        add_legend(figure, {label: handles[label] for label in order})
+        lines = max(p.count("\n") + 1 for panel in panels for p in panel.positions)
+        add_legend(figure, {label: handles[label] for label in order}, lines)
         return figure
 
 
-def add_legend(figure: Figure, handles: dict[str, Any]) -> None:
-    """Below everything, in rows that fit."""
+def add_legend(figure: Figure, handles: dict[str, Any], lines: int = 1) -> None:
+    """Below everything, in rows that fit.
+
+    Args:
+        lines: of the axis' labels, which push its title down.
+    """
     size = figure.get_size_inches()
     longest = max(map(len, handles), default=1)
     fit = max(1, int(size[0] / (0.55 + 0.078 * longest)))
@@ -82,7 +88,7 @@ def add_legend(figure: Figure, handles: dict[str, Any]) -> None:
         handles.values(),
         handles.keys(),
         loc="upper center",
-        bbox_to_anchor=(0.53, -0.005),
+        bbox_to_anchor=(0.53, -0.005 - (lines - 1) * _LINE / size[1]),
         ncol=math.ceil(len(handles) / max(1, rows)),
         handlelength=3.2,
         columnspacing=1.4,

@@ -2,12 +2,11 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from xabl.analysis.figures.style import NotDrawn
 from xabl.analysis.study import Model, Study
-from xabl.results.conditions import BASELINE
-from xabl.results.losses import PUBLISHED_MAIN
+from xabl.results.conditions import BASELINE, Direction
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +60,7 @@ def text_baseline(study: Study) -> tuple[Model | None, list[Model]]:
     """The best text-only model (BERT-CC in the paper), and the other ones."""
     scored = []
     for model in study.models:
-        bits = model.cell(PUBLISHED_MAIN[0], BASELINE).bits
+        bits = model.cell(study.word_loss, BASELINE).bits
         if model.text_only() and bits is not None:
             scored.append((float(bits[bits == bits].mean()), model))
     scored.sort(key=lambda pair: pair[0])
@@ -99,13 +98,37 @@ def with_baselines(study: Study, variants: Variants) -> tuple[Study, list[str]]:
 
 
 def not_shown(study: Study, metrics: Sequence[str]) -> list[str]:
-    """Models without any score of any of the metrics under `none`, and why."""
+    """Models without any score of any of the metrics under `none`, and why.
+
+    Text-only models are left out: nobody misses a score of theirs.
+    """
     notes = []
     for model in study.models:
+        if model.text_only():
+            continue
         gaps = [model.cell(metric, BASELINE) for metric in metrics]
         if all(cell.bits is None for cell in gaps):
             notes.append(f"{model.label} ({gaps[0].gap})")
     return notes
+
+
+def guesses(
+    study: Study, labels: Sequence[str], directions: Iterable[Direction]
+) -> str:
+    """What a caption adds of shown models that do no better than a guess."""
+    found = [
+        f"{model.label} ({direction.wording.title.lower()})"
+        for model in study.models
+        if model.label in labels
+        for direction in directions
+        if model.guesses(direction)
+    ]
+    if not found:
+        return ""
+    return (
+        " No better than guessing by frequency, so that no change says anything: "
+        f"{'; '.join(found)}."
+    )
 
 
 def _one_run(model: Model, seed: int | None) -> Model:

@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 from matplotlib.figure import Figure  # noqa: E402  (after the choice of backend)
 
 from xabl.analysis.files import write, write_tsv  # noqa: E402
+from xabl.results.intervals import ImageBootstrap, no_interval  # noqa: E402
 
 FORMATS = ("pdf", "svg", "png")
 # Okabe & Ito's palette without its yellow, which is too pale for lines on white; its
@@ -81,6 +82,12 @@ class Drawn:
 
 class NotDrawn(Exception):
     """The results lack what a figure shows; the message says what."""
+
+
+def intervals(bootstrap: ImageBootstrap, bars: str) -> str:
+    """What a caption says of intervals: what the bars are, or why there are none."""
+    few = no_interval(bootstrap.num_images)
+    return f"{bars}." if few is None else f"No bars: {few}."
 
 
 def line_style(label: str, labels: Sequence[str]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from xabl.analysis import effects
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, add_legend, draw_panel, table
-from xabl.analysis.figures.style import SETTINGS, Drawn, NotDrawn
+from xabl.analysis.figures.style import SETTINGS, Drawn, NotDrawn, intervals
 from xabl.analysis.study import Study
 from xabl.results.conditions import Condition, Direction, in_order
-from xabl.results.losses import LOSSES, columns_of
+from xabl.results.losses import LOSSES
 
 
 def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
@@ -24,7 +24,7 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     direction = Direction.VIS4LANG
     conditions = in_order(direction, rows["condition"])
     known = [Condition.parse(direction, name) for name in conditions]
-    (loss,) = columns_of(direction)
+    loss = chosen.word_loss
     title = LOSSES[loss].title
     series = []
     for model in chosen.models:
@@ -54,16 +54,18 @@ def overlap_threshold(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         for condition in known
     ] * len(series)
     gaps = [
-        f"{model.label}: {condition} was not run"
+        f"{model.label}: {sum(missing)} of {len(missing)} conditions were not run"
         for model in chosen.models
         if model.label in labels
-        for condition in conditions
-        if model.cell(loss, condition).bits is None
+        if any(missing := [model.cell(loss, c).bits is None for c in conditions])
     ]
     caption = (
         f"{title} loss against the overlap threshold above which a region is ablated "
         "(baseline: None). Bars on top: mean share of an image's regions ablated. "
-        "Error bars: 95% intervals of the mean (images resampled)."
+        + intervals(
+            bootstrap, "Error bars: 95% intervals of the mean (images resampled)"
+        )
+        + selection.guesses(chosen, labels, [direction])
     )
     if gaps:
         caption += f" Gaps: {'; '.join(gaps)}."

@@ -155,6 +155,7 @@ def _example(number: int) -> PhraseExample:
         sentence=_CAPTIONS[number],
         boxes=np.array([[0, 0, 9, 9]], np.float32),
         token_ids=np.array([_PIECES.index(piece) for piece in pieces], np.int32),
+        word_index=np.array([-1, *range(len(words)), -1], np.int32),
         pieces=np.arange(_FIRST, length - 1),
         reference_shift_start=length,
     )

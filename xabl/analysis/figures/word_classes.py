@@ -7,9 +7,9 @@ import pandas as pd
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
-from xabl.analysis.figures.style import Drawn, NotDrawn
+from xabl.analysis.figures.style import Drawn, NotDrawn, intervals
 from xabl.analysis.study import Study
-from xabl.analysis.word_classes import by_word_class, title
+from xabl.analysis.word_classes import axis_title, by_word_class
 from xabl.results.conditions import Condition, Direction
 
 _WIDTH = 4.6
@@ -26,9 +26,10 @@ def by_class_of_word(study: Study, bootstrap: ImageBootstrap) -> Drawn:
     panels = [_panel(name, own) for name, own in rows.groupby("condition", sort=False)]
     labels = list(dict.fromkeys(rows["model"]))
     caption = (
-        "What ablating regions adds to the loss of a word (the sum over its pieces), "
-        "by the class of the word; last, the published mean over the pieces of a "
-        "phrase. Bars: 95% intervals, images resampled."
+        "What ablating regions adds to the loss of a word (the sum over its tokens), "
+        "by the class of the word; last, the mean over phrases. "
+        + intervals(bootstrap, "Bars: 95% intervals, images resampled")
+        + selection.guesses(study, labels, [Direction.VIS4LANG])
     )
     return Drawn(
         figure=draw(panels, labels, _WIDTH), table=table(panels), caption=caption
@@ -48,7 +49,7 @@ def _panel(condition: str, rows: pd.DataFrame) -> Panel:
         xlabel="Class of word",
         ylabel="Change from none (bits)",
         conditions=classes,
-        positions=tuple(title(name).replace(" ", "\n") for name in classes),
+        positions=tuple(axis_title(name) for name in classes),
         series=tuple(series),
         starts=tuple(range(1, len(classes))),  # marks, not lines
         reference=("0 bits", 0.0) if ends and min(ends) < 0 < max(ends) else None,

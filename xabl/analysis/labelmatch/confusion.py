@@ -16,16 +16,6 @@ OTHER = "other"
 _SCENE, _CLOTHING = "scene", "clothing"
 BY_GOLD_ROW, BY_PUBLISHED_COLUMN = "row", "published"
 NORMALISATIONS = (BY_GOLD_ROW, BY_PUBLISHED_COLUMN)
-# Those of the published table, whatever little there is of others.
-PUBLISHED_CATEGORIES = (
-    "animals",
-    "bodyparts",
-    "clothing",
-    "other",
-    "people",
-    "scene",
-    "vehicles",
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -40,6 +40,11 @@ def make_gold_labels(
     Raises:
         UserError: a file that cannot be read, too few or too many nouns, no tagger.
     """
+    if nouns is None and entities is None:
+        raise UserError(
+            "no nouns: give --nouns=FILE, or --tagger=stanza with --entities=DIRECTORY"
+        )
+    classes = read_class_names(class_names)
     found = None
     if entities is not None:
         from xabl.data.flickr30k_entities import mentions, read_split
@@ -52,13 +57,9 @@ def make_gold_labels(
                 f"{nouns}: nouns of {len(words):,} examples, but split {split} of "
                 f"{entities} has {len(found):,}"
             )
-    elif found is not None:
-        words = tag_nouns(found, stanza_tagger())
     else:
-        raise UserError(
-            "no nouns: give --nouns=FILE, or --tagger=stanza with --entities=DIRECTORY"
-        )
-    gold = gold_classes(words, read_class_names(class_names))
+        words = tag_nouns(found, stanza_tagger())
+    gold = gold_classes(words, classes)
     write_text(output, json.dumps(gold) + "\n")
     matched = [label for label in gold if label is not None]
     return (

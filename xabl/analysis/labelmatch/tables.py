@@ -12,7 +12,6 @@ from xabl.analysis.files import write_table, write_text
 from xabl.analysis.labelmatch.confusion import (
     CATEGORY_MAPS,
     INTENDED,
-    PUBLISHED_CATEGORIES,
     Confusion,
     categories,
     confusion,
@@ -21,6 +20,7 @@ from xabl.analysis.study import Paths, Study, load_study
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Direction
 from xabl.results.losses import columns_of
+from xabl.results.published import CATEGORIES
 
 LABELMATCH, LABELMATCH_AGREE = "LabelMatch", "LabelMatch-agree"
 _METRICS = columns_of(Direction.LANG4VIS)
@@ -129,9 +129,7 @@ def confusion_of(
     gold, silver = gold_and_silver(study)
     labels = [None if np.isnan(label) else int(label) for label in gold]
     category_of = categories(labels, study.phrase_types.tolist(), category_map)
-    return confusion(
-        gold, silver, category_of, None if all_categories else PUBLISHED_CATEGORIES
-    )
+    return confusion(gold, silver, category_of, None if all_categories else CATEGORIES)
 
 
 def write_tables(results: Paths, output: Path) -> str:

@@ -2,19 +2,18 @@
 
 from xabl.analysis.report.html_tables import Cell, Table
 from xabl.analysis.study import Study
-from xabl.results.conditions import BASELINE, Condition, Direction
+from xabl.results.conditions import Direction
 from xabl.results.ways import WAYS
 
 
 def ways_table(study: Study) -> Table:
     """What takes the place of what is removed, for each way that was run."""
     rows = []
+    done = study.ways()
     for direction in Direction:
-        names = [name for name in study.conditions(direction) if name != BASELINE]
-        run = {Condition.parse(direction, name).way for name in names}
         published = next(iter(WAYS[direction]))
         for name, way in WAYS[direction].items():
-            if (None if name == published else name) in run:
+            if way.meaning in done:
                 title = f"{name} (published)" if name == published else way.short
                 rows.append(
                     (
@@ -23,6 +22,16 @@ def ways_table(study: Study) -> Table:
                         Cell(text=way.meaning),
                     )
                 )
+    own = dict.fromkeys(run.hides for run in study.runs if run.hides)
+    rows += [
+        (
+            Cell(text="what is hidden", header=True),
+            Cell(text=f"its own ({'; '.join(done[meaning])})"),
+            Cell(text=meaning),
+        )
+        for meaning in own
+        if meaning in done
+    ]
     return Table(
         caption="Ways of removing",
         columns=("Of", "Way", "What happens"),

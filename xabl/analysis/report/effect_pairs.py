@@ -46,7 +46,7 @@ def of_condition(study: Study, condition: Condition) -> dict[str, list[str]]:
     pairs = {"lost": (everything, none), "misled": (thing, everything)}
     run = study.conditions(condition.direction)
     return {
-        name: [misled.METRIC, *pair]
+        name: [study.word_loss, *pair]
         for name, pair in pairs.items()
         if all(part in run for part in pair)
     }

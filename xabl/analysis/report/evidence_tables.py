@@ -12,9 +12,10 @@ from xabl.analysis.report.html_tables import (
     count,
     estimate,
     interval,
+    intervals,
     typeset,
 )
-from xabl.analysis.verdicts import NOT_MEASURED, percent, points, seeds_in_words
+from xabl.analysis.verdicts import percent, points, seeds_in_words
 from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.losses import LOSSES
 
@@ -52,16 +53,19 @@ def misled_table(rows: pd.DataFrame) -> Table | None:
         )
         for row in chosen.to_dict(orient="records")
     ]
+    loss = LOSSES[chosen["metric"].iloc[0]].title
     threshold = chosen["threshold"].iloc[0]
     return Table(
-        caption="Lost or misled, in bits of MLM. Lost: what goes when all regions go, "
-        "loss(all) \N{MINUS SIGN} loss(none). Misled: what more goes when only the "
+        caption=f"Lost or misled, in bits of {loss}. Lost: what goes when all regions "
+        "go, loss(all) \N{MINUS SIGN} loss(none). Misled: what more goes when only the "
         f"regions go that overlap the phrase by more than {threshold:g}, loss(object) "
         "\N{MINUS SIGN} loss(all): those that stay show something else. Below 0, what "
-        "stays still helps. In brackets 95% intervals over images.",
+        "stays still helps on average. More with object alone: the share of phrases "
+        f"that cost more without the object's regions than without any. "
+        f"{intervals(chosen['images'])}",
         columns=(
             *("Model", "Seeds", "Way", "Lost", "Misled", "Misled, other seeds"),
-            *("Phrases misled", "Phrases"),
+            *("More with object alone", "Phrases"),
         ),
         rows=tuple(lines),
     )
@@ -72,6 +76,7 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
     chosen = rows[rows["gap"].isna()] if len(rows) else rows
     if chosen.empty:
         return None
+    words = LOSSES[chosen["mlm"].iloc[0]].title
     lines = []
     for row in chosen.to_dict(orient="records"):
         ends = row["relative_low"], row["relative_high"]
@@ -81,6 +86,7 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
                 count(int(row["seeds"])),
                 Cell(text=row["regions"]),
                 Cell(text=row["words"]),
+                Cell(text=LOSSES[row["kl"]].title),
                 _bits(row["mlm_bits"]),
                 _bits(row["kl_bits"]),
                 _spread(row, "bits"),
@@ -98,13 +104,14 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
         )
     return Table(
         caption="Vision for language against language for vision: what removing all "
-        "regions adds to MLM, what removing all words adds to MRC-KL, and the "
-        "difference; in bits, and in percent of the intact loss (difference in "
-        "percentage points). In brackets 95% intervals over images; other seeds: over "
-        "seeds and images.",
+        f"regions adds to {words}, what removing all words adds to the loss of "
+        "regions, and the difference; in bits, and in percent of the intact loss "
+        "(difference in percentage points). Other seeds: over seeds and images. "
+        f"{intervals(chosen['images'])}",
         columns=(
-            *("Model", "Seeds", "Regions", "Words", "MLM", "MRC-KL", "Difference"),
-            *("Other seeds", "MLM, %", "MRC-KL, %", "Difference, %"),
+            *("Model", "Seeds", "Regions", "Words", "Loss of regions", words),
+            *("Of regions", "Difference", "Other seeds", f"{words}, %"),
+            *("Of regions, %", "Difference, %"),
         ),
         rows=tuple(lines),
     )
@@ -112,12 +119,14 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
 
 def pairs_table(pairs: pd.DataFrame) -> Table | None:
     """Pairs of models: how much more ablating everything costs the first."""
+    if pairs.empty:
+        return None
     chosen = pairs[(pairs["quantity"] == "effect") & (pairs["condition"] == Level.ALL)]
     if chosen.empty:
         return None
     lines = []
     for row in chosen.to_dict(orient="records"):
-        measured = row["seeds_evidence"] != NOT_MEASURED
+        measured = not math.isnan(row["seeds_p_holm"])
         lines.append(
             (
                 Cell(text=row["first"], header=True),
@@ -153,7 +162,9 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
 def _spread(row, name: str) -> Cell:
     """A number in bits with its interval over images."""
     named = {"value": row[name], "low": row[f"{name}_low"], "high": row[f"{name}_high"]}
-    return estimate(named | {"gap": row["gap"]}, "value", signed=True)
+    return estimate(
+        named | {"gap": row["gap"], "images": row["images"]}, "value", signed=True
+    )
 
 
 def _bits(value: float) -> Cell:

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import re
+from collections.abc import Iterable
 
 import pandas as pd
 
@@ -10,7 +11,8 @@ from xabl.analysis import comparisons, own_models
 from xabl.analysis.study import Study
 from xabl.analysis.verdicts import bits, percent
 from xabl.results.conditions import Condition, Direction, in_order
-from xabl.results.losses import LOSSES, PUBLISHED_MAIN
+from xabl.results.intervals import FEWEST_IMAGES, no_interval
+from xabl.results.losses import LOSSES
 
 DASH = "\N{EN DASH}"
 _MINUS = "\N{MINUS SIGN}"
@@ -137,11 +139,13 @@ def loss_table(
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{loss.title} in bits: {loss.meaning}. In brackets 95% intervals over "
-        "images.",
+        caption=f"{loss.title} in bits: {loss.meaning}. {intervals(means['images'])}",
         columns=tuple(columns),
         rows=tuple(rows),
-        notes=(*remarks, *own_models.remarks(study.runs, loss.direction)),
+        notes=(
+            *remarks,
+            *own_models.remarks(study.runs, metric),
+        ),
         paper=main,
     )
 
@@ -152,7 +156,8 @@ def pivot(
     """One row per group, one column per model; models without a number are left out.
 
     Args:
-        table: tidy, with the columns model, `rows`, `value`, low and high.
+        table: tidy, with the columns model, `rows`, `value`, low, high and images.
+        caption: what it says of intervals follows.
         title: of the column of groups.
     """
     measured = table.groupby("model", sort=False)[value].transform(
@@ -171,13 +176,38 @@ def pivot(
             signed = value == "difference"
             cells.append(_empty() if row is None else estimate(row, value, signed))
         lines.append(tuple(cells))
-    return Table(caption=caption, columns=(title, *models), rows=tuple(lines))
+    images = table[table[value].notna()]["images"]
+    return Table(
+        caption=f"{caption} {intervals(images)}",
+        columns=(title, *models),
+        rows=tuple(lines),
+    )
+
+
+def intervals(images: Iterable[int]) -> str:
+    """What a caption says of intervals, and why some or all are not there.
+
+    Args:
+        images: how many each number is over.
+    """
+    counts = sorted({int(count) for count in images if count})
+    if not counts:
+        return ""
+    least, most = counts[0], counts[-1]
+    over = f"{most:,} images" if least == most else f"{least:,} to {most:,} images"
+    if no_interval(most):
+        few = f"No intervals and no p: {over} are too few"
+        return f"{few}, {FEWEST_IMAGES} are needed."
+    few = (
+        f"; over fewer than {FEWEST_IMAGES} none is given" if no_interval(least) else ""
+    )
+    return f"In brackets 95% intervals over {over}{few}."
 
 
 def seeds_table(study: Study) -> Table | None:
     """Mean and spread over seeds, of the models that have several."""
     table = comparisons.seeds(study)
-    table = table[(table["seeds"] > 1) & table["metric"].isin(PUBLISHED_MAIN)]
+    table = table[(table["seeds"] > 1) & table["metric"].isin(study.main_metrics())]
     if table.empty:
         return None
     known = [
@@ -260,8 +290,8 @@ def thresholds_table(table: pd.DataFrame) -> Table | None:
         rows="mask",
         title="Condition",
         value="mean",
-        caption=f"{LOSSES[PUBLISHED_MAIN[0]].title} in bits by overlap threshold (mean "
-        "share of an image's regions that is ablated). In brackets 95% intervals.",
+        caption=f"{LOSSES[table['metric'].iloc[0]].title} in bits by overlap "
+        "threshold (mean share of an image's regions that is ablated).",
     )
 
 
@@ -276,6 +306,7 @@ def estimate(row, value: str, signed: bool = False) -> Cell:
         text=typeset(bits(row[value], signed)),
         interval=interval(row["low"], row["high"], signed),
         numeric=True,
+        note=no_interval(int(row["images"])) or "" if "images" in row else "",
         value=row[value],
         low=row["low"],
         high=row["high"],

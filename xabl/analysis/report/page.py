@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from xabl.analysis import effects
+from xabl.analysis import effects, verdicts
 from xabl.analysis.bootstrap import RESAMPLES
 from xabl.analysis.report import (
     effect_pairs,
@@ -29,11 +29,15 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
+from xabl.analysis.terms import VISUAL_TARGET
 from xabl.analysis.verified import VERIFIED
 from xabl.data.class_names import read_class_names
+from xabl.data.image_files import check_folder
+from xabl.data.regions.recognise import check_form
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
 from xabl.results.format import WORDS
+from xabl.results.intervals import FEWEST_IMAGES, no_interval
 from xabl.results.losses import LOSSES
 from xabl.support.atomic import new_file
 
@@ -57,7 +61,8 @@ _SCRIPTS = (
 _STEPS = 4  # tries at guessing how many examples fit
 # What a run may lack, and how to get it.
 ABSENT = {
-    "predictions": "No predictions were saved: xabl ablate had --save_predictions=0.",
+    "predictions": "No predictions were saved, by --save_predictions=0 or because the "
+    "model reads anything and tells none.",
     "words": f"No losses by word: {WORDS.name} is missing; run xabl ablate again, "
     "which writes it.",
 }
@@ -107,6 +112,7 @@ def write_report(
             not belong to them, `output` exists and is not to be overwritten.
     """
     options = options or ReportOptions()
+    _check_files(options)
     with new_file(output, options.overwrite) as path:
         study = load_study(results)
         options, unfound = _as_ablated(options, study)
@@ -136,6 +142,16 @@ def write_report(
                 )
         path.write_bytes(content)
     return _message(output, len(content), browser, study)
+
+
+def _check_files(options: ReportOptions) -> None:
+    """Refuses files before results are read and resampled, which takes minutes."""
+    if options.images is not None:
+        check_folder(options.images)
+    if options.regions is not None:
+        check_form(options.regions)
+    if options.class_names is not None:
+        read_class_names(options.class_names)
 
 
 def _as_ablated(
@@ -258,7 +274,7 @@ def _missing(study: Study, runs: list[RunBlocks]) -> tuple[str, ...]:
             if blocks.about[name] is None
         ]
         if titles:
-            notes.append(f"{', '.join(titles)}: {remedy[0].lower()}{remedy[1:]}")
+            notes.append(f"{verdicts.listed(titles)}: {remedy[0].lower()}{remedy[1:]}")
     return tuple(notes)
 
 
@@ -272,17 +288,22 @@ def _render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    num_images = len(np.unique(study.images.astype(str)))
     values: Mapping[str, Any] = {
         "split": study.runs[0].manifest["data"].get("split"),
         "num_examples": study.num_examples,
-        "num_images": len(np.unique(study.images.astype(str))),
-        "models": [model.label for model in study.models],
+        "num_images": num_images,
+        "models": verdicts.listed(model.label for model in study.models),
+        "losses": ", ".join(LOSSES[name].title for name in study.main_metrics()),
+        "fewest_images": FEWEST_IMAGES,
+        "too_few": no_interval(num_images),
         "ways_table": ways_table(study),
         "runs_table": runs_table(study),
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
+        "visual_target": VISUAL_TARGET,
         "directions": [direction.wording for direction in Direction],
-        "ways": study.ways(),
+        "ways": study.ways_in_words(),
         "warnings": study.warnings(),
         "sections": sections,
         "verified": VERIFIED,

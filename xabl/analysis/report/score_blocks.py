@@ -15,7 +15,13 @@ from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import BASELINE, Direction, in_order
 from xabl.results.format import PREDICTIONS
-from xabl.results.losses import LOSSES, main_loss
+from xabl.results.losses import (
+    BY_WORD,
+    LOSSES,
+    PUBLISHED_MAIN,
+    columns_of,
+    main_loss,
+)
 from xabl.results.reading import Run, read_file
 
 # Losses travel as whole numbers of this many to a bit, probabilities to 1.
@@ -41,9 +47,12 @@ def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBl
         UserError: its predictions or words cannot be read or are not of its examples.
     """
     conditions = {d.value: in_order(d, run.conditions(d)) for d in Direction}
+    # Where models are compared by word, their losses by token would only mislead.
+    by_token = {PUBLISHED_MAIN[0]} if BY_WORD in run.columns else set()
     cells = [
         (metric, condition)
         for metric, loss in LOSSES.items()
+        if metric not in by_token
         for condition in conditions[loss.direction]
         if (loss.direction, condition, metric) in run.arrays
     ]
@@ -57,7 +66,8 @@ def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBl
         "predictions": predictions and predictions.name,
         "words": words and words.name,
         "metrics": metrics,
-        "main_losses": {d.value: main_loss(d, metrics) for d in Direction},
+        "main_losses": {d.value: _shown_loss(d, metrics) for d in Direction},
+        "hides": run.hides,
         "cells": [list(cell) for cell in cells],
         "conditions": {
             direction: list(conditions[direction]) for direction in conditions
@@ -66,6 +76,12 @@ def run_blocks(run: Run, number: int, rows: Int64[np.ndarray, " rows"]) -> RunBl
     }
     blocks = (scores, predictions, words)
     return RunBlocks(about=about, blocks=tuple(block for block in blocks if block))
+
+
+def _shown_loss(direction: Direction, metrics: Sequence[str]) -> str | None:
+    """The loss that answers, else any."""
+    found = columns_of(direction, metrics)
+    return main_loss(direction, metrics) or next(iter(found), None)
 
 
 def _scores_block(

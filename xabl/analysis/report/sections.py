@@ -5,7 +5,7 @@ import dataclasses
 
 import pandas as pd
 
-from xabl.analysis import comparisons, effects, verdicts
+from xabl.analysis import answer, comparisons, effects, verdicts
 from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.bootstrap import ImageBootstrap
 from xabl.analysis.figures import FIGURES, NotDrawn
@@ -21,7 +21,6 @@ from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.losses import LOSSES
 
 _MOST_SENTENCES = 12  # of comparisons; the table has all
-_MAIN_METRICS = tuple(name for name, loss in LOSSES.items() if loss.is_main)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,15 +66,16 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
         metric: html_tables.loss_table(study, metric, means, differences, published)
         for metric in study.metrics()
     }
-    main = tuple(loss_tables[m] for m in _MAIN_METRICS if loss_tables.get(m))
+    answers = study.main_metrics()
+    main = tuple(loss_tables[m] for m in answers if loss_tables.get(m))
     others = tuple(
-        t for m, t in loss_tables.items() if t is not None and m not in _MAIN_METRICS
+        t for m, t in loss_tables.items() if t is not None and m not in answers
     )
     by_word, by_word_otherwise = word_tables(study, bootstrap)
     figures, not_drawn = _figures(study, bootstrap)
     rows = asymmetries.to_dict(orient="records")
     return Sections(
-        verdict=verdicts.verdict(asymmetries),
+        verdict=html_tables.typeset(answer.verdict(asymmetries, differences)),
         asymmetries=tuple(
             html_tables.typeset(verdicts.asymmetry_sentence(row))
             for number, row in enumerate(rows)
@@ -119,9 +119,8 @@ def _effects(study: Study, differences: pd.DataFrame) -> tuple[str, ...]:
     sentences = []
     for row in differences.to_dict(orient="records"):
         main = Condition.parse(row["direction"], row["condition"]).is_main
-        gap = row["evidence"] == verdicts.NOT_MEASURED
-        gap = gap and row["direction"] != Direction.VIS4LANG
-        if row["metric"] in _MAIN_METRICS and main and not gap:
+        gap = isinstance(row["gap"], str) and row["direction"] != Direction.VIS4LANG
+        if row["main"] and main and not gap:
             sentences.append(html_tables.typeset(verdicts.effect_sentence(row)))
     return tuple(sentences)
 
@@ -156,7 +155,7 @@ def _more_tables(
     tables: dict[str, tuple[Table | None, ...]] = {"Other losses": others}
     for title, groups in (
         ("By phrase type", effects.by_phrase_type(study)),
-        ("By number of word pieces to predict", effects.by_target_pieces(study)),
+        ("By number of tokens to predict", effects.by_target_pieces(study)),
     ):
         if groups:
             tables[title] = _by_group(study, bootstrap, groups)
@@ -176,7 +175,7 @@ def _by_group(
     study: Study, bootstrap: ImageBootstrap, groups: effects.Groups
 ) -> tuple[Table | None, ...]:
     """What ablating everything adds to the main losses, group by group."""
-    metrics = [m for m in study.metrics() if m in _MAIN_METRICS]
+    metrics = study.main_metrics()
     table = effects.differences(study, bootstrap, groups=groups, metrics=metrics)
     if table.empty:
         return ()
@@ -186,8 +185,8 @@ def _by_group(
             table[table["metric"] == metric],
             rows="group",
             value="difference",
-            caption=f"What ablating everything adds to {LOSSES[metric].title}, in "
-            "bits. In brackets 95% intervals.",
+            caption="What ablating everything adds to "
+            f"{LOSSES[metric].title}, in bits.",
         )
         for metric in metrics
     )

@@ -7,14 +7,17 @@ from xabl.analysis.report.html_tables import (
     Cell,
     Table,
     estimate,
+    intervals,
     number,
     pivot,
 )
 from xabl.analysis.study import Study
+from xabl.analysis.verdicts import listed
 from xabl.analysis.word_classes import by_word_class, title
 from xabl.analysis.yardsticks import yardsticks
 from xabl.results.conditions import Condition, Direction
 from xabl.results.losses import LOSSES
+from xabl.results.yardsticks import UNKNOWN_TOKENS
 
 
 def word_tables(
@@ -36,9 +39,8 @@ def word_tables(
                     title="Class of word",
                     value="difference",
                     caption=f"{condition.removing}: bits added to the loss of a word "
-                    "(the sum over its pieces), by the class of the word. Last, the "
-                    "published mean over the pieces of a phrase. In brackets 95% "
-                    "intervals.",
+                    "(the sum over its tokens), by the class of the word. Last, the "
+                    "mean over phrases.",
                 )
             )
     return tuple(filter(None, published)), tuple(filter(None, others))
@@ -49,6 +51,8 @@ def yardsticks_table(study: Study) -> Table | None:
     table = yardsticks(study)
     if table.empty:
         return None
+    labels = [run.label for run in study.runs if run.tokens_a_word is not None]
+    unknown = [f"{listed(dict.fromkeys(labels))}: {UNKNOWN_TOKENS}."] if labels else []
     rows = []
     for row in table.to_dict(orient="records"):
         seed = "" if row["seed"] is None else f", seed {row['seed']:g}"
@@ -70,9 +74,10 @@ def yardsticks_table(study: Study) -> Table | None:
         caption="With nothing removed, beside guessing by frequency in the split "
         "(unigram), guessing all answers alike (uniform)"
         + (" and a text-only model" if width > len(columns) else "")
-        + ". Bits; in brackets 95% intervals.",
+        + f". Bits. {intervals(table['images'])}",
         columns=(*columns, "Text only")[:width],
         rows=tuple(
             (*row, *(Cell(text="", numeric=True),) * (width - len(row))) for row in rows
         ),
+        notes=tuple(unknown),
     )

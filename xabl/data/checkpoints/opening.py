@@ -15,8 +15,15 @@ _USUAL_NAMES = (
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 )
-_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar", ".ckpt")
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".tar", ".ckpt")
 _INDEX = ".index.json"
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether a file is called as checkpoints are, or such a one lies in a folder."""
+    if path.is_dir():
+        return any(is_checkpoint(each) for each in path.iterdir() if each.is_file())
+    return path.suffix in SUFFIXES or path.name.endswith(_INDEX)
 
 
 def open_checkpoint(path: Path | str) -> TensorFile:
@@ -45,7 +52,7 @@ def _file_in(folder: Path) -> Path:
     for name in _USUAL_NAMES:
         if (folder / name).is_file():
             return folder / name
-    found = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
     if len(found) == 1:
         return found[0]
     if found:

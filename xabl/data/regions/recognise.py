@@ -28,10 +28,8 @@ def open_regions(path: Path | str) -> RegionSource:
         UserError: the path does not exist, is none of these, or is damaged.
     """
     path = _without_data_mdb(Path(path))
+    form = check_form(path)
     try:
-        form = region_form(path)
-        if form is None:
-            raise UserError(f"{path}: no image regions; {_FORMS}")
         source = form(path)
     except OSError as error:
         raise from_system(error, path, "cannot be read") from error
@@ -44,6 +42,22 @@ def open_regions(path: Path | str) -> RegionSource:
         source.close()
         raise
     return source
+
+
+def check_form(path: Path | str) -> type[RegionSource]:
+    """As `open_regions`, by a look at how the file begins; large ones are quick too.
+
+    Raises:
+        UserError: as `region_form`, or the path does not exist or is none of the forms.
+    """
+    path = Path(path)
+    try:
+        form = region_form(path)
+    except OSError as error:
+        raise from_system(error, path, "cannot be read") from error
+    if form is None:
+        raise UserError(f"{path}: no image regions; {_FORMS}")
+    return form
 
 
 def region_form(path: Path) -> type[RegionSource] | None:

@@ -11,6 +11,7 @@ import numpy as np
 from flax import traverse_util
 from jaxtyping import Array, Float, Key
 
+from xabl.models.dropout import key_of_each_example
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import Streams
 from xabl.models.visual_targets import Loss
@@ -111,31 +112,15 @@ def _encode(
     dropout: bool,
 ) -> tuple[Streams, Array | None]:
     """Last hidden states and, if there is a matching loss, its logits."""
-    inputs = (batch.text, batch.regions)
-    if not dropout:
-        return _run(objective, parameters, *inputs, None)
-
-    # A key for each example: the number of devices and of accumulated parts does not
-    # change what is dropped.
-    def one(key: Array, text, regions):
-        single = jax.tree.map(lambda x: x[None], (text, regions))
-        result = _run(objective, parameters, *single, key)
-        return jax.tree.map(lambda x: x[0], result)
-
-    return jax.vmap(one)(keys, *inputs)
-
-
-def _run(objective: Objective, parameters, text, regions, key):
-    model = objective.model
+    model, text, regions = objective.model, batch.text, batch.regions
 
     def apply(*arguments, method, parameters):
-        rngs = None if key is None else {"dropout": key}
         return model.apply(
             {"params": parameters},
             *arguments,
-            deterministic=key is None,
+            deterministic=not dropout,
             method=method,
-            rngs=rngs,
+            rngs=key_of_each_example(keys) if dropout else None,
         )
 
     def sublayer(parameters, number, streams):

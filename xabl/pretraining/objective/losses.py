@@ -229,7 +229,9 @@ def sum_at_targets(
         return everywhere(filled, jax.tree.map(lambda x: x[positions], flat))
 
     fits = jnp.sum(is_target) <= capacity
-    return jax.lax.cond(fits, picked, everywhere, is_target, flat)
+    # What the gradient of the branch not taken would need is filled with zeros, as much
+    # as logits at all positions. So that branch keeps nothing, and computes it again.
+    return jax.lax.cond(fits, picked, jax.checkpoint(everywhere), is_target, flat)
 
 
 def _first(predictions: Array, features: int) -> Array:

@@ -10,15 +10,7 @@ import types
 import numpy as np
 from jaxtyping import Float64
 
-CATEGORIES = (
-    "animals",
-    "bodyparts",
-    "clothing",
-    "other",
-    "people",
-    "scene",
-    "vehicles",
-)
+from xabl.results.published import CATEGORIES
 
 MISMATCHES = np.array(
     [

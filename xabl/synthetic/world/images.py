@@ -11,8 +11,9 @@ from xabl.data.regions.image_regions import (
     DETECTOR_CLASSES,
     ImageRegions,
 )
+from xabl.results.published import CATEGORIES
 from xabl.synthetic.world import placement
-from xabl.synthetic.world.confusion import CATEGORIES, detected_categories
+from xabl.synthetic.world.confusion import detected_categories
 from xabl.synthetic.world.settings import NUM_REGIONS, WorldSettings
 from xabl.synthetic.world.vocabulary import COLOURS, SCENES, ObjectClass, object_classes
 

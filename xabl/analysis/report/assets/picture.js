@@ -128,13 +128,19 @@ function regionShapes(found, row, view, reading) {
   return makeSvg("g", { onkeydown: step }, ...shapes);
 }
 
+// What becomes of what is ablated, for each model shown; nothing where nothing is.
+function waysOf(view) {
+  const { way } = index.conditions[view.direction][view.condition];
+  return way ? view.sides.map((side) => side.run.hides || way) : [];
+}
+
 // "region 12: cup; overlap 0.62 with the phrase; ablated: its features become ..."
 function regionText(region, row, view) {
   const word = index.directions[view.direction].region_state;
-  const { way } = index.conditions[view.direction][view.condition];
   const parts = ["region " + region.place];
   if (region.kind >= 0) parts[0] += ": " + className(String(region.kind), 0);
   parts.push("overlap " + region.overlap.toFixed(3) + " with the phrase");
+  const [way] = waysOf(view);
   const ways = view.direction === WORDS_OF && way ? ": " + way : "";
   parts.push(region.hidden === null ? "whether it is " + word + " is not known here" : region.hidden ? word + ways : "the model sees it");
   return parts.join("; ");
@@ -176,8 +182,12 @@ function legend(found, view, targetRegion) {
       make("span", null, text),
     ),
   );
-  const { way } = index.conditions[view.direction][view.condition];
-  if (way) items.push(make("li", { class: "fine" }, make("span", { class: "way" }, "Ablated here: " + way + ".")));
+  const ways = waysOf(view);
+  const alike = ways.every((way) => way === ways[0]);
+  for (const [side, way] of ways.slice(0, alike ? 1 : undefined).entries()) {
+    const where = alike ? "Ablated here: " : "Ablated here, " + view.sides[side].run.title + ": ";
+    items.push(make("li", { class: "fine" }, make("span", { class: "way" }, where + way + ".")));
+  }
   if (!found) {
     items.push(
       make(

@@ -1,0 +1,186 @@
+"""Which files an ablation reads, and all that is refused before the large ones are.
+
+Parameters and regions take minutes; a flag that is wrong shall not.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.word_classes import INSTEAD
+from xabl.data.class_names import ATTRIBUTES, OBJECTS, read_class_names
+from xabl.data.flickr30k_entities import split_file
+from xabl.data.regions.image_regions import DETECTOR_CLASSES
+from xabl.data.regions.recognise import check_form
+from xabl.data.tagger import TAGGERS, check_tagger
+from xabl.errors import UserError, check_choice
+from xabl.models import model_directory
+from xabl.models.config import ModelConfig
+from xabl.results.conditions import (
+    THRESHOLDS,
+    Condition,
+    Direction,
+    Level,
+    all_conditions,
+)
+from xabl.support.files import read_json
+
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class InputFiles:
+    """What to evaluate on; see the flags of `xabl ablate`.
+
+    model: its directory.
+    regions: None for a text-only model.
+    vocabulary: None takes the model's own.
+    directions: None takes all that the model can be asked.
+    replace: ways of removing beside the published ones, see `all_conditions`.
+    replace_seed: of the images and captions that stand in for others.
+    limit: score so many examples, spread evenly over the split; None scores all.
+    gold_labels: JSON list, by example a class of the detector's 1601 or null.
+    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
+        takes what lies beside the regions.
+    tagger: of `TAGGERS`: tells the classes of words instead.
+
+    Raises:
+        UserError: a value is none that there can be.
+    """
+
+    entities: Path
+    model: Path | None = None
+    split: str = "val"
+    regions: Path | None = None
+    vocabulary: Path | None = None
+    directions: tuple[Direction, ...] | None = None
+    thresholds: tuple[float, ...] = THRESHOLDS
+    replace: tuple[str, ...] = ()
+    replace_seed: int = 0
+    vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
+    limit: int | None = None
+    skip_bad_examples: bool = False
+    gold_labels: Path | None = None
+    class_names: Path | None = None
+    attribute_names: Path | None = None
+    tagger: str | None = None
+
+    def __post_init__(self):
+        if self.directions == ():
+            raise UserError("--directions: give vis4lang, lang4vis or both")
+        all_conditions(Direction, self.thresholds, self.replace)
+        if self.replace_seed < 0:
+            raise UserError(f"--replace_seed={self.replace_seed}: give 0 or more")
+        if self.limit is not None and self.limit < 1:
+            raise UserError(
+                f"--limit={self.limit}: give the number of examples to score"
+            )
+        if self.tagger is not None:
+            check_choice("--tagger", self.tagger, TAGGERS)
+
+    @property
+    def names_of_objects(self) -> Path | None:
+        """The detector's classes, if there is a list of them."""
+        return self.class_names or self._beside_regions(OBJECTS)
+
+    @property
+    def names_of_attributes(self) -> Path | None:
+        """Likewise of its attributes."""
+        return self.attribute_names or self._beside_regions(ATTRIBUTES)
+
+    def _beside_regions(self, name: str) -> Path | None:
+        found = self.regions and self.regions.parent / name
+        return found if found and found.is_file() else None
+
+
+def check_files(files: InputFiles, config: ModelConfig) -> None:
+    """Refuses what does not fit a model, as far as small files and beginnings tell it.
+
+    Raises:
+        UserError: as whoever reads the file later.
+    """
+    model_conditions(config, files, say=lambda line: None)
+    model_directory.vocabulary_of(files.model, config, files.vocabulary)
+    if not config.text_only:
+        check_form(regions_of(config, files))
+    check_small_files(files)
+
+
+def check_small_files(files: InputFiles) -> None:
+    """As `check_files`, what is the same for every model."""
+    split_file(files.entities, files.split)
+    if files.gold_labels is not None:
+        read_gold_labels(files.gold_labels)
+    if files.tagger is not None:
+        check_tagger(INSTEAD)
+        return
+    for names in (files.names_of_objects, files.names_of_attributes):
+        if names is not None:
+            read_class_names(names)
+
+
+def model_conditions(
+    config: ModelConfig, files: InputFiles, say: Say
+) -> tuple[Condition, ...]:
+    """The conditions to score the model under.
+
+    A text-only model has one: the phrase's words from the rest of the caption.
+
+    Raises:
+        UserError: a direction was asked for that the model does not have.
+    """
+    directions = files.directions
+    if directions is None:
+        directions = (Direction.VIS4LANG,)
+        try:
+            config.scored_target()
+            directions += (Direction.LANG4VIS,)
+        except UserError as error:
+            say(f"vis4lang only: {error}")
+    elif Direction.LANG4VIS in directions:
+        config.scored_target()
+    return conditions_of(directions, files, sees_regions=not config.text_only)
+
+
+def conditions_of(
+    directions: Sequence[Direction], files: InputFiles, *, sees_regions: bool
+) -> tuple[Condition, ...]:
+    """The conditions of some directions; without regions there is one."""
+    if not sees_regions:
+        return (Condition(direction=Direction.VIS4LANG, level=Level.NONE),)
+    return all_conditions(directions, files.thresholds, files.replace)
+
+
+def regions_of(config: ModelConfig | None, files: InputFiles) -> Path:
+    """The file of regions.
+
+    Args:
+        config: of a model that sees regions; None for a function of one's own.
+
+    Raises:
+        UserError: none was given.
+    """
+    if files.regions is None:
+        raise UserError(
+            f"--regions: model {config.name} sees image regions; give the LMDB, TSV or "
+            "HDF5 file that holds them, or a store of xabl import"
+        )
+    return files.regions
+
+
+def read_gold_labels(path: Path) -> list[int | None]:
+    """A class of the detector's 1601 or null for each example of a split.
+
+    Raises:
+        UserError: missing, or not that.
+    """
+    labels = read_json(path, "a class or null for each example", list)
+    for number, label in enumerate(labels):
+        known = type(label) is int and 0 <= label < DETECTOR_CLASSES
+        if label is not None and not known:
+            raise UserError(
+                f"--gold_labels={path}: entry {number} is {label!r}; expected null or "
+                f"a class 0 ... {DETECTOR_CLASSES - 1}"
+            )
+    return labels
