@@ -48,7 +48,7 @@ test-slow: $(VENV)/.installed
 	$(RUN) -m pytest -m "slow and not faults" $(WORKERS) $(SLOW)
 
 test-faults: $(VENV)/.installed
-	$(RUN) -m pytest -m faults $(WORKERS)
+	$(RUN) -m pytest -m faults --numprocesses=2 --dist=worksteal
 
 test-cluster: $(VENV)/.installed
 	REPOSITORY=$(CURDIR) PYTHON=$(CURDIR)/$(RUN) \

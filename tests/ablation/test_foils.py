@@ -296,5 +296,6 @@ def test_a_run_from_files_to_the_table(tmp_path, files, regions):
         run_foils(model, files, regions, output)
     other = tmp_path / "precious"
     other.mkdir()
-    with pytest.raises(UserError, match="holds no results of foils"):
+    (other / "thesis.txt").write_text("")
+    with pytest.raises(UserError, match="holds something else"):
         run_foils(model, files, regions, other, overwrite=True)

@@ -140,7 +140,7 @@ def guess(world):
 
 
 def test_a_function_of_words_and_regions(guess):
-    with pytest.raises(UserError, match="words: expected at most .*--mismatch=warn"):
+    with pytest.raises(UserError, match="words: expected at most .*mismatch='warn'"):
         guess(mismatch="stop")
 
 

@@ -88,10 +88,12 @@ def test_refuses_to_replace_unless_told(copy, params):
 
 
 def test_never_replaces_a_directory_of_another_kind(tmp_path, params):
-    (tmp_path / "thesis.txt").write_text("precious")
-    with pytest.raises(UserError, match="not a model directory, so it is never"):
-        model_directory.save(tmp_path, BERT, params, report={}, overwrite=True)
-    assert (tmp_path / "thesis.txt").read_text() == "precious"
+    """Nor a checkpoint's own folder, which has a configuration, too."""
+    for name in ("thesis.txt", "config.json", "model.safetensors"):
+        (tmp_path / name).write_text("precious")
+        with pytest.raises(UserError, match="not a model directory, so it is never"):
+            model_directory.save(tmp_path, BERT, params, report={}, overwrite=True)
+        assert (tmp_path / name).read_text() == "precious"
 
 
 @pytest.mark.parametrize(

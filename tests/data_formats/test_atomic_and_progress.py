@@ -42,13 +42,61 @@ def test_directory_is_replaced_as_a_whole(tmp_path):
     assert os.listdir(tmp_path / "out") == ["second"]
 
 
-@pytest.mark.parametrize("new", [new_file, new_directory])
-def test_what_exists_is_kept_unless_told(tmp_path, new):
-    (tmp_path / "out").write_text("old")
-    with pytest.raises(UserError, match="out exists already"):
-        with new(tmp_path / "out"):
-            raise AssertionError("never entered")
-    assert (tmp_path / "out").read_text() == "old"
+def test_what_exists_is_kept_unless_told(tmp_path):
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    for new, name in ((new_file, "file"), (new_directory, "folder")):
+        with pytest.raises(UserError, match=f"{name} exists already"):
+            with new(tmp_path / name):
+                raise AssertionError("never entered")
+    assert (tmp_path / "file").read_text() == "old"
+
+
+def test_what_is_something_else_is_never_replaced(tmp_path):
+    """A folder by a file, somebody's folder by ours, a device by anything."""
+    folder, pipe = tmp_path / "folder", tmp_path / "pipe"
+    folder.mkdir()
+    (folder / "precious").write_text("old")
+    os.mkfifo(pipe)
+    attempts = [
+        (new_file(folder, overwrite=True), "is no file"),
+        (new_file(pipe, overwrite=True), "is no file"),
+        (new_directory(pipe, overwrite=True), "is no folder"),
+        (new_directory(folder / "precious", overwrite=True), "is no folder"),
+        (new_directory(folder, overwrite=True, holds="ours"), "no ours in it"),
+    ]
+    for attempt, why in attempts:
+        with pytest.raises(UserError, match=f"{why}.*never replaced; choose another"):
+            with attempt:
+                raise AssertionError("never entered")
+    assert (folder / "precious").read_text() == "old" and pipe.is_fifo()
+    (folder / "ours").write_text("")
+    with new_directory(folder, overwrite=True, holds="ours"):
+        pass
+    assert os.listdir(folder) == []
+    with new_directory(folder, overwrite=True, holds="ours") as temporary:
+        (temporary / "ours").write_text("new")
+    assert os.listdir(folder) == ["ours"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path, there):
+    """As results on a larger disk; nothing is left beside either."""
+    far, near = tmp_path / "far", tmp_path / "near"
+    far.mkdir(), near.mkdir()
+    if there:
+        (far / "file").write_text("old")
+        (far / "folder").mkdir()
+    for name in ("file", "folder"):
+        (near / name).symlink_to(far / name)
+    with new_file(near / "file", overwrite=True) as temporary:
+        temporary.write_text("new")
+    with new_directory(near / "folder", overwrite=True) as temporary:
+        (temporary / "new").write_text("")
+    assert (far / "file").read_text() == "new"
+    assert os.listdir(far / "folder") == ["new"]
+    assert all((near / name).is_symlink() for name in ("file", "folder"))
+    assert sorted(os.listdir(near)) == sorted(os.listdir(far)) == ["file", "folder"]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +111,8 @@ def dead():
 def test_what_a_killed_process_left_is_removed(tmp_path, new, dead):
     host, parent = platform.node(), os.getppid()
     (tmp_path / f".out.{host}.{dead}.partial").mkdir()
-    (tmp_path / f".out.{host}.{dead}.old").write_text("")
+    old = tmp_path / f".out.{host}.{dead}.old"
+    old.write_text("") if new is new_file else old.mkdir()
     others = {
         f".out.{host}.{parent}.partial",  # still running
         f".out.elsewhere.{dead}.partial",  # of another machine

@@ -278,6 +278,35 @@ def test_a_pipe_that_ends_is_no_error():
     assert process.returncode == 141
 
 
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_streams_that_are_closed_are_no_error(tmp_path, closed):
+    """Nor does what is written get the number of standard output."""
+    regions = golden_world.write_regions(tmp_path, "tsv")
+    done = subprocess.run(
+        f"exec {sys.executable} -m xabl import --source={regions} "
+        f"--image_ids={ENTITIES}/val.txt --output={tmp_path}/s.h5 {closed}",
+        shell=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0
+    with open_regions(tmp_path / "s.h5") as source:
+        assert len(source.read_all(source.image_ids)) == 6
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has it")
+def test_output_that_cannot_be_printed_is_an_error():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "xabl", "inspect", f"--path={VOCABULARY}"],
+            cwd=ROOT,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No space left on device; make room")
+
+
 def test_a_narrow_terminal_changes_nothing():
     status, out, err = xabl("inspect", f"--path={VOCABULARY}", COLUMNS="20", LINES="5")
     assert (status, err) == (0, "")

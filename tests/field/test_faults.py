@@ -48,29 +48,34 @@ def test_a_folder_is_never_absent_while_it_is_replaced(tmp_path):
 
 
 def test_an_import_survives_faults_at_a_few_places():
-    found = tried("import", every=25)
-    assert found["places"] > 50
-    assert all(found[mode] >= 3 for mode in faults.MODES)
+    found = tried("import", repeats=3)
+    assert found["places"] > 50 and not found["missed"] and not found["lost"]
+    assert all(found[mode] >= found["kinds"] + 2 for mode in faults.MODES)
 
 
-# How many places there are: those of the slow jobs are tried here and there.
+# How many places of a kind: 0 stands for all of them. A pretraining takes seconds at
+# each: other modes than the one that leaves most behind are tried by hand.
 @pytest.mark.slow
 @pytest.mark.faults
 @pytest.mark.parametrize(
-    ("job", "every"),
+    ("job", "repeats", "modes"),
     [
-        ("import", 1),
-        ("world", 1),
-        ("corpus", 1),
-        ("report", 1),
-        ("convert", 5),
-        ("ablate", 5),
-        ("pretrain", 20),
+        ("import", 0, "ENOSPC,EIO,KILL"),
+        ("world", 0, "ENOSPC,EIO,KILL"),
+        ("corpus", 0, "ENOSPC,EIO,KILL"),
+        ("report", 0, "ENOSPC,EIO,KILL"),
+        ("convert", 1, "EIO,KILL"),
+        ("ablate", 3, "ENOSPC,EIO,KILL"),
+        ("resume", 1, "ENOSPC,EIO,KILL"),
+        ("pretrain", 1, "KILL"),
     ],
 )
-def test_every_job_survives_faults(job, every):
-    found = tried(job, every=every)
-    assert all(found[mode] * every >= found["places"] for mode in faults.MODES)
+def test_every_job_survives_faults(job, repeats, modes):
+    found = tried(job, repeats=repeats, modes=modes)
+    assert found["lost"] == 0 and found["missed"] <= found["kinds"] / 10
+    least = found["kinds" if repeats else "places"]
+    for mode in modes.split(","):
+        assert found[mode] + found["missed"] >= least
 
 
 @pytest.mark.slow

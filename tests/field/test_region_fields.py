@@ -16,7 +16,14 @@ from tests.helpers import ablation, golden_world
 from tests.helpers.golden_world import ENTITIES, FORMS_WITH_CLS_PROB, golden_images
 from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import read_inputs
-from xabl.data.regions import import_regions, lmdb_files, open_regions, tsv_files
+from xabl.data.regions import (
+    hdf5_files,
+    import_regions,
+    lmdb_files,
+    open_regions,
+    records,
+    tsv_files,
+)
 from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
 from xabl.inspection import inspect_path
@@ -264,6 +271,76 @@ def test_fields_of_known_width_are_refused_in_another_type(tmp_path, field, kind
     with open_regions(path) as source:
         with pytest.raises(UserError, match=f"line 1: image {IDS[0]}"):
             source.read(IDS[0])
+
+
+@pytest.mark.parametrize("kind", ["u2", "i4", "u1"])
+def test_arrays_of_whole_numbers_are_no_features(tmp_path, kind):
+    """As bfloat16 is kept where a library has no such type."""
+    features = (IMAGES[0].features.view(np.uint32) >> 16).astype(kind)
+    path = tmp_path / "h.h5"
+    hdf5_files.write(path, IMAGES[:1])
+    with h5py.File(path, "r+") as file:
+        del file[IDS[0]]["features"]
+        file[IDS[0]]["features"] = features
+    with open_regions(path) as source:
+        with pytest.raises(UserError, match=f"{IDS[0]}: features holds whole numbers"):
+            source.read(IDS[0])
+
+
+def test_arrays_of_no_numbers_are_named(tmp_path):
+    path = tmp_path / "h.h5"
+    hdf5_files.write(path, IMAGES[:1])
+    with h5py.File(path, "r+") as file:
+        del file[IDS[0]]["boxes"]
+        file[IDS[0]]["boxes"] = np.zeros(36, [("x", "f4"), ("y", "f4")])
+    with open_regions(path) as source:
+        with pytest.raises(UserError, match=r"boxes is an array of .*, not of numbers"):
+            source.read(IDS[0])
+
+
+# ---- Records and files that do not belong together ----
+
+
+@pytest.mark.parametrize("field", ["img_id", "image_id"])
+@pytest.mark.parametrize("form", [str, int, str.encode])
+def test_records_under_another_images_key_are_refused(field, form):
+    record = records.record_of_regions(IMAGES[0], short_names=False)
+    record[field] = form(IDS[1]) if form is not int else int(IDS[1])
+    with pytest.raises(UserError, match=f"says that it is of image {IDS[1]}; records"):
+        records.regions_of_record(record, IDS[0], "l.lmdb")
+    for own in (f"00{IDS[0]}", f"{IDS[0]}.jpg"):
+        record[field] = own
+        assert records.regions_of_record(record, IDS[0], "l.lmdb").num_boxes == 36
+
+
+def test_parts_of_an_array_that_are_gone_are_missed(tmp_path):
+    """HDF5 would read zeros in their place."""
+    path, part = tmp_path / "h.h5", tmp_path / "part.h5"
+    hdf5_files.write(path, IMAGES[:1])
+    shape = IMAGES[0].features.shape
+    with h5py.File(part, "w") as file:
+        file["features"] = IMAGES[0].features
+    with h5py.File(path, "r+") as file:
+        layout = h5py.VirtualLayout(shape, "f4")
+        layout[:] = h5py.VirtualSource("part.h5", "features", shape)
+        del file[IDS[0]]["features"]
+        file[IDS[0]].create_virtual_dataset("features", layout)
+    with open_regions(path) as source:
+        np.testing.assert_array_equal(source.read(IDS[0]).features, IMAGES[0].features)
+        part.unlink()
+        with pytest.raises(UserError, match=f"{IDS[0]}: features lies in part.h5, wh"):
+            source.read(IDS[0])
+
+
+def test_empty_lines_at_the_end_of_a_tsv_are_no_rows(tmp_path):
+    path = written(tmp_path, IMAGES[:2])
+    path.write_bytes(path.read_bytes() + b"\n\r\n")
+    assert inspect_path(path).problems == ()
+    with open_regions(path) as source:
+        assert source.image_ids == tuple(IDS[:2])
+
+
+# ---- Numbers that are float32 ----
 
 
 def test_float32_that_was_rounded_is_read(tmp_path):

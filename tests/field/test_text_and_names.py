@@ -10,7 +10,7 @@ from tests.helpers import ablation, golden_world
 from tests.helpers.golden_world import ENTITIES, VOCABULARY, golden_images
 from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import read_inputs
-from xabl.data.flickr30k_entities import read_image_ids
+from xabl.data.flickr30k_entities import read_boxes, read_image_ids
 from xabl.data.regions import open_regions, tsv_files
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError, visible
@@ -89,6 +89,17 @@ def test_what_does_not_show_is_shown_in_messages(tmp_path, invisible):
     assert str(named) == (
         f"Sentences/{ascii(invisible)[1:-1]}7.txt is missing\nsecond line é"
     )
+
+
+@pytest.mark.parametrize("encoding", ["klingon", "big5", "utf-16"])
+def test_annotations_in_an_encoding_nobody_reads_are_named(entities, encoding):
+    path = entities / "Annotations" / f"{IDS[0]}.xml"
+    declared = f'<?xml version="1.0" encoding="{encoding}"?>'
+    path.write_text(declared + path.read_text())
+    with pytest.raises(
+        UserError, match=rf"{IDS[0]}\.xml, line 1: malformed XML: .*cod"
+    ):
+        read_boxes(path)
 
 
 # ---- Ids that do not meet ----

@@ -50,10 +50,12 @@ class Target:
     """One reader.
 
     read: takes a folder to use and the input. seeds: inputs that it reads well.
+    is_slow: reads few inputs a second, and gets more time than others.
     """
 
     read: Callable[[Path, bytes], object]
     seeds: Callable[[], list[bytes]]
+    is_slow: bool = False
 
 
 def _file(name: str, read: Callable[[Path], object]) -> Callable[[Path, bytes], object]:
@@ -287,9 +289,13 @@ TARGETS = {
         read=_file("r.tsv", _all_regions), seeds=_region_seeds(tsv_files.write)
     ),
     "hdf5": Target(
-        read=_file("r.h5", _all_regions), seeds=_region_seeds(hdf5_files.write)
+        read=_file("r.h5", _all_regions),
+        seeds=_region_seeds(hdf5_files.write),
+        is_slow=True,
     ),
-    "region store": Target(read=_file("s.h5", _all_regions), seeds=_store_seeds),
+    "region store": Target(
+        read=_file("s.h5", _all_regions), seeds=_store_seeds, is_slow=True
+    ),
     "msgpack": Target(
         read=lambda folder, content: unpack_record(content, "entry"),
         seeds=_msgpack_seeds,
@@ -334,14 +340,20 @@ TARGETS = {
         read=_file("g.json", lambda path: read_json(path, "labels", list)),
         seeds=lambda: [b"[1, null, 1600]"],
     ),
-    "study": Target(read=_file("s.yaml", read_study), seeds=_study_seeds),
+    "study": Target(read=_file("s.yaml", read_study), seeds=_study_seeds, is_slow=True),
     "manifest": Target(
-        read=_results("manifest.json"), seeds=_result_seeds("manifest.json")
+        read=_results("manifest.json"),
+        seeds=_result_seeds("manifest.json"),
+        is_slow=True,
     ),
     "scores": Target(
-        read=_results("scores.parquet"), seeds=_result_seeds("scores.parquet")
+        read=_results("scores.parquet"),
+        seeds=_result_seeds("scores.parquet"),
+        is_slow=True,
     ),
     "examples": Target(
-        read=_results("examples.parquet"), seeds=_result_seeds("examples.parquet")
+        read=_results("examples.parquet"),
+        seeds=_result_seeds("examples.parquet"),
+        is_slow=True,
     ),
 }

@@ -9,7 +9,6 @@ from tests.fuzz.targets import TARGETS
 from tests.fuzz.watching import Watched, mutated
 
 KEPT = Path(__file__).parents[1] / "data" / "fuzz"
-SLOW_READERS = {"hdf5", "region store", "scores", "examples", "manifest", "study"}
 
 
 @pytest.mark.parametrize("name", TARGETS)
@@ -22,7 +21,7 @@ def test_readers_refuse_what_is_damaged(tmp_path, name):
     for path in sorted((KEPT / name.replace(" ", "-")).glob("*")):
         watched.read(path.read_bytes())
     drawn = random.Random(0)
-    for _ in range(10 if name in SLOW_READERS else 100):
+    for _ in range(10 if TARGETS[name].is_slow else 100):
         watched.read(mutated(drawn, drawn.choice(seeds), seeds))
 
 

@@ -1,10 +1,14 @@
-/* Lets the n-th call that changes files under one folder fail, or end the process.
+/* Lets one call that changes files under one folder fail, or end the process.
  *
- * Loaded with LD_PRELOAD. FAULT_ROOT names the folder; fault_arm(n, mode) begins to
- * count, where mode is an errno, negative for one that stays from then on (a disk that
- * is full), or 0 for a kill. fault_count() says how many calls there were.
+ * Loaded with LD_PRELOAD. FAULT_ROOT names the folder. A kind of call is its name and
+ * the path below the folder, where every word with a digit is a "#": process numbers,
+ * random names and steps differ from run to run. fault_log(fd) writes the kind of each
+ * call to a file, a line each. fault_arm(kind, n, mode) strikes the n-th call of a kind,
+ * where mode is an errno, negative for one that stays from then on (a disk that is
+ * full), or 0 for a kill. fault_struck() says whether that call came.
  */
 #define _GNU_SOURCE
+#include <ctype.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -20,73 +24,107 @@
 #include <unistd.h>
 
 static atomic_long count;
-static long target = -1;
-static int mode;
-static const char *root;
+static atomic_int struck;
+static int log_to = -1, mode;
+static long target;
+static const char *root, *armed;
 
-void fault_arm(long n, int how) {
+void fault_log(int fd) {
+  root = getenv("FAULT_ROOT");
+  log_to = fd;
+}
+
+void fault_arm(const char *kind, long n, int how) {
   root = getenv("FAULT_ROOT");
   target = n;
   mode = how;
   atomic_store(&count, 0);
+  armed = strdup(kind);
 }
 
-long fault_count(void) { return atomic_load(&count); }
+int fault_struck(void) { return atomic_load(&struck); }
+
+static int in_word(char c) { return isalnum((unsigned char)c) || c == '_'; }
+
+static void describe(const char *call, const char *path, char *kind) {
+  char *end = stpcpy(stpcpy(kind, call), " ");
+  while (*path) {
+    char *start = end;
+    int has_digit = 0;
+    for (; in_word(*path); *end++ = *path++)
+      has_digit |= isdigit((unsigned char)*path);
+    if (has_digit) {
+      *start = '#';
+      end = start + 1;
+    }
+    if (*path) *end++ = *path++;
+  }
+  *end = 0;
+}
 
 /* Whether this call is to fail; ends the process if it is to be killed. */
-static int fails(const char *path, int needs_room) {
-  if (target < 0 || path == NULL || root == NULL || strncmp(path, root, strlen(root)))
+static int fails(const char *call, const char *path, int needs_room) {
+  char kind[PATH_MAX + 32];
+  if ((log_to < 0 && !armed) || path == NULL || root == NULL ||
+      strncmp(path, root, strlen(root)) || strlen(path) >= PATH_MAX)
     return 0;
-  long number = atomic_fetch_add(&count, 1);
-  if (number == target && mode == 0) kill(getpid(), SIGKILL);
-  if (number == target || (mode < 0 && number > target && needs_room)) {
-    errno = mode < 0 ? -mode : mode;
-    return 1;
+  describe(call, path + strlen(root), kind);
+  if (log_to >= 0) dprintf(log_to, "%s\n", kind);
+  if (!armed) return 0;
+  if (strcmp(kind, armed) == 0 && atomic_fetch_add(&count, 1) == target) {
+    if (mode == 0) kill(getpid(), SIGKILL);
+    atomic_store(&struck, 1);
+  } else if (!(mode < 0 && needs_room && atomic_load(&struck))) {
+    return 0;
   }
-  return 0;
+  errno = abs(mode);
+  return 1;
 }
 
-static int file_fails(int fd, int needs_room) {
+static int file_fails(const char *call, int fd, int needs_room) {
   char link[64], path[PATH_MAX];
-  if (target < 0) return 0;
+  if (log_to < 0 && !armed) return 0;
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return 0;
   path[length] = 0;
-  return fails(path, needs_room);
+  return fails(call, path, needs_room);
 }
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
 ssize_t write(int fd, const void *data, size_t size) {
-  return file_fails(fd, 1) ? -1 : REAL(write)(fd, data, size);
+  return file_fails("write", fd, 1) ? -1 : REAL(write)(fd, data, size);
 }
 ssize_t pwrite(int fd, const void *data, size_t size, off_t at) {
-  return file_fails(fd, 1) ? -1 : REAL(pwrite)(fd, data, size, at);
+  return file_fails("write", fd, 1) ? -1 : REAL(pwrite)(fd, data, size, at);
 }
 ssize_t pwrite64(int fd, const void *data, size_t size, off64_t at) {
-  return file_fails(fd, 1) ? -1 : REAL(pwrite64)(fd, data, size, at);
+  return file_fails("write", fd, 1) ? -1 : REAL(pwrite64)(fd, data, size, at);
 }
 ssize_t writev(int fd, const struct iovec *parts, int number) {
-  return file_fails(fd, 1) ? -1 : REAL(writev)(fd, parts, number);
+  return file_fails("write", fd, 1) ? -1 : REAL(writev)(fd, parts, number);
 }
 ssize_t pwritev(int fd, const struct iovec *parts, int number, off_t at) {
-  return file_fails(fd, 1) ? -1 : REAL(pwritev)(fd, parts, number, at);
+  return file_fails("write", fd, 1) ? -1 : REAL(pwritev)(fd, parts, number, at);
 }
-int fsync(int fd) { return file_fails(fd, 0) ? -1 : REAL(fsync)(fd); }
-int fdatasync(int fd) { return file_fails(fd, 0) ? -1 : REAL(fdatasync)(fd); }
+int fsync(int fd) { return file_fails("fsync", fd, 0) ? -1 : REAL(fsync)(fd); }
+int fdatasync(int fd) {
+  return file_fails("fsync", fd, 0) ? -1 : REAL(fdatasync)(fd);
+}
 int rename(const char *from, const char *to) {
-  return fails(to, 0) ? -1 : REAL(rename)(from, to);
+  return fails("rename", to, 0) ? -1 : REAL(rename)(from, to);
 }
 int renameat(int from_fd, const char *from, int to_fd, const char *to) {
-  return fails(to, 0) ? -1 : REAL(renameat)(from_fd, from, to_fd, to);
+  return fails("rename", to, 0) ? -1 : REAL(renameat)(from_fd, from, to_fd, to);
 }
 int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned how) {
-  return fails(to, 0) ? -1 : REAL(renameat2)(from_fd, from, to_fd, to, how);
+  return fails("rename", to, 0) ? -1
+                                : REAL(renameat2)(from_fd, from, to_fd, to, how);
 }
 int mkdir(const char *path, mode_t bits) {
-  return fails(path, 1) ? -1 : REAL(mkdir)(path, bits);
+  return fails("mkdir", path, 1) ? -1 : REAL(mkdir)(path, bits);
 }
 int mkdirat(int fd, const char *path, mode_t bits) {
-  return fails(path, 1) ? -1 : REAL(mkdirat)(fd, path, bits);
+  return fails("mkdir", path, 1) ? -1 : REAL(mkdirat)(fd, path, bits);
 }

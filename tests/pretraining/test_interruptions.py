@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import platform
 import signal
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 from tests.helpers import binaries, tiny_runs
 from xabl.errors import UserError
 from xabl.pretraining import train
+from xabl.pretraining.workdir import claim
 from xabl.support.devices import Devices
 
 
@@ -48,6 +50,22 @@ def whole(data, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("whole") / "run"
     assert _pretrain(tiny_runs.config(data), workdir)
     return workdir
+
+
+def test_a_folder_of_a_run_killed_at_its_first_file_is_taken(tmp_path):
+    """And nobody else's, nor is what others keep in the folder of a run removed."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    half = f".config.json.{platform.node()}.{process.pid}.partial"
+    (tmp_path / half).write_text("{")
+    claim(tmp_path, tiny_runs.config(tmp_path))
+    assert os.listdir(tmp_path) == ["config.json"]
+    (tmp_path / ".git").mkdir()
+    claim(tmp_path, tiny_runs.config(tmp_path))
+    assert sorted(os.listdir(tmp_path)) == [".git", "config.json"]
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(UserError, match="holds something else"):
+        claim(tmp_path, tiny_runs.config(tmp_path))
 
 
 def _kill(batch):

@@ -226,9 +226,7 @@ def run_foils(
     config = model_directory.load_config(model)
     vocabulary = model_directory.vocabulary_of(model, config, vocabulary)
     flax_matching(config, {})  # so that a model without the head is told at once
-    if overwrite and output.exists() and not (output / SCORES_FILE).is_file():
-        raise UserError(f"{output}: holds no results of foils, so it is not replaced")
-    with new_directory(output, overwrite=overwrite) as folder:
+    with new_directory(output, overwrite, holds=SCORES_FILE) as folder:
         prepared = prepare_foils(config, foils, regions, vocabulary)
         for note in model_directory.load_report(model).get("notes", ()):
             say(f"note: {note}")

@@ -355,7 +355,7 @@ def _parse_xml(path: Path) -> ElementTree.Element:
         raise UserError(f"{path} is missing") from error
     except OSError as error:
         raise from_system(error, path, "cannot be read") from error
-    except (expat.ExpatError, ValueError) as error:
+    except (expat.ExpatError, ValueError, LookupError) as error:
         line = getattr(error, "lineno", parser.CurrentLineNumber)
         raise UserError(f"{path}, line {line}: malformed XML: {error}") from error
     return builder.close()

@@ -65,7 +65,7 @@ def save(
     _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, params))
     if vocabulary is not None:
         check_vocabulary(vocabulary, config)
-    with new_directory(directory, overwrite=True) as folder:
+    with new_directory(directory, overwrite=True, holds=_PARAMS) as folder:
         _write_json(folder / _CONFIG, config.to_dict())
         _save_params(folder / _PARAMS, directory, dict(params))
         if vocabulary is not None:
@@ -86,7 +86,8 @@ def check_output(directory: Path | str, *, overwrite: bool) -> None:
     directory = Path(directory)
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
-    if not (directory / _CONFIG).exists():
+    # A checkpoint's own folder has a configuration, too.
+    if not ((directory / _CONFIG).exists() and (directory / _PARAMS).exists()):
         raise UserError(
             f"{directory}: exists and is not a model directory, so it is never "
             "replaced; choose another output"

@@ -9,6 +9,7 @@ epochs/<n>/          the model after epoch n, as a model directory
 model/               the model at the end
 """
 
+import fnmatch
 import functools
 import json
 import multiprocessing
@@ -28,7 +29,9 @@ from xabl.errors import UserError, reason
 from xabl.models import model_directory
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
 from xabl.pretraining.objective import forward
-from xabl.support.atomic import new_file
+from xabl.support.atomic import PARTIAL, new_file
+
+_CONFIG = "config.json"
 
 # Fields that change how a run is watched and kept, not what it learns.
 FREE_FIELDS = {
@@ -46,7 +49,7 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
     Raises:
         UserError: it is another run's, or cannot be written to.
     """
-    path = workdir / "config.json"
+    path = workdir / _CONFIG
     resolved = to_json(config)
     if path.exists():
         try:
@@ -63,7 +66,7 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
                 f"{workdir} holds a run of another configuration; take another "
                 "workdir, or the same configuration:\n  " + "\n  ".join(lines)
             )
-    elif workdir.exists() and any(workdir.iterdir()):
+    elif workdir.exists() and not _is_barely_begun(workdir):
         raise UserError(
             f"{workdir} holds something else (no config.json in it); take an empty "
             "folder"
@@ -82,10 +85,16 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
             ) from error
 
 
+def _is_barely_begun(workdir: Path) -> bool:
+    """Whether there is nothing but what is left of a run killed at its first file."""
+    names = (path.name for path in workdir.iterdir())
+    return all(fnmatch.fnmatch(name, f".{_CONFIG}.*{PARTIAL}") for name in names)
+
+
 def _remove_leftovers(workdir: Path) -> None:
     """Half-written files and models of a run that was killed."""
     for folder in (workdir, workdir / "epochs"):
-        for path in folder.glob(".*"):
+        for path in folder.glob(f".*{PARTIAL}"):
             if path.is_dir():
                 shutil.rmtree(path)
             else:

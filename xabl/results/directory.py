@@ -128,7 +128,7 @@ class ResultsDirectory:
         Raises:
             UserError: the disk is full or the folder not writable any more.
         """
-        with new_directory(self.path, overwrite=True) as folder:
+        with new_directory(self.path, overwrite=True, holds=MANIFEST) as folder:
             for name, table in tables.items():
                 pq.write_table(
                     table, folder / name, compression="zstd", write_page_checksum=True

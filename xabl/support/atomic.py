@@ -3,12 +3,13 @@
 import contextlib
 import ctypes
 import errno
+import functools
 import glob
 import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from xabl.errors import UserError, from_system
@@ -19,25 +20,34 @@ from xabl.support import lease
 def new_file(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
     """Gives a temporary path beside `path`, moved there when the block ends well.
 
-    What a killed process left beside `path` is removed.
+    What a killed process left beside `path` is removed. A link stays one: what it
+    leads to is written.
 
     Raises:
-        UserError: `path` exists and is not to be overwritten, or its folder cannot be
-            written to.
+        UserError: `path` exists and is not to be overwritten, or is no file; its folder
+            cannot be written to.
         Lost: another process has taken this one's work; see `xabl.support.lease`.
     """
-    path = Path(path)
-    with _new(path, overwrite) as temporary:
+    path = _followed(path)
+    with _new(path, overwrite, _other_than_a_file) as temporary:
         yield temporary
         lease.check()
         os.replace(temporary, path)
 
 
 @contextlib.contextmanager
-def new_directory(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
-    """Gives an empty temporary folder beside `path`, moved there as `new_file` does."""
-    path = Path(path)
-    with _new(path, overwrite) as temporary:
+def new_directory(
+    path: Path | str, overwrite: bool = False, holds: str = ""
+) -> Iterator[Path]:
+    """Gives an empty temporary folder beside `path`, moved there as `new_file` does.
+
+    Args:
+        holds: a name that tells a folder of this kind: one without it, unless it is
+            empty, is somebody else's and is not overwritten.
+    """
+    path = _followed(path)
+    other = functools.partial(_other_than_a_folder, holds)
+    with _new(path, overwrite, other) as temporary:
         temporary.mkdir()
         yield temporary
         lease.check()
@@ -71,15 +81,39 @@ def _exchanged(one: Path, other: Path) -> bool:
     raise OSError(error, os.strerror(error), str(other))
 
 
-_PARTIAL, _OLD = ".partial", ".old"
+# Behind the names of what is not complete, and of what is being replaced.
+PARTIAL, _OLD = ".partial", ".old"
 _LONGEST_NAME = 140  # bytes; file systems allow 255
 
 
+def _followed(path: Path | str) -> Path:
+    """What a link leads to, also where there is nothing yet."""
+    return Path(os.path.realpath(path) if os.path.islink(path) else path)
+
+
+def _other_than_a_file(path: Path) -> str | None:
+    return None if path.is_file() else "is no file"
+
+
+def _other_than_a_folder(holds: str, path: Path) -> str | None:
+    if not path.is_dir():
+        return "is no folder"
+    if any(path.iterdir()) and not os.path.lexists(path / holds):
+        return f"holds something else (no {holds} in it)"
+    return None
+
+
 @contextlib.contextmanager
-def _new(path: Path, overwrite: bool) -> Iterator[Path]:
-    temporary = path.parent / f"{_beginning(path)}{os.getpid()}{_PARTIAL}"
+def _new(
+    path: Path, overwrite: bool, other: Callable[[Path], str | None]
+) -> Iterator[Path]:
+    temporary = path.parent / f"{_beginning(path)}{os.getpid()}{PARTIAL}"
     try:
         _tidy(path)
+        if path.exists() and other(path):
+            raise UserError(
+                f"{path} {other(path)}, so it is never replaced; choose another path"
+            )
         if path.exists() and not overwrite:
             raise UserError(
                 f"{path} exists already; choose another path, or --overwrite"
@@ -157,7 +191,7 @@ def _tidy(path: Path) -> None:
     beginning = _beginning(path)
     for name in glob.glob(f"{glob.escape(beginning)}*", root_dir=path.parent):
         process, suffix = os.path.splitext(name.removeprefix(beginning))
-        if suffix not in (_PARTIAL, _OLD) or not process.isdecimal():
+        if suffix not in (PARTIAL, _OLD) or not process.isdecimal():
             continue
         if lease.process_exists(int(process)):
             continue

@@ -65,6 +65,8 @@ def run(
     its trace.
     """
 
+    _open_streams()
+
     def parse(argv: Sequence[str]) -> list[str]:
         if define_flags is not None:
             define_flags()
@@ -116,6 +118,22 @@ def run(
             sys.exit(INTERRUPTED)
 
     app.run(guarded, argv=argv, flags_parser=parse)
+
+
+def _open_streams() -> None:
+    """Opens what whoever started this had closed, as `xabl ... >&-` does.
+
+    Otherwise a file that is written gets the number of standard output, and what
+    libraries print is written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))
 
 
 def fail(message: str) -> None:

@@ -342,9 +342,13 @@ def test_an_existing_output_is_left_alone_unless_told(tmp_path):
     output = tmp_path / "world"
     output.mkdir()
     (output / "precious").write_text("kept")
+    for overwrite in (False, True):
+        with pytest.raises(UserError, match="never replaced"):
+            make_world(output, SMALL, overwrite=overwrite)
+    assert [path.name for path in output.iterdir()] == ["precious"]
+    (output / "world.json").write_text("{}")
     with pytest.raises(UserError, match="exists already"):
         make_world(output, SMALL)
-    assert [path.name for path in output.iterdir()] == ["precious"]
     make_world(output, SMALL, overwrite=True)
     assert not (output / "precious").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["world"]

@@ -70,7 +70,10 @@ class Hdf5Regions(VisitedRegions):
         with reading(self.path, image_id):
             group = self._file[name]
             if not isinstance(group, h5py.Group):
-                raise UserError(f"{self.path}: entry {image_id} is not a group")
+                raise UserError(
+                    f"{self.path}: entry {image_id} is not a group; expected a group "
+                    "with the regions of each image"
+                )
             record = self._record(group, image_id)
         return regions_of_record(record, image_id, str(self.path))
 
@@ -91,8 +94,22 @@ class Hdf5Regions(VisitedRegions):
                     f"{self.path}: image {image_id}: {name} is no array of the size "
                     "that an image's regions have"
                 )
+            if dataset.is_virtual:
+                self._check_parts(dataset, f"image {image_id}: {name}")
             record[name] = np.asarray(dataset[()])
         return record
+
+    def _check_parts(self, dataset: h5py.Dataset, place: str) -> None:
+        """Refuses an array from other files that are gone: zeros would be read."""
+        for part in dataset.virtual_sources():
+            if (
+                part.file_name != "."
+                and not (self.path.parent / part.file_name).is_file()
+            ):
+                raise UserError(
+                    f"{self.path}: {place} lies in {part.file_name}, which is missing; "
+                    "fetch it, too"
+                )
 
 
 def open_hdf5(path: Path) -> h5py.File:

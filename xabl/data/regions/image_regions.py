@@ -145,7 +145,10 @@ class ImageRegions:
         inverted = np.flatnonzero((x2 < x1) | (y2 < y1))
         if len(inverted):
             box = self.boxes[inverted[0]].tolist()
-            return f"box {box} of region {inverted[0]} is inverted"
+            return (
+                f"box {box} of region {inverted[0]} is inverted; boxes are x1, y1, x2, "
+                "y2"
+            )
         outside = np.flatnonzero(
             (x1 < -BORDER_PIXELS)
             | (y1 < -BORDER_PIXELS)

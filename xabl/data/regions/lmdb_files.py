@@ -106,7 +106,7 @@ def write(
     """
     import lmdb
 
-    with new_directory(Path(path), overwrite) as temporary:
+    with new_directory(Path(path), overwrite, holds="data.mdb") as temporary:
         try:
             _write(temporary, images, as_arrays)
         except lmdb.Error as error:  # the system's refusals, as of a full disk

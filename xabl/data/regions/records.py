@@ -31,6 +31,7 @@ SHORT_NAMES = {
     "attrs_id": "attr_id",
     "attrs_conf": "attr_conf",
 }
+_IMAGE_IDS = ("img_id", "image_id")
 _ENOUGH = 64  # different numbers that tell float16 from float32
 FIELD_NAMES = (*ARRAYS, *SHORT_NAMES.values(), "num_boxes", "img_w", "img_h")
 
@@ -46,9 +47,11 @@ def regions_of_record(
         source: file (and line), for messages.
 
     Raises:
-        UserError: names source, image and field of what is missing, cut or wrong.
+        UserError: names source, image and field of what is missing, cut or wrong; the
+            record says that it is another image's.
     """
     place = f"{source}: image {image_id}"
+    _check_id(record, image_id, place)
     if _value(record, "num_boxes") is None:
         num_boxes = None  # the newer files have arrays, which know their length
     else:
@@ -61,6 +64,8 @@ def regions_of_record(
         elif value is None:
             raise UserError(f"{place}: no field {name}; the record is incomplete")
         else:
+            if name == "features":
+                _check_measured(value, place)
             array = _array(value, number_type, f"{place}: {name}")
             arrays[name] = _shaped(array, name, num_boxes, place)
     return ImageRegions(
@@ -97,6 +102,29 @@ def in_base64(record: Mapping[str, object]) -> dict[str, object]:
         else value
         for name, value in record.items()
     }
+
+
+def _check_id(record: Mapping[str, object], image_id: str, place: str) -> None:
+    """Refuses a record that says it is another image's than it is found under."""
+    named = [record[name] for name in _IMAGE_IDS if name in record]
+    for value in named:
+        text = value.decode(errors="replace") if isinstance(value, bytes) else value
+        if not (str(text).isdecimal() and image_id.isdecimal()):
+            continue  # a file's name, or an array: other ids than these
+        if canonical_id(str(text)) != canonical_id(image_id):
+            raise UserError(
+                f"{place}: the record says that it is of image {text}; records and "
+                "their keys do not belong together: make the file again"
+            )
+
+
+def _check_measured(features: object, place: str) -> None:
+    """Refuses whole numbers, which hold something else than features."""
+    if isinstance(features, np.ndarray) and features.dtype.kind in "iu":
+        raise UserError(
+            f"{place}: features holds whole numbers ({features.dtype}), perhaps those "
+            "of half precision bit by bit, or levels; write the file again with float32"
+        )
 
 
 def _value(record: Mapping[str, object], name: str) -> object | None:
@@ -148,6 +176,8 @@ def _array(value: object, number_type: str, place: str) -> np.ndarray:
         array = value.astype(expected)
         if not np.array_equal(array, value):
             raise UserError(f"{place} holds numbers that are not {expected.name}")
+    elif isinstance(value, np.ndarray):
+        raise UserError(f"{place} is an array of {value.dtype}, not of numbers")
     else:
         raise UserError(
             f"{place} is {type(value).__name__}, neither an array nor base64 text"

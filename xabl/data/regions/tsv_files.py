@@ -111,7 +111,8 @@ class TsvRegions(RegionSource):
             row = self._file.readline(_LONGEST_ROW)
             if not row:
                 return
-            yield number, offset, row
+            if row.strip(b"\r\n"):  # a file may end with empty lines
+                yield number, offset, row
             offset += len(row)
             number += 1
 

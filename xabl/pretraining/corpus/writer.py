@@ -29,6 +29,7 @@ from xabl.pretraining.corpus.sources import CaptionedImage, read_captioned_image
 from xabl.support.atomic import new_directory
 
 _SHARD_BYTES = 2**29
+_INFO = "dataset_info.json"  # by which TFDS knows a data set
 _RECORDS_A_WRITE = 64  # TFDS writes its metadata anew after each write
 
 
@@ -225,7 +226,7 @@ def write_corpus(
         raise UserError(
             f"split {split!r}: expected small letters, digits and _, such as train"
         )
-    with new_directory(output / split, overwrite) as temporary:
+    with new_directory(output / split, overwrite, holds=_INFO) as temporary:
         images = iter(images)
         first = next(images, None)
         if first is None:

@@ -36,6 +36,7 @@ REGION_FILES = {
     "hdf5": "regions.hdf5",
 }
 ENTITIES = "flickr30k_entities"
+_WORLD = "world.json"
 # The names that Conceptual Captions' caption files have for the splits.
 _CAPTION_FILES = {"train": "caption_train.json", "val": "caption_valid.json"}
 
@@ -73,14 +74,14 @@ def make_world(
     """
     check_choice("--regions_form", regions_form, REGION_FILES)
     world = World(settings)
-    with new_directory(Path(output), overwrite) as directory:
+    with new_directory(Path(output), overwrite, holds=_WORLD) as directory:
         described = {
             "format": 1,
             "settings": dataclasses.asdict(settings),
             "regions": REGION_FILES[regions_form],
             "pictures": pictures,
         }
-        _write_json(directory / "world.json", described, indent=1)
+        _write_json(directory / _WORLD, described, indent=1)
         _write_lines(directory / "vocab.txt", word_pieces(settings.classes_per_type))
         _write_lines(
             directory / OBJECTS, detector_class_names(settings.classes_per_type)
