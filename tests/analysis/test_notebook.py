@@ -12,7 +12,8 @@ NOTEBOOK = Path(__file__).parents[2] / "docs" / "analysis.ipynb"
 
 
 def test_the_notebook_runs(tmp_path, monkeypatch):
-    write_study(tmp_path / "results", paper_models((0, 42)), num_images=20)
+    world = dict(num_images=30, phrases_per_image=1)
+    write_study(tmp_path / "results", paper_models((0, 42)), **world)
     # The kernel is a process of its own: it must find this checkout.
     monkeypatch.setenv("PYTHONPATH", str(Path(xabl.__file__).parents[1]))
     monkeypatch.setenv("JUPYTER_PLATFORM_DIRS", "1")
