@@ -87,7 +87,8 @@ def _of_model(
         missing = np.isnan(sums) | np.isnan(intact) | (counts == 0)
         counts, words = (np.where(missing, np.nan, of) for of in (counts, words))
         # A ratio of means over examples is a mean over words.
-        change = _ratio(bootstrap.means(sums - intact), bootstrap.means(counts))
+        added = np.where(missing, np.nan, sums - intact)
+        change = _ratio(bootstrap.means(added), bootstrap.means(counts))
         none = _ratio(
             bootstrap.means(np.where(missing, np.nan, intact)), bootstrap.means(words)
         )
