@@ -78,7 +78,7 @@ def check_not_swapped(given: Mapping[str, object]) -> None:
     Raises:
         UserError: there is one; names both arguments.
     """
-    for name in given.keys() & _EXPECTED.keys():
+    for name in [each for each in given if each in _EXPECTED]:
         paths = given[name]
         for path in paths if isinstance(paths, list | tuple) else [paths]:
             if not isinstance(path, str | Path):

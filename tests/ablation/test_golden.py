@@ -60,8 +60,9 @@ def test_binaries_give_what_the_reference_gave(workshop, tmp_path, name, form, l
     assert_golden(output, expected)
 
 
-# What is expected, by the method's number.
-DIGESTS = {1: "47f28a03ba11787f"}
+# What is expected, by the method's number. 2 scores other examples where there is a
+# limit, spread over the split, and the same numbers.
+DIGESTS = {1: "47f28a03ba11787f", 2: "47f28a03ba11787f"}
 
 
 def test_other_numbers_are_another_method():

@@ -75,7 +75,7 @@ def files(world):
 
 def test_features_of_another_detector_stop_a_run(world, model):
     with pytest.raises(
-        UserError, match=r"features: .*correlation of .*--mismatch=warn"
+        UserError, match=r"features: .*correlation of .*mismatch='warn'"
     ):
         xabl.ablate(model["other"], **files(world))
 
@@ -140,7 +140,7 @@ def guess(world):
 
 
 def test_a_function_of_words_and_regions(guess):
-    with pytest.raises(UserError, match="words: expected at most .*--mismatch=warn"):
+    with pytest.raises(UserError, match="words: expected at most .*mismatch='warn'"):
         guess(mismatch="stop")
 
 

@@ -64,7 +64,7 @@ def write_page(folder: Path, directories: list[Path]) -> Path:
 
 def write_full_report(folder: Path) -> tuple[Path, dict, dict]:
     """A report; losses of the words in bits and of the phrases, by model."""
-    directories, _ = write_models(folder, num_images=12, predictions=2)
+    directories, _ = write_models(folder, num_images=30, predictions=2)
     for directory in directories:
         _share_a_caption(directory)
     words = {"UNITER": add_words(directories[0]), "ViLBERT": add_words(directories[1])}

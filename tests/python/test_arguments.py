@@ -32,7 +32,7 @@ def regions(tmp_path_factory):
         (
             "regions",
             {"path": golden_world.ENTITIES, "entities": "STORE"},
-            "with path=?",
+            "swapped with entities=?",
         ),
         ("ablate", {"model": "x"}, "ablate needs entities="),
         (

@@ -31,9 +31,15 @@ def vocabulary(run: Run) -> str | None:
 
 
 def differ(runs: Iterable[Run]) -> bool:
-    """Whether runs that predict words have different vocabularies."""
-    known = {vocabulary(run) for run in runs if _OF_TOKENS in run.columns}
-    return len(known - {None}) > 1
+    """Whether runs that predict words have different vocabularies.
+
+    Where nothing is known they are taken for one, but tokens of a model's own are like
+    no others.
+    """
+    runs = [run for run in runs if _OF_TOKENS in run.columns]
+    found = {vocabulary(run) for run in runs}
+    own = any(run.tokens_a_word is not None for run in runs)
+    return len(found if own else found - {None}) > 1
 
 
 def with_losses_by_word(runs: Sequence[Run]) -> list[Run]:

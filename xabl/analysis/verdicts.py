@@ -221,7 +221,8 @@ def comparison_sentence(row: Row) -> str:
             f"{count})."
         )
     if row["evidence"] == NOT_MEASURED:
-        return f"{used}: {first} and {second} cannot be compared ({gap_of(row)})."
+        both = join_labels([first, second])
+        return f"{used}: no verdict on {both} ({gap_of(row)})."
     both = "two models" if seeds == (1, 1) else "models"
     said = (
         f"no evidence that these {both} differ"

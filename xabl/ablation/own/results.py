@@ -102,7 +102,6 @@ def own_results(
             data={
                 "split": run.files.split,
                 **known,
-                **_vocabulary_size(inputs),
                 "examples_total": inputs.examples_total,
                 "limit": run.files.limit,
             },
@@ -189,11 +188,6 @@ def _answered(scores: AblationScores) -> AblationScores:
         ablated_regions=plan.ablated_regions[:, kept],
     )
     return AblationScores(plan=plan, pairs=scores.pairs)
-
-
-def _vocabulary_size(inputs: Inputs) -> dict[str, int]:
-    pieces = inputs.word_pieces
-    return {} if isinstance(pieces, WholeWords) else {"vocab_size": pieces.size}
 
 
 def _token_counts(scores: AblationScores) -> dict[str, Any]:
