@@ -120,7 +120,7 @@ def test_a_folder_of_other_images_is_an_error(tmp_path):
 def test_without_predictions(tmp_path):
     page, message = report(results(tmp_path, predictions=0), tmp_path)
     assert page.index["runs"][0]["predictions"] is None
-    note = "UNITER, seed 73: no predictions were saved: xabl ablate had"
+    note = "UNITER, seed 73: no predictions were saved, by --save_predictions=0"
     assert note in page.text and note in message
     assert len(page.losses(0)) == 14
 
