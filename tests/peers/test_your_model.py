@@ -233,5 +233,5 @@ def test_the_report_shows_them_beside_uniter(world):
         )
     assert "the model cannot be asked: lang4vis none" in text
     # Beside the table of losses, and among the notes on each.
-    assert "With tokens of their own: Decoder, ViLT; losses" in text
+    assert "With tokens of their own: Decoder; ViLT; losses" in text
     assert text.count("not comparable between models") == 3
