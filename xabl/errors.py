@@ -3,6 +3,7 @@
 import contextlib
 import difflib
 import errno
+import errno
 import math
 from collections.abc import Collection, Iterator, Sequence
 
