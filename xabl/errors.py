@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import errno
-import errno
 import math
 from collections.abc import Collection, Iterator, Sequence
 

@@ -1,5 +1,6 @@
 """Tables of what is lost and what misleads, of both directions, of pairs of models."""
 
+import dataclasses
 import math
 
 import pandas as pd
@@ -77,6 +78,9 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
     if chosen.empty:
         return None
     words = LOSSES[chosen["mlm"].iloc[0]].title
+    of_regions = [LOSSES[name].title for name in chosen["kl"].unique()]
+    is_one = len(of_regions) == 1
+    regions = of_regions[0] if is_one else "Of regions"
     lines = []
     for row in chosen.to_dict(orient="records"):
         ends = row["relative_low"], row["relative_high"]
@@ -86,9 +90,11 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
                 count(int(row["seeds"])),
                 Cell(text=row["regions"]),
                 Cell(text=row["words"]),
-                Cell(text=LOSSES[row["kl"]].title),
                 _bits(row["mlm_bits"]),
-                _bits(row["kl_bits"]),
+                dataclasses.replace(
+                    _bits(row["kl_bits"]),
+                    interval="" if is_one else LOSSES[row["kl"]].title,
+                ),
                 _spread(row, "bits"),
                 _seeds(row, "bits"),
                 Cell(text=typeset(percent(row["mlm_relative"])), numeric=True),
@@ -104,14 +110,14 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
         )
     return Table(
         caption="Vision for language against language for vision: what removing all "
-        f"regions adds to {words}, what removing all words adds to the loss of "
-        "regions, and the difference; in bits, and in percent of the intact loss "
-        "(difference in percentage points). Other seeds: over seeds and images. "
+        f"regions adds to {words}, what removing all words adds to "
+        f"{' or '.join(of_regions)}, and the difference; in bits, and in percent of "
+        "the intact loss (difference in percentage points). Other seeds: over seeds "
+        "and images. "
         f"{intervals(chosen['images'])}",
         columns=(
-            *("Model", "Seeds", "Regions", "Words", "Loss of regions", words),
-            *("Of regions", "Difference", "Other seeds", f"{words}, %"),
-            *("Of regions, %", "Difference, %"),
+            *("Model", "Seeds", "Regions", "Words", words, regions, "Difference"),
+            *("Other seeds", f"{words}, %", f"{regions}, %", "Difference, %"),
         ),
         rows=tuple(lines),
     )
