@@ -70,18 +70,18 @@ def of_words(
 def of_classes(plan: Plan, regions: StackedRegions, target: VisualTarget) -> Guesses:
     """What guesses lose at the detector's top class, and KL divergences from them.
 
-    The unigram guess of the top class has the frequencies of top classes (add-one
-    smoothing), that of the distribution is the mean distribution, both over all regions
-    of the split. The divergence from the uniform guess is ln(classes) less the
-    distribution's entropy.
+    The unigram guess of the top class has the frequencies of top classes, that of the
+    distribution is the mean distribution, both over all regions of the split. The
+    divergence from the uniform guess is ln(classes) less the distribution's entropy.
     """
     known = plan.target >= 0
     if not known.any():
         return Guesses(unigram={}, uniform={})
     there = np.arange(regions.objects_id.shape[1]) < regions.num_boxes[:, None]
-    # As with pieces, each class counts once more: a target may be of one never seen.
-    counts = 1 + np.bincount(regions.objects_id[there], minlength=DETECTOR_CLASSES - 1)
-    of_targets = np.log(counts.sum()) - np.log(counts[plan.targets.objects_id])
+    counts = np.bincount(regions.objects_id[there], minlength=DETECTOR_CLASSES - 1)
+    # A target may be of a class that no region has (gold labels): as if one had it.
+    seen = np.maximum(counts[plan.targets.objects_id], 1)
+    of_targets = np.log(counts.sum()) - np.log(seen)
     unigram = {"mrc_xe_corrected": np.where(known, of_targets[plan.target], np.nan)}
     uniform = {"mrc_xe_corrected": math.log(target.size)}
     if plan.targets.cls_prob is None or not target.has_kl:
