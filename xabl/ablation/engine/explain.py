@@ -51,7 +51,7 @@ def projection_cost(evaluation: Evaluation) -> Cost:
     """What is computed once per region of an image, when the store is placed."""
     store = evaluation.resident.store
     if store is None:
-        return Cost(inputs=0, tokens=0, operations=0)
+        return Cost(inputs=0, tokens=0, operations=0.0)
     images, boxes = store.present.shape
     config = evaluation.scorer.config
 
@@ -73,7 +73,7 @@ def projection_cost(evaluation: Evaluation) -> Cost:
 def table_cost(evaluation: Evaluation, schedule: Schedule) -> Cost:
     """What is computed once per distinct word input and region input."""
     regions = evaluation.num_regions
-    inputs = tokens = operations = 0
+    inputs, tokens, operations = 0, 0, 0.0
     for step in schedule.steps:
         if isinstance(step, TableStep):
             count = step.inputs.size
@@ -86,7 +86,7 @@ def table_cost(evaluation: Evaluation, schedule: Schedule) -> Cost:
 
 def score_cost(evaluation: Evaluation, schedule: Schedule) -> Cost:
     """What is computed once per distinct pair, padding of batches included."""
-    inputs = tokens = operations = 0
+    inputs, tokens, operations = 0, 0, 0.0
     for step in schedule.steps:
         if isinstance(step, TableStep):
             continue

@@ -103,13 +103,7 @@ def _scale(found: RegionDescription, trained: RegionDescription) -> Finding | No
     )
     if same and abs(found.zeros - trained.zeros) <= _MOST_ZEROS_APART:
         return None
-    return Finding(
-        of="features",
-        expected=f"those of the model's training ({_looks(trained)})",
-        seen=_looks(found),
-        cause="features that were scaled or normalised, or another detector",
-        cure="give them as the detector of the model's training gives them",
-    )
+    return _unlike(f"those of the model's training ({_looks(trained)})", found)
 
 
 def _number_of_regions(
@@ -133,9 +127,15 @@ def _pool5(found: RegionDescription) -> Finding | None:
     low, high = _POOL5_MEANS
     if low <= found.mean <= high and found.zeros <= _POOL5_MOST_ZEROS:
         return None
+    return _unlike(
+        f"those of a Faster R-CNN's pool5 (a mean of {low} to {high} passes)", found
+    )
+
+
+def _unlike(expected: str, found: RegionDescription) -> Finding:
     return Finding(
         of="features",
-        expected=f"those of a Faster R-CNN's pool5 (a mean of {low} to {high} passes)",
+        expected=expected,
         seen=_looks(found),
         cause="features that were scaled or normalised, or another detector",
         cure="give them as the detector of the model's training gives them",
