@@ -120,6 +120,18 @@ def test_unigram_losses_of_classes_by_hand(objective):
     xe = found.unigram["mrc_xe_corrected"]
     assert xe[row] == pytest.approx(-np.log(share))
     assert np.isnan(xe[plan.target < 0]).all()
+    # A part of a plan keeps the targets of the whole, some of classes not seen here.
+    other = plan.target == plan.target.max()
+    ids = plan.targets.objects_id.copy()
+    ids[plan.target.max()] = top.max() + 1
+    part = dataclasses.replace(
+        plan,
+        target=np.where(other, -1, plan.target),
+        targets=dataclasses.replace(plan.targets, objects_id=ids),
+    )
+    alone = yardsticks.of_classes(part, regions, VISUAL_TARGETS[objective])
+    expected = np.where(other, np.nan, xe)
+    np.testing.assert_array_equal(alone.unigram["mrc_xe_corrected"], expected)
     size = 1600 if objective == "3" else 1601
     assert found.uniform["mrc_xe_corrected"] == pytest.approx(np.log(size))
     if objective == "3":

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64
 from xabl.ablation.examples import PhraseExample
 from xabl.ablation.plan import Plan
 from xabl.data.flickr30k_entities import AnnotatedImage
-from xabl.data.regions.image_regions import DETECTOR_CLASSES, StackedRegions
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import WordPieces
 from xabl.models.visual_targets import VisualTarget
 
@@ -78,11 +78,12 @@ def of_classes(plan: Plan, regions: StackedRegions, target: VisualTarget) -> Gue
     if not known.any():
         return Guesses(unigram={}, uniform={})
     there = np.arange(regions.objects_id.shape[1]) < regions.num_boxes[:, None]
-    counts = np.bincount(regions.objects_id[there], minlength=DETECTOR_CLASSES - 1)
-    # A target may be of a class that no region has (gold labels): as if one had it.
-    seen = np.maximum(counts[plan.targets.objects_id], 1)
-    of_targets = np.log(counts.sum()) - np.log(seen)
-    unigram = {"mrc_xe_corrected": np.where(known, of_targets[plan.target], np.nan)}
+    counts = np.bincount(regions.objects_id[there])
+    # Those asked for: the targets of a part of a plan are those of the whole plan.
+    classes = plan.targets.objects_id[plan.target[known]]
+    of_examples = np.full(len(known), np.nan)
+    of_examples[known] = np.log(counts.sum()) - np.log(counts[classes])
+    unigram = {"mrc_xe_corrected": of_examples}
     uniform = {"mrc_xe_corrected": math.log(target.size)}
     if plan.targets.cls_prob is None or not target.has_kl:
         return Guesses(unigram=unigram, uniform=uniform)
