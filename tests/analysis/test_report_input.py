@@ -117,6 +117,15 @@ def test_a_folder_of_other_images_is_an_error(tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+def test_results_are_never_replaced_by_a_report(tmp_path):
+    directory = results(tmp_path)
+    scores = directory / "scores.parquet"
+    before = scores.read_bytes()
+    with pytest.raises(UserError, match="scores.parquet holds something else"):
+        write_report(directory, scores, ReportOptions(overwrite=True))
+    assert scores.read_bytes() == before
+
+
 def test_without_predictions(tmp_path):
     page, message = report(results(tmp_path, predictions=0), tmp_path)
     assert page.index["runs"][0]["predictions"] is None
@@ -229,12 +238,14 @@ def test_predictions_that_cannot_be_used(tmp_path, break_it, message):
 
 def test_a_report_is_not_replaced_unasked(tmp_path):
     directory = results(tmp_path)
-    (tmp_path / "report.html").write_text("mine")
+    older = "<!DOCTYPE html>mine"
+    (tmp_path / "report.html").write_text(older)
     with pytest.raises(UserError, match="--overwrite"):
         report(directory, tmp_path)
-    assert (tmp_path / "report.html").read_text() == "mine"
+    assert (tmp_path / "report.html").read_text() == older
     report(directory, tmp_path, overwrite=True)
-    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    page = (tmp_path / "report.html").read_text()
+    assert page.startswith("<!DOCTYPE html>") and page != older
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "report.html",
         "results",

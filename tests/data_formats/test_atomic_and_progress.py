@@ -64,13 +64,18 @@ def test_what_is_something_else_is_never_replaced(tmp_path):
         (new_directory(pipe, overwrite=True), "is no folder"),
         (new_directory(folder / "precious", overwrite=True), "is no folder"),
         (new_directory(folder, overwrite=True, holds="ours"), "no ours in it"),
+        (new_file(folder / "precious", overwrite=True, begins=b"ours"), "else"),
     ]
     for attempt, why in attempts:
         with pytest.raises(UserError, match=f"{why}.*never replaced; choose another"):
             with attempt:
                 raise AssertionError("never entered")
     assert (folder / "precious").read_text() == "old" and pipe.is_fifo()
-    (folder / "ours").write_text("")
+    for ours in ("ours, older", ""):  # what is empty is nobody's
+        (folder / "ours").write_text(ours)
+        with new_file(folder / "ours", overwrite=True, begins=b"ours") as temporary:
+            temporary.write_text("ours, new")
+        assert (folder / "ours").read_text() == "ours, new"
     with new_directory(folder, overwrite=True, holds="ours"):
         pass
     assert os.listdir(folder) == []

@@ -17,11 +17,17 @@ from xabl.support import lease
 
 
 @contextlib.contextmanager
-def new_file(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
+def new_file(
+    path: Path | str, overwrite: bool = False, begins: bytes = b""
+) -> Iterator[Path]:
     """Gives a temporary path beside `path`, moved there when the block ends well.
 
     What a killed process left beside `path` is removed. A link stays one: what it
     leads to is written.
+
+    Args:
+        begins: first bytes that tell a file of this kind: one with others, unless it is
+            empty, is somebody else's and is not overwritten.
 
     Raises:
         UserError: `path` exists and is not to be overwritten, or is no file; its folder
@@ -29,7 +35,8 @@ def new_file(path: Path | str, overwrite: bool = False) -> Iterator[Path]:
         Lost: another process has taken this one's work; see `xabl.support.lease`.
     """
     path = _followed(path)
-    with _new(path, overwrite, _other_than_a_file) as temporary:
+    other = functools.partial(_other_than_a_file, begins)
+    with _new(path, overwrite, other) as temporary:
         yield temporary
         lease.check()
         os.replace(temporary, path)
@@ -91,8 +98,12 @@ def _followed(path: Path | str) -> Path:
     return Path(os.path.realpath(path) if os.path.islink(path) else path)
 
 
-def _other_than_a_file(path: Path) -> str | None:
-    return None if path.is_file() else "is no file"
+def _other_than_a_file(begins: bytes, path: Path) -> str | None:
+    if not path.is_file():
+        return "is no file"
+    with open(path, "rb") as file:
+        found = file.read(len(begins))
+    return "holds something else" if found and found != begins else None
 
 
 def _other_than_a_folder(holds: str, path: Path) -> str | None:

@@ -58,6 +58,7 @@ _SCRIPTS = (
     "detail.js",
     "main.js",
 )
+_BEGINS = b"<!DOCTYPE html>"  # as the template does
 _STEPS = 4  # tries at guessing how many examples fit
 # What a run may lack, and how to get it.
 ABSENT = {
@@ -113,7 +114,7 @@ def write_report(
     """
     options = options or ReportOptions()
     _check_files(options)
-    with new_file(output, options.overwrite) as path:
+    with new_file(output, options.overwrite, begins=_BEGINS) as path:
         study = load_study(results)
         options, unfound = _as_ablated(options, study)
         examples = read_examples(study)

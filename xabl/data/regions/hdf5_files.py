@@ -21,6 +21,7 @@ from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_file
 
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"  # begins a file
 _LARGEST_FIELD = 64 * 2**20  # bytes; features of an image have 0.3 MB
 
 
@@ -155,7 +156,7 @@ def new_hdf5(
     Raises:
         UserError: the file exists or cannot be written.
     """
-    with new_file(path, overwrite) as temporary:
+    with new_file(path, overwrite, begins=_SIGNATURE) as temporary:
         with _QuietFile(temporary, "w+b") as bytes_:
             with h5py.File(bytes_, "w") as file:
                 yield file, bytes_.check
