@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import jax
@@ -100,6 +101,15 @@ def fields(**changes):
         ({"hidden_size": [768]}, "expected int, found"),
         ({"num_attention_heads": 0}, "num_attention_heads is 0"),
         ({"tt_attn_sublayers": 3}, "tt_attn_sublayers"),
+        ({"tt_attn_sublayers": [0.5]}, "expected a whole number, found 0.5"),
+        ({"sublayer2num_attention_heads": {"0": 0}}, "0 for sublayer 0 must be at"),
+        ({"sublayer2v_attn_hidden_size": {"2": -768}}, "-768 for sublayer 2 must be"),
+        ({"sublayer2intermediate_size": {"1": math.inf}}, "whole number, found inf"),
+        ({"hidden_dropout_prob": -0.1}, "hidden_dropout_prob is -0.1, a probability"),
+        ({"v_attention_probs_dropout_prob": 1.0}, "is 1.0, a probability below 1"),
+        ({"layer_norm_eps": math.nan}, "layer_norm_eps is nan"),
+        ({"initializer_range": -0.02}, "initializer_range is -0.02"),
+        ({"visual_target_weights": {"0": math.inf}}, '"0" has weight inf'),
         ({"pad_token_id": 1}, "pad_token_id is 1, only 0 is supported"),
         ({"bert_model": "roberta-base"}, "RoBERTa, M3P and UC2"),
         ({"model": "uc2"}, "RoBERTa, M3P and UC2"),

@@ -6,6 +6,7 @@ al., TACL 2021), so that a published file and a `ModelConfig` can be read side b
 
 import dataclasses
 import enum
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -256,11 +257,10 @@ def _types(cls: type[ModelConfig]) -> dict[str, Any]:
 
 def _problems(config: ModelConfig) -> Iterator[str]:
     """Yields what is wrong, one line each; nothing for a model that can be built."""
-    sizes = [key for key, value in vars(config).items() if type(value) is int]
-    for key in sizes:
-        if getattr(config, key) < 1:
-            yield f"{key} is {getattr(config, key)}, it must be at least 1"
-            return  # what follows divides by them
+    wrong = list(_number_problems(config))
+    if wrong:
+        yield from wrong
+        return  # what follows divides by them
     attention, feed_forward = config.attention_sublayers, config.ff_sublayers
     both = sorted(attention & feed_forward)
     if both:
@@ -280,6 +280,25 @@ def _problems(config: ModelConfig) -> Iterator[str]:
     yield from _attention_problems(config)
     yield from _embedding_problems(config)
     yield from _head_problems(config)
+
+
+def _number_problems(config: ModelConfig) -> Iterator[str]:
+    for key, value in vars(config).items():
+        if type(value) is int and value < 1:
+            yield f"{key} is {value}, it must be at least 1"
+        if key.endswith("_prob") and not 0 <= value < 1:
+            yield f"{key} is {value}, a probability below 1 is expected"
+        if key.startswith("sublayer2"):
+            for sublayer, size in value:
+                if size < 1:
+                    yield f"{key}: {size} for sublayer {sublayer} must be at least 1"
+    if not 0 < config.layer_norm_eps < 1:
+        yield f"layer_norm_eps is {config.layer_norm_eps}, expected above 0, below 1"
+    if not 0 <= config.initializer_range < math.inf:
+        yield f"initializer_range is {config.initializer_range}, expected 0 or more"
+    for name, weight in config.visual_target_weights:
+        if not 0 <= weight < math.inf:
+            yield f'visual target "{name}" has weight {weight}, expected 0 or more'
 
 
 def _attention_problems(config: ModelConfig) -> Iterator[str]:

@@ -89,14 +89,22 @@ def _decoded(value: Any, kind: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(value)
     if kind == tuple[int, ...]:
-        return tuple(int(number) for number in value)
+        return tuple(_whole(number) for number in value)
     if kind == IntMap:
-        return tuple(sorted((int(key), int(number)) for key, number in value.items()))
+        return tuple(
+            sorted((int(key), _whole(number)) for key, number in value.items())
+        )
     if kind == Weights:
         return tuple((str(key), float(weight)) for key, weight in value.items())
     accepted = (int, float) if kind is float else (kind,)
     if kind in (int, float, bool, str) and type(value) not in accepted:
         raise ValueError(f"expected {kind.__name__}, found {value!r}")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if type(value) is not int:
+        raise ValueError(f"expected a whole number, found {value!r}")
     return value
 
 
