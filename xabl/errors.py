@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import errno
 import math
+import numbers
 from collections.abc import Collection, Iterator, Sequence
 
 # What to do about it, where the system's own words do not say.
@@ -17,6 +18,7 @@ _CURES = {
     errno.EROFS: "choose a path that can be written",
     errno.EIO: "the disk fails: copy what is on it, and give another path",
 }
+_LONGEST = 2000  # characters of a line: what a file holds may be quoted in it
 
 
 class UserError(Exception):
@@ -24,11 +26,19 @@ class UserError(Exception):
 
     The message names the thing (file, line, flag) and the cure. Binaries print it
     without a stack trace and exit with status 1 (`xabl.support.binary.run`). What
-    nobody would see in it, as a byte order mark in a name, is shown escaped.
+    nobody would see in it, as a byte order mark in a name, is shown escaped, and of
+    a line that nobody would read the middle is left out.
     """
 
     def __str__(self) -> str:
-        return visible(super().__str__())
+        lines = visible(super().__str__()).split("\n")
+        return "\n".join(map(_shortened, lines))
+
+
+def _shortened(line: str) -> str:
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[: _LONGEST // 2]} ... {line[-_LONGEST // 2 :]}"
 
 
 def visible(text: str) -> str:
@@ -91,9 +101,10 @@ def check_choice(name: str, value: object, allowed: Collection) -> None:
 def check_range(
     name: str, value: int | float, lowest: int | float, highest: int | float = math.inf
 ) -> None:
-    """Raises a UserError unless a setting lies in a range, ends included."""
-    if not lowest <= value <= highest:
+    """Raises a UserError unless a setting is a number in a range, ends included."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not lowest <= value <= highest:
         expected = f"expected {lowest} to {highest}"
         if highest == math.inf:
             expected = f"at least {lowest} is needed"
-        raise UserError(f"{name} is {value}, {expected}")
+        raise UserError(f"{name} is {value!r}, {expected}")

@@ -215,8 +215,8 @@ def test_gold_labels_from_files(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not readable JSON"),
-        ('{"a": 1}', "expected a JSON list"),
+        ("{", "not JSON"),
+        ('{"a": 1}', "a list was expected"),
         ('[["man"], "man"]', "entry 1 is 'man'"),
         ("[[3]]", "entry 0"),
     ],

@@ -6,7 +6,6 @@ read. What it may raise is `UserError`.
 
 import dataclasses
 import io
-import json
 import pickle
 import random
 import shutil
@@ -20,11 +19,14 @@ import numpy as np
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
-from tests.helpers import fake_results, golden_world, tiny_corpus
+from tests.fuzz import texts
+from tests.helpers import fake_results, tiny_corpus
 from tests.helpers.torch_writer import write_torch_file
-from xabl.data import safe_pickle, tokenizer_files
+from xabl.ablation.input_files import read_gold_labels
+from xabl.analysis.labelmatch.gold_labels import read_nouns
+from xabl.data import safe_pickle
 from xabl.data.checkpoints.opening import open_checkpoint
-from xabl.data.flickr30k_entities import parse_caption, read_boxes, read_image_ids
+from xabl.data.flickr30k_entities import read_boxes, read_image_ids
 from xabl.data.lmdb_reader import LmdbFile
 from xabl.data.regions import (
     hdf5_files,
@@ -35,14 +37,10 @@ from xabl.data.regions import (
     tsv_files,
 )
 from xabl.data.word_pieces import read_vocabulary
-from xabl.models.config import ModelConfig
-from xabl.models.presets import PRESETS
-from xabl.pretraining.configuration import PretrainingConfig, overridden
 from xabl.pretraining.corpus.msgpack_lmdb import unpack_record
 from xabl.pretraining.corpus.sources import read_captions
 from xabl.results import checking, reading
 from xabl.studies.study_file import read_study
-from xabl.support.files import read_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -190,41 +188,6 @@ def _torch_seeds(layout: str) -> Callable[[], list[bytes]]:
     ]
 
 
-# ---- Text ----
-
-
-def _read_caption(folder: Path, content: bytes) -> None:
-    for line in content.decode(errors="replace").split("\n"):
-        parse_caption(line, "line")
-
-
-def _files(pattern: str, most: int = 3) -> Callable[[], list[bytes]]:
-    paths = sorted(golden_world.ENTITIES.glob(pattern))[:most]
-    return lambda: [path.read_bytes() for path in paths]
-
-
-def _override(folder: Path, content: bytes) -> None:
-    text = content.decode(errors="replace")
-    overridden(PretrainingConfig(name="fuzz"), [text])
-
-
-def _config_seeds() -> list[bytes]:
-    names = ("bert_base", "ctrl_vl-bert_base", "vilbert_base")
-    return [json.dumps(PRESETS[name].to_dict()).encode() for name in names]
-
-
-def _tokenizer_seeds() -> list[bytes]:
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b"]
-    model = {"type": "WordPiece", "vocab": {p: n for n, p in enumerate(pieces)}}
-    content = {"model": model, "normalizer": {"lowercase": True}}
-    return [json.dumps(content).encode()]
-
-
-def _read_tokenizer(path: Path) -> None:
-    tokenizer_files.find_tokenizer(path.parent)
-    read_vocabulary(path)
-
-
 # ---- Results ----
 
 
@@ -259,26 +222,6 @@ def _result_seeds(name: str) -> Callable[[], list[bytes]]:
     return seeds
 
 
-def _study_seeds() -> list[bytes]:
-    """The two kinds of rows. A whole study takes YAML a hundred times as long."""
-    folder = Path(reading.__file__).parents[1] / "studies" / "examples"
-    grid = [
-        line
-        for line in (folder / "synthetic_world.yaml").read_text().splitlines()
-        if line.strip() and not line.strip().startswith("#")
-    ]
-    rows = [
-        "data: {entities: e, regions: r.h5, split: val, limit: 3}",
-        "ablation: {thresholds: [0.5], directions: [vis4lang], batch_size: 4}",
-        "report: {resamples: 100}",
-        "retries: 1",
-        "models:",
-        "  - {label: a, seed: 0, group: g, model: m}",
-        "  - {label: b, config: ctrl_uniter_base, checkpoint: c.bin}",
-    ]
-    return ["\n".join(lines).encode() for lines in (rows, grid)]
-
-
 TARGETS = {
     "lmdb file": Target(read=_file("data.mdb", _read_lmdb), seeds=_lmdb_seeds),
     "lmdb regions": Target(
@@ -311,36 +254,39 @@ TARGETS = {
         read=_file("m.index.json", _read_tensors),
         seeds=lambda: [b'{"weight_map": {"bert.a.weight": "m-1.bin"}}'],
     ),
-    "xml": Target(read=_file("1.xml", read_boxes), seeds=_files("Annotations/*.xml")),
-    "sentences": Target(read=_read_caption, seeds=_files("Sentences/*.txt")),
-    "split": Target(read=_file("val.txt", read_image_ids), seeds=_files("val.txt")),
+    "xml": Target(
+        read=_file("1.xml", read_boxes), seeds=texts.files("Annotations/*.xml")
+    ),
+    "sentences": Target(read=texts.read_caption, seeds=texts.files("Sentences/*.txt")),
+    "split": Target(
+        read=_file("val.txt", read_image_ids), seeds=texts.files("val.txt")
+    ),
     "vocabulary": Target(
         read=_file("vocab.txt", read_vocabulary),
         seeds=lambda: [b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n\xc3\xa9\n"],
     ),
     "tokenizer": Target(
-        read=_file("t/tokenizer.json", _read_tokenizer), seeds=_tokenizer_seeds
+        read=_file("t/tokenizer.json", texts.read_tokenizer),
+        seeds=texts.tokenizer_seeds,
     ),
     "model configuration": Target(
-        read=_file("c.json", ModelConfig.from_json), seeds=_config_seeds
+        read=_file("c.json", texts.read_config), seeds=texts.config_seeds
     ),
-    "override": Target(
-        read=_override,
-        seeds=lambda: [
-            b"optimiser.learning_rate=2e-4",
-            b"model.tv_attn_sublayers=[]",
-            b'inputs.ablations=[{"modality": "words"}]',
-        ],
-    ),
+    "override": Target(read=texts.override, seeds=texts.override_seeds),
     "captions": Target(
         read=_file("c.json", lambda path: read_captions(path, "val")),
         seeds=lambda: [b'{"1": "a dog", "007": ["two", "texts"]}'],
     ),
     "gold labels": Target(
-        read=_file("g.json", lambda path: read_json(path, "labels", list)),
-        seeds=lambda: [b"[1, null, 1600]"],
+        read=_file("g.json", read_gold_labels), seeds=lambda: [b"[1, null, 1600]"]
     ),
-    "study": Target(read=_file("s.yaml", read_study), seeds=_study_seeds, is_slow=True),
+    "nouns": Target(
+        read=_file("n.json", read_nouns), seeds=lambda: [b'[["a", "dog"], []]']
+    ),
+    "foils": Target(read=_file("f.json", texts.foil_pairs), seeds=texts.foil_seeds),
+    "study": Target(
+        read=_file("s.yaml", read_study), seeds=texts.study_seeds, is_slow=True
+    ),
     "manifest": Target(
         read=_results("manifest.json"),
         seeds=_result_seeds("manifest.json"),

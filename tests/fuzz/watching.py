@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.fuzz import json_changes
+
 SLOWEST = 20  # seconds for one input, on a busy machine
 MOST_BYTES = 2**18  # of an input
 _REPORT_EVERY = 1000  # inputs
@@ -62,7 +64,12 @@ def _resident() -> int:
 
 
 def mutated(drawn: random.Random, content: bytes, others: list[bytes]) -> bytes:
-    """An input with a few changes of the kinds that break readers."""
+    """An input with a few changes of the kinds that break readers.
+
+    Half of the time, of JSON, another value in place of one.
+    """
+    if drawn.random() < 0.5 and (other := json_changes.changed(drawn, content)):
+        return other[:MOST_BYTES]
     data = bytearray(content)
     for _ in range(drawn.choice([1, 1, 1, 2, 4, 16])):
         at = drawn.randrange(len(data) + 1)
@@ -122,7 +129,14 @@ def by_coverage(watched: Watched, seeds: list[bytes], seconds: float) -> None:
         f"-artifact_prefix={watched.folder}/",
         str(corpus),
     ]
-    atheris.Setup(arguments, watched.read)
+
+    def change(content: bytes, most: int, seed: int) -> bytes:
+        other = None
+        if seed % 4 == 0:
+            other = json_changes.changed(random.Random(seed), content)
+        return (other or atheris.Mutate(content, most))[:most]
+
+    atheris.Setup(arguments, watched.read, custom_mutator=change)
     atheris.Fuzz()
 
 

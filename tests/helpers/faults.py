@@ -1,6 +1,7 @@
 """Runs a job once for every place where a write, sync, rename or mkdir can fail.
 
     python -m tests.helpers.faults import [--repeats=0] [--modes=ENOSPC,EIO,KILL]
+    python -m tests.helpers.faults import --places=40:90    those of a long list
     python -m tests.helpers.faults import --kills=10    at random moments instead
 
 What fails is any such call of the process below its output's folder, whatever library
@@ -96,7 +97,9 @@ class Attempts:
         assert self._child(logged) == 0
         return collections.Counter(log.read_text().splitlines())
 
-    def try_all(self, modes: list[str], repeats: int) -> dict[str, int]:
+    def try_all(
+        self, modes: list[str], repeats: int, part: slice = slice(None)
+    ) -> dict[str, int]:
         """Places tried, by mode, and how many of them lost something.
 
         Those that a later run does not reach are counted as missed: writers at work
@@ -107,7 +110,7 @@ class Attempts:
             (kind, number)
             for kind, count in kinds.items()
             for number in _spread(count, repeats or count)
-        ]
+        ][part]
         tried = {"places": kinds.total(), "kinds": len(kinds), "missed": 0, "lost": 0}
         for mode in modes:
             tried[mode] = 0
@@ -225,13 +228,14 @@ def main() -> None:
     parser.add_argument("job", choices=JOBS)
     parser.add_argument("--repeats", type=int, default=0)
     parser.add_argument("--modes", default=",".join(MODES))
+    parser.add_argument("--places", default=":", help="such as 40:90, of all")
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--run", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if not given.run:
         with tempfile.TemporaryDirectory() as folder:
-            flags = {name: vars(given)[name] for name in ("repeats", "modes", "kills")}
-            program, environment = command(given.job, Path(folder), **flags)
+            flags = {name: value for name, value in vars(given).items() if value}
+            program, environment = command(flags.pop("job"), Path(folder), **flags)
             sys.exit(subprocess.run(program, env=environment, cwd=ROOT).returncode)
     # Imported once, for all the copies to come; none of them starts JAX here.
     import tensorboardX  # noqa: F401
@@ -250,7 +254,8 @@ def main() -> None:
     if given.kills:
         tried = attempts.kill(given.kills)
     else:
-        tried = attempts.try_all(given.modes.split(","), given.repeats)
+        ends = [int(end) if end else None for end in given.places.split(":")]
+        tried = attempts.try_all(given.modes.split(","), given.repeats, slice(*ends))
     print(given.job, *(f"{name}={count}" for name, count in tried.items()))
     sys.exit(tried.get("lost", 0) > 0)
 

@@ -1,7 +1,6 @@
 """BERT's word pieces, and which word of the caption each of them belongs to."""
 
 import dataclasses
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import SupportsIndex
@@ -10,7 +9,7 @@ import numpy as np
 from jaxtyping import Int32, Int64
 
 from xabl.errors import UserError
-from xabl.support.files import read_text
+from xabl.support.files import from_json, read_text
 
 VOCABULARY_JSON = "tokenizer.json"  # Hugging Face's, which holds the pieces too
 MAX_LENGTH = 38  # [CLS] and [SEP] included; what the published models evaluate with
@@ -137,20 +136,16 @@ def read_vocabulary(path: Path) -> tuple[str, ...]:
 def _pieces_in_json(path: Path, text: str) -> list[str]:
     """The pieces of a tokenizer.json, by their ids."""
     try:
-        model = json.loads(text)["model"]
+        model = from_json(text)["model"]
         kind, numbers = model["type"], model["vocab"]
         if kind != "WordPiece":
             raise ValueError(f"its pieces are of the kind {kind}, not WordPiece")
+        if not isinstance(numbers, dict):
+            raise ValueError("its vocab is not an object of pieces and their ids")
         pieces = sorted(numbers, key=numbers.__getitem__)
         if [numbers[piece] for piece in pieces] != list(range(len(pieces))):
             raise ValueError("the ids of its pieces are not 0, 1, 2, ...")
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: not the word pieces of a BERT ({error}); give its vocab.txt"
         ) from error

@@ -37,6 +37,7 @@ class GlobalImage(enum.Enum):
     LAST = "last"
 
 
+_LARGEST = 2**31 - 1  # of sizes; what reads them counts in 32 bits
 ACTIVATIONS = ("gelu", "relu", "swish", "tanh")
 
 
@@ -271,9 +272,15 @@ def _problems(config: ModelConfig) -> Iterator[str]:
     elif numbers != set(range(len(numbers))):
         missing = sorted(set(range(len(numbers))) - numbers)
         yield f"sublayers are not contiguous from 0: {missing} are missing"
-    stray = sorted(set(config.shared_sublayers) - numbers)
-    if stray:
-        yield f"shared_sublayers {stray} do not exist"
+    named = {"shared_sublayers": set(config.shared_sublayers)}
+    for key, value in vars(config).items():
+        if key.startswith("sublayer2"):
+            named[key] = {sublayer for sublayer, _ in value}
+        if key.startswith("bert_layer2"):
+            named[key] = {sublayer for _, sublayer in value}
+    for key, sublayers in named.items():
+        if stray := sorted(sublayers - numbers):
+            yield f"{key}: sublayers {stray} do not exist"
     loose = sorted(set(config.single_ln_sublayers) - set(config.shared_sublayers))
     if loose:
         yield f"single_ln_sublayers {loose} are not among shared_sublayers"
@@ -284,14 +291,17 @@ def _problems(config: ModelConfig) -> Iterator[str]:
 
 def _number_problems(config: ModelConfig) -> Iterator[str]:
     for key, value in vars(config).items():
-        if type(value) is int and value < 1:
-            yield f"{key} is {value}, it must be at least 1"
+        if type(value) is int and not 1 <= value <= _LARGEST:
+            yield f"{key} is {value}, it must be at least 1 and at most {_LARGEST}"
         if key.endswith("_prob") and not 0 <= value < 1:
             yield f"{key} is {value}, a probability below 1 is expected"
         if key.startswith("sublayer2"):
             for sublayer, size in value:
-                if size < 1:
-                    yield f"{key}: {size} for sublayer {sublayer} must be at least 1"
+                if not 1 <= size <= _LARGEST:
+                    yield (
+                        f"{key}: {size} for sublayer {sublayer} must be at least 1 and "
+                        f"at most {_LARGEST}"
+                    )
     if not 0 < config.layer_norm_eps < 1:
         yield f"layer_norm_eps is {config.layer_norm_eps}, expected above 0, below 1"
     if not 0 <= config.initializer_range < math.inf:

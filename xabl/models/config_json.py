@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from xabl.errors import UserError
 from xabl.models.region_embedding import NONE, REGION_EMBEDDINGS, RegionEmbedding
@@ -24,6 +24,7 @@ _FIXED_FIELDS = {
     "v_initializer_range": (0.02,),
     "visualization": (False,),
 }
+_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _OUT_OF_SCOPE_MODELS = ("roberta", "m3p", "uc2", "xlm")
 
 
@@ -61,7 +62,7 @@ def decoded(fields: Mapping[str, Any], types: Mapping[str, Any]) -> dict[str, An
         if key in types:
             try:
                 values[key] = _decoded(value, types[key])
-            except (TypeError, ValueError, AttributeError) as error:
+            except (TypeError, ValueError, ArithmeticError) as error:
                 raise UserError(f"field {key}: {error}") from error
     return values
 
@@ -89,23 +90,38 @@ def _decoded(value: Any, kind: Any) -> Any:
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return kind(value)
     if kind == tuple[int, ...]:
-        return tuple(_whole(number) for number in value)
+        return tuple(_scalar(number, int) for number in _container(value, list, tuple))
     if kind == IntMap:
+        numbers = _container(value, dict).items()
         return tuple(
-            sorted((int(key), _whole(number)) for key, number in value.items())
+            sorted((_number(key), _scalar(number, int)) for key, number in numbers)
         )
     if kind == Weights:
-        return tuple((str(key), float(weight)) for key, weight in value.items())
-    accepted = (int, float) if kind is float else (kind,)
-    if kind in (int, float, bool, str) and type(value) not in accepted:
-        raise ValueError(f"expected {kind.__name__}, found {value!r}")
+        weights = _container(value, dict).items()
+        return tuple((key, float(_scalar(weight, float))) for key, weight in weights)
+    return _scalar(value, *(get_args(kind) or (kind,)))
+
+
+def _container(value: Any, *kinds: type) -> Any:
+    if not isinstance(value, kinds):
+        expected = {dict: "an object", list: "a list"}[kinds[0]]
+        raise ValueError(f"expected {expected}, found {value!r}")
     return value
 
 
-def _whole(value: Any) -> int:
-    if type(value) is not int:
-        raise ValueError(f"expected a whole number, found {value!r}")
+def _scalar(value: Any, *kinds: type) -> Any:
+    """A value of one of the kinds; True is no number, and a whole one a float."""
+    if type(value) not in kinds and not (float in kinds and type(value) is int):
+        expected = " or ".join(_NAMES.get(kind, "null") for kind in kinds)
+        raise ValueError(f"expected {expected}, found {value!r}")
     return value
+
+
+def _number(key: str) -> int:
+    """The key of a sublayer, which JSON has as text."""
+    if not (key.isascii() and key.isdecimal() and str(int(key)) == key):
+        raise ValueError(f"expected the number of a sublayer, found {key!r}")
+    return int(key)
 
 
 def encoded(value: Any, kind: Any) -> Any:

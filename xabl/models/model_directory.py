@@ -26,6 +26,7 @@ from xabl.models.model import parameter_shapes
 from xabl.support import checksums
 from xabl.support.atomic import check_room, new_directory
 from xabl.support.devices import local_devices
+from xabl.support.files import from_json
 
 _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "config.json",
@@ -33,6 +34,7 @@ _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "report.json",
     "vocab.txt",
 )
+
 # In the report: sizes and digests of files, those that are edited apart.
 _PARAM_FILES, _OTHER_FILES = "parameter_files", "other_files"
 REGIONS = "regions"  # in the report: `RegionDescription` of the training's regions
@@ -360,7 +362,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read ({reason(error)}); the model directory is "

@@ -8,11 +8,12 @@ A configuration is a `PretrainingConfig`: one of the published runs, by its name
 import dataclasses
 import importlib
 import json
+import math
 import pkgutil
 import runpy
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from xabl.errors import UserError, check_choice, check_range, from_system
 from xabl.models.config import ModelConfig
@@ -20,6 +21,9 @@ from xabl.models.presets import PRESETS, load_config
 from xabl.pretraining import configs
 from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
+from xabl.support.files import from_json
+
+_MOST = 2**31 - 1  # updates and the like are counted in 32 bits
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,9 +141,10 @@ class PretrainingConfig:
             "keep_last",
             "report_every",
         ):
-            check_range(name, getattr(self, name), 1)
+            check_range(name, getattr(self, name), 1, _MOST)
         if self.steps is not None:
-            check_range("steps", self.steps, 1)
+            check_range("steps", self.steps, 1, _MOST)
+        check_range("seed", self.seed, 0, 2**32 - 1)
 
 
 def published_runs() -> dict[str, PretrainingConfig]:
@@ -205,7 +210,7 @@ def overridden(
         if not equals:
             raise UserError(f"--set={override}: expected field=value")
         try:
-            value = json.loads(text)
+            value = from_json(text)
         except ValueError:
             value = text
         *parts, name = path.split(".")
@@ -258,17 +263,18 @@ def _typed(name: str, kind: Any, value: Any) -> Any:
     if kind is ModelConfig:
         return load_config(str(value))
     if kind == tuple[str, ...] and isinstance(value, list):
-        return tuple(str(item) for item in value)
+        return tuple(_typed(name, str, item) for item in value)
     if kind == tuple[TrainingAblation, ...] and isinstance(value, list):
         try:
             return tuple(TrainingAblation(**item) for item in value)
         except TypeError as error:
             raise UserError(f"{name}: {error}") from error
-    allowed = get_args(kind) or (kind,)
+    # Of a list, the type of its entries is not one of its own.
+    allowed = (kind,) if get_origin(kind) is tuple else get_args(kind) or (kind,)
     if str in allowed and isinstance(value, int | float):
         return str(value)
     if float in allowed and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        return float(value) if abs(value) < 2**64 else math.inf
     # To Python True is an int, to the reader of a command it is not a number.
     fits = [k for k in allowed if isinstance(k, type) and isinstance(value, k)]
     if not fits or (isinstance(value, bool) and bool not in allowed):

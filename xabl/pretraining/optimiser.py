@@ -12,15 +12,18 @@ from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
-from xabl.errors import UserError, check_choice
+from xabl.errors import UserError, check_choice, check_range
 from xabl.models.config import ModelConfig
 from xabl.models.reference_names import reference_names
 
 # Parameters whose name in the reference contains one of these are not decayed. So the
 # scales of LayerNorms with other names (UNITER's image_layer_norm, VL-BERT's
 # visual_ln_*) are.
+_SMALLEST, _LARGEST = np.finfo(np.float32).tiny.item(), np.finfo(np.float32).max.item()
+_BELOW_ONE = 1 - np.finfo(np.float32).epsneg.item()
 _NOT_DECAYED = ("bias", "LayerNorm.weight")
 
 
@@ -50,6 +53,15 @@ class OptimiserConfig:
 
     def __post_init__(self) -> None:
         check_choice("optimiser.arithmetic", self.arithmetic, ("published", "adamw"))
+        for name in ("learning_rate", "epsilon", "weight_decay"):
+            check_range(f"optimiser.{name}", getattr(self, name), 0, _LARGEST)
+        for name in ("beta1", "beta2"):
+            check_range(f"optimiser.{name}", getattr(self, name), _SMALLEST, _BELOW_ONE)
+        check_range("optimiser.warmup_fraction", self.warmup_fraction, 0, 1)
+        if self.warmup_steps is not None:
+            check_range("optimiser.warmup_steps", self.warmup_steps, 0)
+        if self.clip_norm is not None:
+            check_range("optimiser.clip_norm", self.clip_norm, _SMALLEST, _LARGEST)
 
     def num_warmup_steps(self, total_steps: int) -> int:
         if self.warmup_steps is not None:

@@ -30,6 +30,7 @@ from xabl.models import model_directory
 from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
 from xabl.pretraining.objective import forward
 from xabl.support.atomic import PARTIAL, new_file
+from xabl.support.files import read_json
 
 _CONFIG = "config.json"
 
@@ -52,10 +53,9 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
     path = workdir / _CONFIG
     resolved = to_json(config)
     if path.exists():
-        try:
-            there = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path}: damaged ({error}); take a new workdir") from error
+        there = read_json(
+            path, "a run's configuration; if it is damaged, take a new workdir"
+        )
         lines = [
             line
             for line in differences(there, resolved)

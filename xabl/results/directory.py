@@ -14,6 +14,7 @@ from xabl.errors import UserError
 from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED
 from xabl.support import lease
 from xabl.support.atomic import new_directory
+from xabl.support.files import read_json
 
 
 class ResultsDirectory:
@@ -79,8 +80,11 @@ class ResultsDirectory:
         Raises:
             UserError: they are of another run; names what differs.
         """
-        manifest = json.loads((self.path / MANIFEST).read_text(encoding="utf-8"))
-        differing = differences(manifest.get("identity", {}), identity)
+        manifest = read_json(
+            self.path / MANIFEST, "a manifest; replace it with --overwrite"
+        )
+        before = manifest.get("identity")
+        differing = differences(before if isinstance(before, dict) else {}, identity)
         if differing:
             raise UserError(
                 f"{self.path}: holds results of another run ({differing}); choose "

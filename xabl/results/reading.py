@@ -5,7 +5,6 @@ a mean wrong (a row twice, a row missing) is an error.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,8 @@ from xabl.results.columns import (
 from xabl.results.conditions import Condition
 from xabl.results.format import ANYTHING, FACTS, MANIFEST, SCORES, VERSION, File
 from xabl.results.losses import LOSSES, NATS_PER_BIT, STORED
+from xabl.results.manifest_types import type_problems
+from xabl.support.files import from_json
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -218,7 +219,8 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a results directory.
 
     Raises:
-        UserError: missing, not JSON, of another format, or without a part needed.
+        UserError: missing, not JSON, of another format, without a part needed, or
+            with one of another type.
     """
     path = directory / MANIFEST
     if not directory.is_dir():
@@ -231,16 +233,18 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             "has finished writing"
         )
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = from_json(path.read_text(encoding="utf-8"))
         version = manifest["format"]
-        manifest["model"]["label"], manifest["model"]["name"], manifest["data"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a manifest of xabl ablate ({error!r})") from error
     if version != VERSION:
         raise UserError(
             f"{path}: format {version}, but this version reads format {VERSION}; "
             "run xabl ablate again"
         )
+    problems = list(type_problems(manifest))
+    if problems:
+        raise UserError(f"{path}: {'; '.join(problems)}; write the results again")
     return manifest
 
 

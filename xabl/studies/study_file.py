@@ -22,6 +22,13 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length
 _EXAMPLES = Path(__file__).parent / "examples"
 
 
+# Whole numbers, which neither true nor a text is.
+Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
+Number = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Threshold = Annotated[float, Field(strict=True, ge=0, lt=1)]
+
+
 class _Part(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
@@ -37,8 +44,8 @@ class Data(_Part):
     class_names: Path | None = None
     attribute_names: Path | None = None
     tagger: Literal["stanza"] | None = None
-    limit: Annotated[int, Field(ge=1)] | None = None
-    skip_bad_examples: bool = False
+    limit: Count | None = None
+    skip_bad_examples: pydantic.StrictBool = False
 
 
 class Ablation(_Part):
@@ -50,14 +57,14 @@ class Ablation(_Part):
     """
 
     directions: Annotated[tuple[Direction, ...], Field(min_length=1)] | None = None
-    thresholds: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = THRESHOLDS
+    thresholds: tuple[Threshold, ...] = THRESHOLDS
     replace: tuple[str, ...] = ()
-    replace_seed: Annotated[int, Field(ge=0)] = 0
+    replace_seed: Seed = 0
     precision: Precision = Precision.HIGHEST
     image_token: ImageToken = ImageToken.PUBLISHED
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
-    save_predictions: Annotated[int, Field(ge=0)] = 0
-    batch_size: Annotated[int, Field(ge=1)] | None = None
+    save_predictions: Number = 0
+    batch_size: Count | None = None
     mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
 
     @pydantic.field_validator("replace")
@@ -79,7 +86,7 @@ class Model(_Part):
     """
 
     label: Name
-    seed: int | None = None
+    seed: Seed | None = None
     group: str | None = None
     model: Path | None = None
     checkpoint: Path | None = None
@@ -123,7 +130,7 @@ class Pretrainings(_Part):
     config: Path
     overrides: tuple[str, ...] = ()
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
 
 
 class Report(_Part):
@@ -131,7 +138,7 @@ class Report(_Part):
 
     images: Path | None = None
     class_names: Path | None = None
-    resamples: Annotated[int, Field(ge=100)] = 2000
+    resamples: Annotated[Count, Field(ge=100)] = 2000
 
 
 class StudyFile(_Part):
@@ -145,7 +152,7 @@ class StudyFile(_Part):
     models: tuple[Model, ...] = ()
     pretrainings: tuple[Pretrainings, ...] = ()
     report: Report = Report()
-    retries: Annotated[int, Field(ge=0)] = 3
+    retries: Number = 3
 
     @pydantic.model_validator(mode="after")
     def _has_runs(self) -> "StudyFile":
@@ -254,7 +261,9 @@ def _content(text: str, lines: Lines, path: Path) -> Any:
     except yaml.MarkedYAMLError as error:
         line = (error.problem_mark or error.context_mark).line + 1
         raise UserError(f"{path}:{line}: {error.problem or error.context}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise UserError(f"{path}: is nested too deeply for a study") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # a number too long
         raise UserError(f"{path}: not a YAML file ({error})") from error
 
 
@@ -274,6 +283,9 @@ def _located(
     if isinstance(node, yaml.SequenceNode):
         for number, item in enumerate(node.value):
             yield from _located(item, (*place, number), lines, above)
+    elif isinstance(node, yaml.ScalarNode):
+        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in node.value):
+            yield place, "holds what no text or name of a file can"
     elif isinstance(node, yaml.MappingNode):
         seen: dict[str, int] = {}
         for key, value in node.value:

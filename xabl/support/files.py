@@ -30,6 +30,34 @@ def read_text(path: Path | str, what: str = "text") -> str:
         raise from_system(error, path, "cannot be read") from error
 
 
+def from_json(text: str) -> Any:
+    """The value of a JSON text.
+
+    Raises:
+        ValueError: it is not JSON; is nested too deeply; names a field twice, where
+            `json` keeps the last; or holds half a character, which no file can.
+    """
+    try:
+        value = json.loads(text, object_pairs_hook=_fields)
+        if "\\ud" in text.lower():
+            json.dumps(value, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        raise ValueError(f"{half} is half a character") from error
+    return value
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice[:80]!r} is given twice")
+    return fields
+
+
 def read_json(path: Path | str, what: str, kind: type = dict) -> Any:
     """A JSON file whose outermost value is of a kind.
 
@@ -42,8 +70,8 @@ def read_json(path: Path | str, what: str, kind: type = dict) -> Any:
     """
     text = read_text(path, what)
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = from_json(text)
+    except ValueError as error:
         raise UserError(f"{path}: not JSON ({error}); expected {what}") from error
     if not isinstance(value, kind):
         expected = {dict: "an object", list: "a list"}[kind]

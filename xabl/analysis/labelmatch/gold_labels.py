@@ -12,7 +12,8 @@ from pathlib import Path
 from xabl.analysis.files import write_text
 from xabl.analysis.labelmatch.nouns import stanza_tagger, tag_nouns
 from xabl.data.class_names import read_class_names
-from xabl.errors import UserError, reason
+from xabl.errors import UserError
+from xabl.support.files import read_json
 
 BACKGROUND = 0  # class of the 1601-way index that no phrase names
 
@@ -74,14 +75,7 @@ def read_nouns(path: Path) -> list[tuple[str, ...]]:
     Raises:
         UserError: missing, not JSON, or an entry that is not a list of words.
     """
-    try:
-        nouns = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable JSON ({reason(error)})") from error
-    if not isinstance(nouns, list):
-        raise UserError(
-            f"{path}: expected a JSON list: lists of nouns, one per example"
-        )
+    nouns = read_json(path, "lists of nouns, one per example", list)
     for index, words in enumerate(nouns):
         if not isinstance(words, list) or not all(
             isinstance(word, str) for word in words

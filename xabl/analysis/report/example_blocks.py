@@ -2,7 +2,6 @@
 
 import bisect
 import dataclasses
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
 from xabl.results.format import EXAMPLES, File
 from xabl.results.reading import Run, read_file
+from xabl.support.files import from_json
 
 MISSING = -1  # of a region or class that is not known
 OVERLAP_STEPS = 1000  # overlaps travel as whole numbers of this many to 1
@@ -66,7 +66,7 @@ def read_examples(study: Study) -> Examples:
 
 def _boxes(path: Path, row: int, text: str) -> np.ndarray:
     try:
-        boxes = np.array(json.loads(text or "[]"), np.float32).reshape(-1, 4)
+        boxes = np.array(from_json(text or "[]"), np.float32).reshape(-1, 4)
     except (ValueError, TypeError) as error:
         raise UserError(
             f"{path}: row {row}: boxes {text!r} are not lists of four numbers; write "

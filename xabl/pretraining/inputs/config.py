@@ -1,6 +1,7 @@
 """What one pretraining example looks like: masking, replacement, ablation."""
 
 import dataclasses
+import math
 
 from xabl.errors import UserError, check_choice, check_range
 
@@ -68,7 +69,7 @@ class InputConfig:
             raise UserError(
                 f"max_words is {self.max_words}: [CLS], one word piece and [SEP] need 3"
             )
-        if self.overlap_threshold < 0:
+        if not 0 <= self.overlap_threshold < math.inf:
             raise UserError(
                 f"overlap_threshold is {self.overlap_threshold}: expected 0 ... 1, or "
                 f"{NO_OVERLAP} for none"
