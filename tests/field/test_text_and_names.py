@@ -2,6 +2,7 @@
 
 import codecs
 import dataclasses
+import json
 import shutil
 
 import pytest
@@ -69,6 +70,30 @@ def test_byte_order_marks_and_line_ends_change_nothing(
 def test_json_with_a_byte_order_mark_is_read(tmp_path):
     (tmp_path / "a.json").write_bytes(codecs.BOM_UTF8 + b'{"a": 1}')
     assert read_json(tmp_path / "a.json", "numbers") == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "b": {"a": 1, "a": 2}}', "'a' is given twice"),
+        ('{"a": "\\uD83D"}', r"'\\ud83d' is half a character"),
+        ("[" * 5000, "nested too deeply"),
+        (f'{{"a": 1{"0" * 5000}}}', "not JSON"),
+    ],
+)
+def test_json_that_nobody_can_keep_is_refused(tmp_path, text, message):
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match=rf"a\.json: not JSON .*{message}|{message}"):
+        read_json(tmp_path / "a.json", "numbers")
+    whole = {"a": "\U0001f415"}  # written as two halves
+    (tmp_path / "a.json").write_text(json.dumps(whole))
+    assert read_json(tmp_path / "a.json", "numbers") == whole
+
+
+def test_what_is_quoted_makes_no_endless_message():
+    said = str(UserError(f"a.json: {'x' * 10**6}; correct it\nsecond"))
+    assert len(said) < 2100 and said.startswith("a.json: xxx")
+    assert said.endswith("x; correct it\nsecond")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])

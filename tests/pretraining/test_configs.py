@@ -95,6 +95,30 @@ def test_a_wrong_name_lists_the_right_ones():
         configuration.load("uniter_ovrlap")
 
 
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimiser.learning_rate=NaN", "learning_rate is nan, expected 0 to"),
+        ("optimiser.learning_rate=-1e-4", "learning_rate is -0.0001, expected 0 to"),
+        (f"optimiser.weight_decay=1{'0' * 400}", "weight_decay is inf, expected 0"),
+        ("optimiser.beta1=0", "beta1 is 0.0, expected"),  # whose logarithm is taken
+        ("optimiser.beta2=1", "beta2 is 1.0, expected"),
+        ("optimiser.clip_norm=0", "clip_norm is 0.0, expected"),
+        ("inputs.overlap_threshold=NaN", "overlap_threshold is nan"),
+        ("seed=-1", "seed is -1, expected 0 to"),
+        (f"steps={2**31}", f"steps is {2**31}, expected 1 to"),
+        ("frozen=abc", "frozen is 'abc', which is not of type"),  # not a, b and c
+        ("frozen=[null]", "frozen is None"),
+        ('inputs.ablations=[{"modality": "words", "share": "x"}]', "(?s)share.* 'x'"),
+        ('model.tt_attn_sublayers={"0": 0}', "expected a list"),
+        ('model.bert_layer2ff_sublayer={"0": 99}', r"sublayers \[99\] do not exist"),
+    ],
+)
+def test_values_that_no_training_can_have(override, message):
+    with pytest.raises(UserError, match=message):
+        configuration.overridden(configuration.PretrainingConfig(name="a"), [override])
+
+
 def test_a_file_without_a_configuration(tmp_path):
     path = tmp_path / "mine.py"
     path.write_text("seed = 3")

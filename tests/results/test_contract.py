@@ -1,6 +1,7 @@
 """Results of any program: written, checked, read; names and order from one place."""
 
 import itertools
+import json
 import math
 
 import numpy as np
@@ -9,7 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.helpers.fake_results import SCHEMA, FakeModel, write_results
+from tests.helpers.fake_results import (
+    SCHEMA,
+    FakeModel,
+    paper_models,
+    write_results,
+)
 from xabl import analysis, results
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
@@ -27,6 +33,7 @@ from xabl.results.conditions import (
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES
 from xabl.results.losses import BY_WORD, LOSSES, STORED, columns_of, main_loss
 from xabl.results.published import PUBLISHED
+from xabl.results.reading import read
 
 
 def frame(num_examples=12, conditions=("none", "object@0.5", "all")) -> pd.DataFrame:
@@ -292,3 +299,34 @@ def test_frames_of_arrow_may_hold_nan_and_predictions_are_of_examples(tmp_path):
     path = write(11)
     assert results.check(path) == ()
     write_report(path, tmp_path / "report.html", ReportOptions(resamples=100))
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "problem"),
+    [
+        ("label", 3, "model.label is 3, expected a text"),
+        ("seed", [1], "model.seed is [1], expected a whole number or null"),
+        ("seed", True, "model.seed is True, expected a whole number or null"),
+        ("seed", 2**63, "model.seed is 9223372036854775808, expected a whole number"),
+        ("params_sha256", {}, "model.params_sha256 is {}, expected a text or null"),
+    ],
+)
+def test_a_manifest_of_other_types_is_refused(tmp_path, part, value, problem):
+    folder = write_results(tmp_path / "a", paper_models()[0], num_images=2)
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["model"][part] = value
+    manifest["yardsticks"] = {"mlm": {"unigram": "x"}, "luck": {}}
+    manifest["thresholds"] = [0.5, "x"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(UserError) as error:
+        read(folder)
+    said = str(error.value)
+    assert said.startswith(f"{path}: ") and problem in said
+    for more in (
+        "yardsticks.mlm.unigram is 'x', expected a number",
+        "yardsticks.mlm.warning is missing",
+        "'luck' is no loss",
+        "thresholds are [0.5, 'x'], expected numbers",
+    ):
+        assert more in said

@@ -61,7 +61,8 @@ def type_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
             continue
         found[path] = value = found[above][name]
         if type(value) not in kinds or _is_too_large(value):
-            expected = " or ".join(_WORDS[kind] for kind in kinds)
+            words = [_WORDS[k] for k in kinds if k is not int or float not in kinds]
+            expected = " or ".join(words)
             yield f"{path} is {value!r}, expected {expected}"
         elif path == "thresholds":
             if not all(type(item) in (int, float) for item in value or ()):
