@@ -236,6 +236,26 @@ def test_class_names_that_are_none(tmp_path):
         read_class_names(tmp_path / "short.txt")
 
 
+def test_the_detectors_release_leaves_the_background_out(tmp_path):
+    names = [f"name {number}" for number in range(1, 1601)]
+    (tmp_path / "without.txt").write_text("\n".join(names) + "\n")
+    (tmp_path / "with.txt").write_text("\n".join(["__background__", *names]))
+    marked = "\ufeff" + "\r\n".join(["__background__", *names, ""])
+    (tmp_path / "marked.txt").write_text(marked, newline="")
+    without, with_it, with_mark = (
+        read_class_names(tmp_path / f"{name}.txt")
+        for name in ("without", "with", "marked")
+    )
+    assert without == with_it == with_mark
+    assert gold_classes([["name", "1600"]], without) == [1600]
+
+
+def test_an_empty_line_would_count_as_a_class(tmp_path):
+    (tmp_path / "a.txt").write_text("__background__\nman\n\ndog\n")
+    with pytest.raises(UserError, match=r"a\.txt, line 3: empty"):
+        read_class_names(tmp_path / "a.txt")
+
+
 def mention(caption, first_word, num_words):
     phrase = types.SimpleNamespace(first_word=first_word, num_words=num_words)
     return types.SimpleNamespace(

@@ -89,8 +89,8 @@ def test_every_error_is_named_with_its_line(write):
     [
         ("data: {entities: a}\nmodels: [", "2: "),
         ("data: {entities: a}\n", "1: give models, pretrainings or both"),
-        ("- 1\n", "1: should be a valid dictionary"),
-        ("", "1: should be a valid dictionary"),
+        ("- 1\n", "1: should have keys and values"),
+        ("", "1: should have keys and values"),
         ("data: {entities: a}\ndata: {entities: b}\n", "2: data: is given twice, fi"),
         ("models: [{label: A, model: a}]\n", "1: data: is missing"),
         (

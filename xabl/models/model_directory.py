@@ -362,7 +362,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = from_json(path.read_text(encoding="utf-8"))
+        content = from_json(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read ({reason(error)}); the model directory is "

@@ -305,6 +305,8 @@ def _problem(found: Any) -> tuple[Place, str]:
     place, text = tuple(found["loc"]), found["msg"]
     if found["type"] == "extra_forbidden":
         return place, "not a key that is known here"
+    if found["type"] in ("model_type", "model_attributes_type"):
+        return place, "should have keys and values, as data: {entities: FOLDER}"
     if found["type"] == "missing":
         return place, "is missing"
     if found["type"] == "string_pattern_mismatch":
