@@ -8,6 +8,7 @@ A configuration is a `PretrainingConfig`: one of the published runs, by its name
 import dataclasses
 import importlib
 import json
+import operator
 import pkgutil
 import runpy
 from collections.abc import Iterable, Mapping
@@ -213,6 +214,27 @@ def overridden(
             config = _replaced(config, parts, name, value)
         except UserError as error:
             raise UserError(f"--set={override}: {error}") from error
+    return config
+
+
+# Fields that say where files are, and nothing of what they hold.
+LOCATIONS = (
+    "corpus",
+    "vocabulary",
+    "initial.bert",
+    "initial.model",
+    "ablation.entities",
+    "ablation.regions",
+)
+
+
+def located(config: PretrainingConfig, folder: Path) -> PretrainingConfig:
+    """The configuration with its relative paths taken from a folder."""
+    for location in LOCATIONS:
+        path = operator.attrgetter(location)(config)
+        if path is not None:
+            *parts, name = location.split(".")
+            config = _replaced(config, parts, name, str(folder / path))
     return config
 
 
