@@ -63,6 +63,16 @@ def test_a_file_written_just_now_is_not_remembered(contents, tmp_path):
     assert Contents(tmp_path / "memory.json").of(path) != first
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null"])
+def test_a_memory_that_is_damaged_costs_time_only(tmp_path, text):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "memory.json").write_text(text)
+    memory = Contents(tmp_path / "memory.json")
+    assert memory.of(tmp_path / "file") == Contents(tmp_path / "no").of(
+        tmp_path / "file"
+    )
+
+
 def test_large_files_are_sampled(contents, tmp_path, monkeypatch):
     monkeypatch.setattr(contents_module, "_WHOLE", 1000)
     monkeypatch.setattr(contents_module, "_SAMPLE", 10)

@@ -149,7 +149,9 @@ def test_a_machine_that_was_taken_away_is_waited_for(tmp_path, monkeypatch, caps
     with monkeypatch.context() as elsewhere:
         elsewhere.setattr(lease, "_machine", lambda: "taken away")
         theirs = lease._announce(lock, "sweeps the study")
-    then = time.time() - lease.EXPIRES_AFTER + 0.5
+    content = json.loads(theirs.read_text())
+    theirs.write_text(json.dumps(content | {"since": content["since"] - 1000}))
+    then = time.time() - lease.EXPIRES_AFTER + 1
     os.utime(theirs, (then, then))
     assert led()
     assert "locks/.sweep: held by process" in capsys.readouterr().err

@@ -34,8 +34,8 @@ class Contents:
         self._memory = memory
         self._known: dict[str, list[str]] = {}
         try:
-            self._known = json.loads(memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            self._known = dict(json.loads(memory.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             pass  # nothing is lost but time
         self._is_new = False
         self._asked: dict[str, str] = {}
