@@ -68,6 +68,18 @@ def test_a_folder_of_a_run_killed_at_its_first_file_is_taken(tmp_path):
         claim(tmp_path, tiny_runs.config(tmp_path))
 
 
+def test_files_of_a_run_may_move_if_they_are_known(tmp_path):
+    there, here = tiny_runs.config("there"), tiny_runs.config("here")
+    claim(tmp_path / "run", there)
+    with pytest.raises(UserError, match="another configuration.*\n  corpus: 'there"):
+        claim(tmp_path / "run", here)
+    with pytest.raises(UserError, match="\n  seed: 0 there, 1 now$"):
+        other = dataclasses.replace(here, seed=1)
+        claim(tmp_path / "run", other, may_move=True)
+    claim(tmp_path / "run", here, may_move=True)
+    claim(tmp_path / "run", here)
+
+
 def _kill(batch):
     raise Killed
 

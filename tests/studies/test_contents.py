@@ -32,7 +32,8 @@ def test_contents_count_and_nothing_else(contents, tmp_path):
     assert contents.of_model(one) == contents.of_model(other)
     assert contents.of(one) != contents.of(other)
     (other / "params" / "a").rename(other / "params" / "b")
-    assert contents.of_model(one) != contents.of_model(other)
+    new = Contents(tmp_path / "memory.json")
+    assert new.of_model(one) != new.of_model(other)
 
 
 def test_an_untouched_file_is_not_read_again(contents, tmp_path, monkeypatch):
@@ -46,20 +47,30 @@ def test_an_untouched_file_is_not_read_again(contents, tmp_path, monkeypatch):
         raise AssertionError("read again")
 
     monkeypatch.setattr(contents_module, "_digest", read)
-    later = Contents(tmp_path / "memory.json")
-    assert later.of(path) == digest
+    assert Contents(tmp_path / "memory.json").of(path) == digest
     path.write_text("y" * 1000)
     with pytest.raises(AssertionError, match="read again"):
-        later.of(path)
+        Contents(tmp_path / "memory.json").of(path)
 
 
 def test_a_file_written_just_now_is_not_remembered(contents, tmp_path):
     path = tmp_path / "file"
     path.write_text("x")
     first, look = contents.of(path), path.stat()
+    contents.save()
     path.write_text("y")
     os.utime(path, ns=(look.st_atime_ns, look.st_mtime_ns))
-    assert contents.of(path) != first
+    assert Contents(tmp_path / "memory.json").of(path) != first
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null"])
+def test_a_memory_that_is_damaged_costs_time_only(tmp_path, text):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "memory.json").write_text(text)
+    memory = Contents(tmp_path / "memory.json")
+    assert memory.of(tmp_path / "file") == Contents(tmp_path / "no").of(
+        tmp_path / "file"
+    )
 
 
 def test_large_files_are_sampled(contents, tmp_path, monkeypatch):
@@ -71,7 +82,7 @@ def test_large_files_are_sampled(contents, tmp_path, monkeypatch):
     with path.open("r+b") as file:
         file.seek(99_995)
         file.write(b"!")
-    assert contents.of(path) != first
+    assert Contents(tmp_path / "memory.json").of(path) != first
 
 
 def test_entities_are_those_of_the_split(contents):
@@ -99,18 +110,53 @@ def test_a_key_depends_on_every_part():
     assert key_of({"a": 1, "b": [2]}) != key_of({"a": 1, "b": [3]})
 
 
-def test_ways_of_removing_are_part_of_a_key(contents, tmp_path):
-    config = ablation.shallow("bert")
-    ablation_binaries.save(tmp_path / "bert", config, ablation.ruled_params(config))
-    keys = set()
-    for options in ("", "replace: [zero]", "replace: [zero], replace_seed: 1"):
+@pytest.fixture
+def key(tmp_path):
+    """Of a run of one model, with more data and options."""
+    config = ablation.shallow("uniter")
+    ablation_binaries.save(tmp_path / "uniter", config, ablation.ruled_params(config))
+
+    def of(options="", data=""):
         file = tmp_path / "study.yaml"
         file.write_text(
-            f"data: {{entities: {golden_world.ENTITIES}}}\n"
+            f"data: {{entities: {golden_world.ENTITIES}{data}}}\n"
             f"ablation: {{{options}}}\n"
-            f"models: [{{label: A, model: {tmp_path / 'bert'}}}]\n"
+            "models: [{label: A, model: uniter}]\n"
         )
-        (run,) = identified(runs_of(*read_study(file), tmp_path), contents)
+        memory = Contents(tmp_path / "memory.json")
+        (run,) = identified(runs_of(*read_study(file), tmp_path), memory)
         assert run.problem is None
-        keys.add(run.key)
-    assert len(keys) == 3
+        return run.key
+
+    return of
+
+
+def test_ways_of_removing_are_part_of_a_key(key):
+    options = ("", "replace: [zero]", "replace: [zero], replace_seed: 1")
+    assert len({key(each) for each in options}) == 3
+
+
+def test_the_same_conditions_in_other_words_are_the_same_run(key):
+    asked = "thresholds: [0.5, 0.7]"
+    assert key(asked) == key("thresholds: [0.7, 0.5], directions: [lang4vis, vis4lang]")
+    assert key(asked) != key("thresholds: [0.5]")
+
+
+def test_lists_of_nouns_are_part_of_a_key(key, tmp_path):
+    """Given, or beside the regions: each word's class depends on them."""
+    (tmp_path / "regions.h5").write_text("any")
+    names = tmp_path / "objects_vocab.txt"
+    alone = key(data=", regions: regions.h5")
+    names.write_text("dog\n")
+    beside = key(data=", regions: regions.h5")
+    names.write_text("cat\n")
+    changed = key(data=", regions: regions.h5")
+    assert len({alone, beside, changed}) == 3
+    names.rename(tmp_path / "mine.txt")
+    assert key(data=", regions: regions.h5, class_names: mine.txt") == changed
+
+
+def test_the_data_of_many_runs_is_looked_at_once(contents, monkeypatch):
+    contents.of_entities(golden_world.ENTITIES, "val")
+    monkeypatch.setattr(contents_module.os, "stat", None)
+    contents.of_entities(golden_world.ENTITIES, "val")

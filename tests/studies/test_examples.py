@@ -1,13 +1,23 @@
 """The studies that come with the package: that they say what they are said to say."""
 
 import collections
+import re
 
 import pytest
 
 from tests.helpers import binaries
 from xabl.results.published import NUM_EXAMPLES
 from xabl.studies.runs import runs_of
-from xabl.studies.study_file import read_study
+from xabl.studies.study_file import (
+    Ablation,
+    Data,
+    Model,
+    Pretrainings,
+    Report,
+    StudyFile,
+    Variant,
+    read_study,
+)
 
 
 def test_the_published_study_has_all_63_rows(tmp_path):
@@ -23,6 +33,19 @@ def test_the_published_study_has_all_63_rows(tmp_path):
     assert {run.source.configuration for run in runs if run.label == "UNITER"} == {
         "ctrl_uniter_base"
     }
+
+
+def test_the_page_on_studies_has_files_that_work_and_all_keys(tmp_path):
+    page = (binaries.ROOT / "docs" / "studies.md").read_text()
+    found = []
+    for text in re.findall(r"```yaml\n(.*?)```", page, re.S):
+        (tmp_path / "study.yaml").write_text(text)
+        found += runs_of(*read_study(tmp_path / "study.yaml"), tmp_path)
+    assert [run.name for run in found[:3]] == ["UNITER-s0", "UNITER-s1", "LXMERT"]
+    assert len(found) == 7 and found[2].source.config()
+    for part in (Data, Ablation, Model, Pretrainings, Variant, Report, StudyFile):
+        for key in part.model_fields:
+            assert f"`{key}`" in page, key
 
 
 @pytest.mark.slow

@@ -133,9 +133,11 @@ def test_half_a_line_of_an_event_is_passed_over(board):
     jobs = board({"name": "x"})
     worker.work(jobs)
     (path,) = (jobs.folder / "events").glob("*.jsonl")
-    path.write_bytes(path.read_bytes() + b'{"time": 1')
-    assert len(read_events(jobs.folder)) == 3
-    assert all(json.loads(line) for line in path.read_text().splitlines()[:-1])
+    whole = path.read_bytes()
+    for more in (b'{"time": 1', b"null", b"3", b"[]", b"{}", b"\0\0\n", b"\xff"):
+        path.write_bytes(whole + more)
+        assert len(read_events(jobs.folder)) == 3
+    assert all(json.loads(line) for line in whole.splitlines())
 
 
 def test_a_job_somebody_has_is_left_to_them(board):

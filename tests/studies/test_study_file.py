@@ -1,11 +1,14 @@
 """A study's file: what it means, and every error with its line."""
 
 import textwrap
+from pathlib import Path
 
 import pytest
 
 from xabl.errors import UserError
 from xabl.results.conditions import THRESHOLDS, Direction
+from xabl.studies.contents import Contents
+from xabl.studies.runs import identified, runs_of
 from xabl.studies.study_file import read_study
 
 
@@ -15,7 +18,9 @@ def write(tmp_path):
 
     def written(text):
         path = tmp_path / "study.yaml"
-        path.write_text(textwrap.dedent(text).lstrip("\n"))
+        if isinstance(text, str):
+            text = textwrap.dedent(text).lstrip("\n").encode()
+        path.write_bytes(text)
         return path
 
     return written
@@ -78,7 +83,8 @@ def test_every_error_is_named_with_its_line(write):
         "other_image, drop; words: mask, other_caption, drop)",
         "9: models[0].seed: should be a valid integer; found 'x'",
         "10: models[1]: a checkpoint needs its config, a preset or a file",
-        "12: models[2].label: 'a b': give letters, digits and . _ + - only",
+        "12: models[2].label: give letters, digits and . _ + - only, the first a "
+        "letter or a digit; found 'a b'",
         "14: models[3]: give either a model directory or a checkpoint",
         "15: retries: should be greater than or equal to 0; found -1",
     ]
@@ -89,8 +95,8 @@ def test_every_error_is_named_with_its_line(write):
     [
         ("data: {entities: a}\nmodels: [", "2: "),
         ("data: {entities: a}\n", "1: give models, pretrainings or both"),
-        ("- 1\n", "1: should have keys and values"),
-        ("", "1: should have keys and values"),
+        ("- 1\n", "1: should be keys and values"),
+        ("", "1: should be keys and values (key: value); there is nothing"),
         ("data: {entities: a}\ndata: {entities: b}\n", "2: data: is given twice, fi"),
         ("models: [{label: A, model: a}]\n", "1: data: is missing"),
         (
@@ -98,12 +104,150 @@ def test_every_error_is_named_with_its_line(write):
             "- {label: a, model: b}\n",
             "4: models[1]: there are two runs 'a'; give other labels or seeds",
         ),
+        ('data: {entities: "a\\0b"}\n', "1: data.entities: holds what no text or name"),
+        ('data: {entities: "\\ud800"}\n', "1: data.entities: holds what no text"),
+        (f"retries: {'1' * 5000}\n", "1: Exceeds the limit"),
         ("data: !!python/object:os.system {}\n", "1: could not determine a construc"),
+        ("data: {}\n\tx: y", "2: while scanning for the next token: found character"),
+        ("data: {}\nmodels: *none", "2: found undefined alias 'none'"),
+        ('a: 1\nb: "c\n\n', "4: while scanning a quoted scalar of line 2: found unex"),
+        ("data: {}\nretries: 2024-99-99", "2: month must be in 1..12"),
+        ("data: {}\nretries: !!int x", "2: invalid literal for int"),
+        ("data: {}\nyes: 1", "2: yes: is no key: those are text"),
+        ("data: {}\n? [a]\n: 1", "2: "),
+        ("data: {}\nx: a\x07", "2: has a character that YAML does not allow (0x7)"),
+        (b"data: {}\nx: \xe4", "2: is not UTF-8"),
+        ("[" * 1000, "1: is nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_study(write, text, said):
     (problem,) = problems(write(text))
     assert problem.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("label: 01", "label: should be text; found 1 (put it in quotes)"),
+        ("label: yes", "label: should be text; found True (put it in quotes)"),
+        ("label: a, model: 3", "model: should be a path; found 3 (put it in quotes)"),
+        ("label: a, model: [m]", "model: should be a path"),
+        ("label: a, model: ''", "model: is no path; found ''"),
+        ('label: a, model: "m\\e"', "model: is no path; found 'm\\x1b'"),
+        (
+            "label: a, model: m, seed: yes",
+            "seed: should be a valid integer; found True",
+        ),
+        ("label: a, model: m, seed: '3'", "seed: should be a valid integer; found '3'"),
+    ],
+)
+def test_what_yaml_takes_for_something_else(write, text, said):
+    (problem,) = problems(write(f"data: {{entities: e}}\nmodels:\n- {{{text}}}\n"))
+    assert problem == f"3: models[0].{said}"
+
+
+def grid(text):
+    return (
+        f"data: {{entities: e}}\npretrainings:\n- config: synthetic_world\n  {text}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "variants: [{label: A, overrides: [steps=3, seed=7]}]",
+            "4: pretrainings[0].variants[0].overrides[1]: a study gives these itself: "
+            "see seeds and label; found 'seed=7'",
+        ),
+        (
+            "variants: [{label: A, overrides: {steps: 3}}]",
+            "4: pretrainings[0].variants[0].overrides: should be a list, as in [a, b]",
+        ),
+        (
+            "variants: [{label: A}]\n  seeds: [1, 1]",
+            "5: pretrainings[0].seeds: has a value twice",
+        ),
+        ("variants: []", "4: pretrainings[0].variants: is empty"),
+    ],
+)
+def test_a_grid_that_is_none(write, text, said):
+    assert problems(write(grid(text))) == [said]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        # Once, for however many variants.
+        (
+            "overrides: [stepz=3]\n  variants: [{label: A}, {label: B}]",
+            "3: pretrainings[0]: --set=stepz=3: no field 'stepz'",
+        ),
+        ("variants: [{label: A, start: B}]", "4: there is no training 'B-s0'"),
+        # That is a model, which has no training's folder.
+        ("variants: [{label: A, start: M}]\n", "4: there is no training 'M-s0'"),
+    ],
+)
+def test_a_grid_that_cannot_be(write, tmp_path, text, said):
+    path = write(grid(text) + "models: [{label: M, seed: 0, model: m}]\n")
+    with pytest.raises(UserError) as found:
+        runs_of(*read_study(path), tmp_path)
+    assert str(found.value).startswith(f"{path}:{said}")
+    assert str(found.value).count(said[3:]) == 1
+
+
+def test_paths_begin_in_the_folder_of_the_file(write, tmp_path, monkeypatch):
+    """Wherever the command is started, those of trainings too."""
+    (tmp_path / "mine.json").write_text("{}")
+    path = write("""
+        data: {entities: data/flickr30k, regions: /elsewhere/regions.h5}
+        models:
+          - {label: A, model: ../models/a}
+          - {label: B, model: ~/b}
+          - {label: C, checkpoint: c.bin, config: mine.json}
+          - {label: D, checkpoint: c.bin, config: bert_base}
+        pretrainings:
+          - config: synthetic_world
+            overrides: [corpus=world/corpus, vocabulary=/v.txt, initial.bert=bert]
+            variants: [{label: E}]
+        """)
+    monkeypatch.setenv("HOME", "/home/me")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    found = []
+    for cwd, name in ((tmp_path, path.name), (elsewhere, f"../{path.name}")):
+        monkeypatch.chdir(cwd)
+        found.append(runs_of(*read_study(name), tmp_path / "out"))
+    for runs in found:
+        a, b, c, d, e = runs
+        assert a.files.entities.resolve() == tmp_path / "data" / "flickr30k"
+        assert str(a.files.regions) == "/elsewhere/regions.h5"
+        assert a.source.directory.resolve() == tmp_path.parent / "models" / "a"
+        assert str(b.source.directory) == "/home/me/b"
+        assert c.source.file.resolve() == tmp_path / "c.bin"
+        assert Path(c.source.configuration).resolve() == tmp_path / "mine.json"
+        assert d.source.configuration == "bert_base"
+        config = e.source.configuration
+        assert Path(config.corpus).resolve() == tmp_path / "world" / "corpus"
+        assert config.vocabulary == "/v.txt"
+        assert Path(config.initial.bert).resolve() == tmp_path / "bert"
+        assert config.initial.model is None
+
+
+def test_a_path_that_leads_nowhere_is_named_whole(write, tmp_path, monkeypatch):
+    """So that one sees in which folder it was looked for."""
+    path = write("data: {entities: e}\nmodels:\n- {label: A, model: m/a}\n")
+    runs = runs_of(*read_study(path), tmp_path / "out")
+    (run,) = identified(runs, Contents(tmp_path / "memory.json"))
+    assert run.problem == f"{path}:3: {tmp_path}/m/a: does not exist"
+
+
+def test_paths_of_a_study_of_the_package_begin_where_the_process_is(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    study, _ = read_study("published")
+    assert study.data.entities == tmp_path / "data" / "flickr30k_entities"
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -1,13 +1,19 @@
 """Whole studies through the real command: what is done, found done, and done again."""
 
 import json
+import os
 import re
 import shutil
+import time
 
 import pytest
 
 from tests.helpers import binaries, studies
+from xabl.errors import UserError
+from xabl.studies.contents import Contents
 from xabl.studies.events import read_events
+from xabl.studies.runs import identified, runs_of
+from xabl.studies.study_file import read_study
 
 SEEDS = (0, 1, 2)
 
@@ -122,6 +128,91 @@ def test_the_second_of_two_sweeps_says_who_has_the_folder(golden, tmp_path):
     assert refused.status == 1
     assert re.search(r"another sweep is at it \(process \d+ on .*--join", refused.err)
     assert not (tmp_path / "out" / "results").exists()
+
+
+def test_a_machine_that_was_taken_away_is_waited_for(tmp_path, monkeypatch, capsys):
+    """For as long as its lock may be that of a machine at work."""
+    from xabl.studies import sweep
+    from xabl.studies.jobs import Board
+    from xabl.support import lease
+
+    study = tmp_path / "study.yaml"
+    study.write_text("data: {entities: e}\nmodels: [{label: A, model: m}]\n")
+    options = sweep.SweepOptions(study=study, output=tmp_path / "out")
+    read, runs, _ = sweep._read(options)
+
+    def led():
+        with sweep._lead(options, Board(options.output, ()), read, runs) as leads:
+            return leads
+
+    lock = options.output / "locks" / ".sweep"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(lease, "_machine", lambda: "taken away")
+        theirs = lease._announce(lock, "sweeps the study")
+    content = json.loads(theirs.read_text())
+    theirs.write_text(json.dumps(content | {"since": content["since"] - 1000}))
+    then = time.time() - lease.EXPIRES_AFTER + 1
+    os.utime(theirs, (then, then))
+    assert led()
+    assert "locks/.sweep: held by process" in capsys.readouterr().err
+    # One of this machine is known to live.
+    with lease.acquire(lock), pytest.raises(UserError, match="another sweep is at it"):
+        led()
+
+
+def test_files_of_no_study_are_never_replaced(golden, tmp_path):
+    from xabl.studies import outcome
+
+    rows = studies.write_models(tmp_path, (0,), kinds=("uniter",))
+    file = studies.write_study(tmp_path / "study.yaml", golden / "lmdb", rows)
+    output = tmp_path / "out"
+    (output / "results" / "uniter-s0").mkdir(parents=True)
+    manifest = output / "results" / "uniter-s0" / "manifest.json"
+    manifest.write_text('{"identity": {"method": 1}}')
+    (output / outcome.TABLE).write_text("mine")
+    said = binaries.run("experiments.sweep", study=file, output=output)
+    assert (said.status, said.err.count("\n")) == (1, 1)
+    assert "table.tsv is there, and of no study; give another" in said.err
+    assert not (output / "runs.json").exists()
+
+    study, lines = read_study(file)
+    (run,) = identified(runs_of(study, lines, output), Contents(output / "memory"))
+    with pytest.raises(UserError, match="uniter-s0: holds results of no study"):
+        run.do({}, lambda done, of, unit: None)
+    assert manifest.read_text() == '{"identity": {"method": 1}}'
+
+
+def test_what_the_report_needs_is_missed_at_the_start(golden, tmp_path):
+    file = studies.write_study(
+        tmp_path / "study.yaml",
+        golden / "lmdb",
+        ["- {label: A, model: a}"],
+        "report: {class_names: names.txt}",
+    )
+    said = binaries.run("experiments.sweep", study=file, output=tmp_path / "out")
+    assert said.status == 1
+    names = tmp_path / "names.txt"
+    assert said.err == (
+        f"error: {file}:4: report.class_names: {names} does not exist\n"
+    )
+
+
+def test_a_cluster_that_is_none_is_said_at_once(golden, tmp_path):
+    rows = studies.write_models(tmp_path, (0,), kinds=("uniter",))
+    file = studies.write_study(tmp_path / "study.yaml", golden / "lmdb", rows)
+    bin = tmp_path / "bin"
+    bin.mkdir()
+    (bin / "squeue").write_text("#!/bin/sh\n")
+    (bin / "squeue").chmod(0o755)
+    said = binaries.run_words(
+        "experiments.sweep",
+        f"--study={file}",
+        f"--output={tmp_path / 'out'}",
+        "--launcher=slurm",
+        environment=os.environ | {"PATH": str(bin)},
+    )
+    assert said.status == 1
+    assert "--launcher=slurm: there is no sbatch here" in said.err
 
 
 def test_a_changed_method_is_a_changed_run(folder, monkeypatch):

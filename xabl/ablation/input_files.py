@@ -80,14 +80,17 @@ class InputFiles:
             check_choice("--tagger", self.tagger, TAGGERS)
 
     @property
-    def names_of_objects(self) -> Path | None:
-        """The detector's classes, if there is a list of them."""
-        return self.class_names or self._beside_regions(OBJECTS)
+    def word_lists(self) -> dict[str, Path | None]:
+        """The detector's classes and attributes, where there are lists of them.
 
-    @property
-    def names_of_attributes(self) -> Path | None:
-        """Likewise of its attributes."""
-        return self.attribute_names or self._beside_regions(ATTRIBUTES)
+        By the names of the arguments of `word_classes.by_lists`; none for a tagger.
+        """
+        if self.tagger is not None:
+            return {}
+        return {
+            "class_names": self.class_names or self._beside_regions(OBJECTS),
+            "attribute_names": self.attribute_names or self._beside_regions(ATTRIBUTES),
+        }
 
     def _beside_regions(self, name: str) -> Path | None:
         found = self.regions and self.regions.parent / name
@@ -114,8 +117,7 @@ def check_small_files(files: InputFiles) -> None:
         read_gold_labels(files.gold_labels)
     if files.tagger is not None:
         check_tagger(INSTEAD)
-        return
-    for names in (files.names_of_objects, files.names_of_attributes):
+    for names in files.word_lists.values():
         if names is not None:
             read_class_names(names)
 

@@ -286,11 +286,7 @@ def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordC
     """By a tagger if one is wished, else by the detector's names and other lists."""
     if files.tagger is not None:
         return by_tagger(examples)
-    return by_lists(
-        examples,
-        class_names=files.names_of_objects,
-        attribute_names=files.names_of_attributes,
-    )
+    return by_lists(examples, **files.word_lists)
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

@@ -3,7 +3,8 @@ r"""Runs a whole study: every model of a file ablated, trained before if need be
 Whatever interrupts it, the same command goes on: finished runs are known by the
 contents of what determines them, and unfinished ones continue. A run that fails does
 not stop the others. In the end there are results/<run>, table.tsv and report.html.
-The exit status is 0 when every run is done.
+Relative paths in the file begin in its folder; docs/studies.md lists its keys. The exit
+status is 0 when every run is done.
 
 Examples:
 
@@ -28,7 +29,12 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("study", None, "the study's file (YAML)")
+    flags.DEFINE_string(
+        "study",
+        None,
+        "the study's file (YAML), or one that comes with xabl: published, "
+        "synthetic_world",
+    )
     flags.DEFINE_string("output", None, "folder of the study", required=True)
     flags.DEFINE_bool(
         "dry_run", False, "print the runs, what is to be done and about how long it is"

@@ -9,6 +9,7 @@ import dataclasses
 import importlib
 import json
 import math
+import operator
 import pkgutil
 import runpy
 from collections.abc import Iterable, Mapping
@@ -218,6 +219,27 @@ def overridden(
             config = _replaced(config, parts, name, value)
         except UserError as error:
             raise UserError(f"--set={override}: {error}") from error
+    return config
+
+
+# Fields that say where files are, and nothing of what they hold.
+LOCATIONS = (
+    "corpus",
+    "vocabulary",
+    "initial.bert",
+    "initial.model",
+    "ablation.entities",
+    "ablation.regions",
+)
+
+
+def located(config: PretrainingConfig, folder: Path) -> PretrainingConfig:
+    """The configuration with its relative paths taken from a folder."""
+    for location in LOCATIONS:
+        path = operator.attrgetter(location)(config)
+        if path is not None:
+            *parts, name = location.split(".")
+            config = _replaced(config, parts, name, str(folder / path))
     return config
 
 

@@ -29,6 +29,7 @@ def pretrain(
     *,
     devices: Devices | None = None,
     num_workers: int = 0,
+    may_move: bool = False,
 ) -> bool:
     """Trains, or continues where an earlier call in `workdir` stopped.
 
@@ -39,6 +40,7 @@ def pretrain(
         workdir: its folder; made if it does not exist.
         devices: default: all of all hosts.
         num_workers: processes that make batches, on every host; 0 uses a thread.
+        may_move: see `claim`.
 
     Returns:
         True when the run is finished; False when a preemption signal (SIGTERM) ended
@@ -49,7 +51,7 @@ def pretrain(
             finite; the disk is full.
     """
     run = prepare(config, devices or Devices.all(), num_workers)
-    claim(workdir, config)
+    claim(workdir, config, may_move=may_move)
     checkpoints = Checkpoints(
         workdir / "checkpoints",
         keep_last=config.keep_last,

@@ -27,7 +27,12 @@ from jax.experimental import multihost_utils
 from xabl.data.regions.description import RegionDescription
 from xabl.errors import UserError, reason
 from xabl.models import model_directory
-from xabl.pretraining.configuration import PretrainingConfig, differences, to_json
+from xabl.pretraining.configuration import (
+    LOCATIONS,
+    PretrainingConfig,
+    differences,
+    to_json,
+)
 from xabl.pretraining.objective import forward
 from xabl.support.atomic import PARTIAL, new_file
 from xabl.support.files import read_json
@@ -44,8 +49,12 @@ FREE_FIELDS = {
 }
 
 
-def claim(workdir: Path, config: PretrainingConfig) -> None:
+def claim(workdir: Path, config: PretrainingConfig, *, may_move: bool = False) -> None:
     """Makes the folder, or checks that it belongs to this run.
+
+    Args:
+        may_move: whether files may be elsewhere than before: the caller knows that they
+            hold the same.
 
     Raises:
         UserError: it is another run's, or cannot be written to.
@@ -60,6 +69,7 @@ def claim(workdir: Path, config: PretrainingConfig) -> None:
             line
             for line in differences(there, resolved)
             if re.match(r"\w+", line)[0] not in FREE_FIELDS
+            and not (may_move and line.split(":")[0] in LOCATIONS)
         ]
         if lines:
             raise UserError(

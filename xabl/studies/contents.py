@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ _LOCKS = {"lock.mdb"}  # LMDB writes there when it is only read
 class Contents:
     """Digests of files and folders, remembered by size, time and inode.
 
+    The disk is asked once for each: hundreds of runs are of the same data.
     Of a file larger than 4 GiB, and of the shards of a corpus, 64 samples of 1 MiB
     evenly spread and the size stand for the whole.
     """
@@ -33,10 +34,11 @@ class Contents:
         self._memory = memory
         self._known: dict[str, list[str]] = {}
         try:
-            self._known = json.loads(memory.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            self._known = dict(json.loads(memory.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
             pass  # nothing is lost but time
         self._is_new = False
+        self._asked: dict[str, str] = {}
 
     def of(self, path: Path) -> str:
         """Of a file, or of all files in a folder with their names.
@@ -44,28 +46,40 @@ class Contents:
         Raises:
             UserError: it is not there or cannot be read.
         """
-        return self._of(str(path), path, _files(path), _WHOLE)
+        return self._of(str(path), path, lambda: _files(path), _WHOLE)
 
     def of_model(self, directory: Path) -> str:
         """Of a model directory: configuration, parameters and word pieces.
 
         Where they come from, which it also says, does not matter.
         """
-        files = [f for f in _files(directory) if f.name != "report.json"]
-        return self._of(str(directory), directory, files, _WHOLE)
+
+        def files() -> list[Path]:
+            return [f for f in _files(directory) if f.name != "report.json"]
+
+        return self._of(f"{directory} model", directory, files, _WHOLE)
 
     def of_corpus(self, directory: Path, splits: Iterable[str | None]) -> str:
         """Of some splits of a pretraining corpus."""
-        files = [f for split in splits if split for f in _files(directory / split)]
-        return self._of(f"{directory} corpus", directory, files, _SHARD)
+        folders = [directory / split for split in splits if split]
+        name = " ".join([*map(str, folders), "corpus"])
+
+        def files() -> list[Path]:
+            return [file for folder in folders for file in _files(folder)]
+
+        return self._of(name, directory, files, _SHARD)
 
     def of_entities(self, directory: Path, split: str) -> str:
         """Of a split of Flickr30k Entities: its list, captions and boxes."""
-        listed = split_file(directory, split)
-        files = [listed]
-        for image_id in _text(listed).split():
-            files.append(directory / "Sentences" / f"{image_id}.txt")
-            files.append(directory / "Annotations" / f"{image_id}.xml")
+
+        def files() -> list[Path]:
+            listed = split_file(directory, split)
+            found = [listed]
+            for image_id in _text(listed).split():
+                found.append(directory / "Sentences" / f"{image_id}.txt")
+                found.append(directory / "Annotations" / f"{image_id}.xml")
+            return found
+
         return self._of(f"{directory} {split}", directory, files, _WHOLE)
 
     def save(self) -> None:
@@ -75,8 +89,18 @@ class Contents:
                 temporary.write_text(json.dumps(self._known), encoding="utf-8")
             self._is_new = False
 
-    def _of(self, name: str, root: Path, files: list[Path], whole: int) -> str:
+    def _of(
+        self, name: str, root: Path, list_files: Callable[[], list[Path]], whole: int
+    ) -> str:
+        if name not in self._asked:
+            self._asked[name] = self._looked_at(name, root, list_files, whole)
+        return self._asked[name]
+
+    def _looked_at(
+        self, name: str, root: Path, list_files: Callable[[], list[Path]], whole: int
+    ) -> str:
         try:
+            files = list_files()
             stats = [os.stat(file) for file in files]
             looks = hashlib.sha256()
             for file, stat in zip(files, stats, strict=True):

@@ -51,7 +51,9 @@ def read_events(folder: Path) -> list[dict[str, Any]]:
     for path in (folder / "events").glob("*.jsonl"):
         for line in path.read_bytes().splitlines():
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                event = json.loads(line)
+                event["time"], event["event"]
+            except (ValueError, TypeError, KeyError):
                 continue  # its writer was killed, or its disk full
+            found.append(event)
     return sorted(found, key=lambda event: event["time"])

@@ -6,12 +6,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from xabl.errors import UserError
+from xabl.studies.record import is_studys
 from xabl.studies.runs import Run
 from xabl.studies.study_file import Report
 from xabl.support.atomic import new_file
 
 TABLE, REPORT = "table.tsv", "report.html"
 _OF = ".outcome.json"  # which runs the two are of
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder in which the outcome would replace somebody's files.
+
+    Raises:
+        UserError: names them.
+    """
+    for name in (TABLE, REPORT):
+        if not is_studys(folder) and (folder / name).exists():
+            raise UserError(
+                f"{folder / name} is there, and of no study; give another --output"
+            )
 
 
 def is_current(folder: Path, runs: Sequence[Run], report: Report) -> bool:

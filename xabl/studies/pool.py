@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
 from xabl.pretraining.launch import START_AGAIN
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board, State
@@ -232,3 +232,5 @@ def _main(board: Board, place: Place, tell: Connection) -> None:
         work(board, on_job)
     except Stopped:
         sys.exit(START_AGAIN)
+    except OSError as error:  # of the study's folder, such as a full disk
+        sys.exit(f"error: {from_system(error, board.folder)}")

@@ -46,7 +46,12 @@ def key_in(path: Path) -> str | None:
     except OSError:
         return None
     except (ValueError, AttributeError):
-        return ""
+        return "damaged"
+
+
+def is_studys(folder: Path) -> bool:
+    """Whether a study was begun in a folder."""
+    return (folder / _FILE).exists()
 
 
 def write_record(folder: Path, jobs: Iterable[Recorded]) -> None:

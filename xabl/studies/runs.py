@@ -1,6 +1,7 @@
 """A study as a list of runs: one model, from wherever it comes to its results."""
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from xabl.ablation import run as ablation_run
 from xabl.ablation.definition import METHOD
 from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles
+from xabl.ablation.input_files import InputFiles, model_conditions
 from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.series import Series
 from xabl.errors import UserError
@@ -18,15 +19,8 @@ from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import Job, OnProgress
 from xabl.studies.record import key_in
 from xabl.studies.sources import Checkpoint, Existing, Source, Training, with_key
-from xabl.studies.study_file import (
-    Lines,
-    Model,
-    Place,
-    Pretrainings,
-    StudyFile,
-    Variant,
-    run_name,
-)
+from xabl.studies.study_file import Model, Pretrainings, StudyFile, Variant, run_name
+from xabl.studies.yaml_lines import Lines, Place
 from xabl.support import lease
 
 
@@ -52,11 +46,12 @@ class Run(Job):
     on_mismatch: OnMismatch
     output: Path
     after: tuple[str, ...] = ()
+    alike: str = ""
     determines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problem: str | None = None
     work: float = 1.0
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """Equal for runs that give equal results."""
         return key_of(self.determines)
@@ -65,15 +60,6 @@ class Run(Job):
     def is_alone(self) -> bool:
         """Trainings get a process each."""
         return self.source.is_training
-
-    @property
-    def alike(self) -> str:
-        """Runs of one architecture on the same data: programs are compiled once."""
-        if self.problem is not None:
-            return ""
-        own = ("model", "label", "seed")
-        data = {k: v for k, v in self.determines.items() if k not in own}
-        return key_of({"config": self.source.config().to_dict(), **data})
 
     def is_done(self) -> bool:
         """Whether its results are there and of these very contents."""
@@ -95,6 +81,11 @@ class Run(Job):
             raise UserError(self.problem)
         files = dataclasses.replace(self.files, model=self.source.prepared(on_progress))
         there = {key_in(self.manifest), key_in(self._unfinished)}
+        if "" in there:  # somebody's own `xabl ablate`
+            raise UserError(
+                f"{self.output}: holds results of no study; move them, or give "
+                "another --output"
+            )
         is_other = bool(there - {None, self.key})
         ablation_run.run(
             ablation_run.RunOptions(
@@ -141,20 +132,24 @@ def runs_of(study: StudyFile, lines: Lines, output: Path) -> list[Run]:
         place: Place = ("models", number)
         runs.append(_of_model(study, model, lines.where(*place), output))
     for number, grid in enumerate(study.pretrainings):
+        place = ("pretrainings", number)
+        try:
+            configuration.load(grid.config, grid.overrides)
+        except UserError as error:  # once, not for every variant
+            problems.append((place, str(error)))
+            continue
         for row, variant in enumerate(grid.variants):
-            place = ("pretrainings", number, "variants", row)
+            inner = (*place, "variants", row)
             try:
-                runs += _of_variant(study, grid, variant, lines.where(*place), output)
+                runs += _of_variant(study, grid, variant, lines.where(*inner), output)
             except UserError as error:
-                problems.append((place, str(error)))
-    known = {run.name for run in runs}
-    for number, grid in enumerate(study.pretrainings):
-        for row, variant in enumerate(grid.variants):
-            for seed in grid.seeds:
-                start = variant.start and run_name(variant.start, seed)
-                if start and start not in known and not problems:
-                    place = ("pretrainings", number, "variants", row, "start")
-                    problems.append((place, f"there is no run {start!r} to start from"))
+                problems.append((inner, str(error)))
+    trained = {run.name for run in runs if run.is_alone}
+    for run in runs:
+        if not problems and not trained.issuperset(run.after):
+            raise UserError(
+                f"{run.where}: there is no training {run.after[0]!r} to start from"
+            )
     if problems:
         raise lines.error(problems)
     return runs
@@ -162,25 +157,17 @@ def runs_of(study: StudyFile, lines: Lines, output: Path) -> list[Run]:
 
 def _of_model(study: StudyFile, model: Model, where: str, output: Path) -> Run:
     source: Source
+    vocabulary = model.vocabulary or study.data.vocabulary
     if model.model is not None:
         source = Existing(directory=model.model)
     else:
         source = Checkpoint(
             file=model.checkpoint,
             configuration=model.config,
-            vocabulary=model.vocabulary or study.data.vocabulary,
+            vocabulary=vocabulary,
             output=output / "models" / model.name,
         )
-    vocabulary = model.vocabulary or study.data.vocabulary
-    return _run(
-        study,
-        model,
-        model.seed,
-        where,
-        source,
-        output,
-        vocabulary=vocabulary,
-    )
+    return _run(study, model, model.seed, where, source, output, vocabulary=vocabulary)
 
 
 def _of_variant(
@@ -193,6 +180,7 @@ def _of_variant(
         if start:
             overrides.append(f"initial.model={_workdir(output, start) / 'model'}")
         config = configuration.load(grid.config, [*overrides, f"name={name}"])
+        config = configuration.located(config, study.folder)
         source = Training(configuration=config, workdir=_workdir(output, name))
         after = (start,) if start else ()
         yield _run(study, variant, seed, where, source, output, after=after)
@@ -270,35 +258,38 @@ def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
         if start.problem is not None:
             raise UserError(f"starts from {start.name}, which cannot be done")
         source = dataclasses.replace(source, start=start.determines["model"])
-    model = source.determines(contents)
-    text_only = source.config().text_only
+    model, config = source.determines(contents), source.config()
+    conditions = model_conditions(config, files, say=lambda line: None)
+    asked = {
+        "format": VERSION,
+        "method": METHOD,
+        "entities": contents.of_entities(files.entities, files.split),
+        **{
+            name: path and contents.of(path)
+            for name, path in {
+                "regions": None if config.text_only else files.regions,
+                "vocabulary": files.vocabulary,
+                "gold_labels": files.gold_labels,
+                **files.word_lists,
+            }.items()
+        },
+        "tagger": files.tagger,
+        "split": files.split,
+        "limit": files.limit,
+        "skip_bad_examples": files.skip_bad_examples,
+        "conditions": [f"{c.direction} {c.name}" for c in conditions],
+        "replace_seed": files.replace_seed,
+        "vlbert_positions": files.vlbert_positions,
+        "precision": evaluation.precision,
+        "image_token": evaluation.image_token,
+        "save_predictions": evaluation.top,
+    }
     return dataclasses.replace(
         run,
         source=with_key(source, model),
-        determines={
-            "format": VERSION,
-            "method": METHOD,
-            "label": run.label,
-            "seed": run.seed,
-            "model": model,
-            "entities": contents.of_entities(files.entities, files.split),
-            "regions": None
-            if text_only or files.regions is None
-            else contents.of(files.regions),
-            "vocabulary": files.vocabulary and contents.of(files.vocabulary),
-            "gold_labels": files.gold_labels and contents.of(files.gold_labels),
-            "split": files.split,
-            "limit": files.limit,
-            "skip_bad_examples": files.skip_bad_examples,
-            "directions": files.directions,
-            "thresholds": files.thresholds,
-            "replace": files.replace,
-            "replace_seed": files.replace_seed,
-            "vlbert_positions": files.vlbert_positions,
-            "precision": evaluation.precision,
-            "image_token": evaluation.image_token,
-            "save_predictions": evaluation.top,
-        },
+        # Of one architecture, on the same data: programs are compiled once.
+        alike=key_of({"config": config.to_dict(), **asked}),
+        determines={"label": run.label, "seed": run.seed, "model": model, **asked},
     )
 
 

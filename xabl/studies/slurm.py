@@ -8,6 +8,7 @@ which run, and a job that was preempted, or killed, leaves its run to the others
 import dataclasses
 import getpass
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -56,7 +57,13 @@ class SlurmPool:
         """
         self._board, self._resources = board, resources
         self._folder = board.folder / "slurm"
-        self._listed()  # is there a cluster?
+        for command in ("squeue", "sbatch", "srun", "scancel"):
+            if shutil.which(command) is None:
+                raise UserError(
+                    f"--launcher=slurm: there is no {command} here; start this on a "
+                    "login node of the cluster"
+                )
+        self._listed()  # does the cluster answer?
 
     def run(self) -> Iterator[dict[str, State]]:
         """Waits until no run is left, and sees to it that there are jobs.
@@ -164,11 +171,6 @@ class _Worker:
 def _run(command: list[str]) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except FileNotFoundError as error:
-        raise UserError(
-            f"--launcher=slurm: there is no {command[0]} here; start this on a login "
-            "node of the cluster"
-        ) from error
     except subprocess.CalledProcessError as error:
         raise UserError(f"--launcher=slurm: {error.stderr.strip()}") from error
     return done.stdout

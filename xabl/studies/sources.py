@@ -170,7 +170,8 @@ class Training:
         with only_run(self.workdir, lease.UNTIL_FREE):
             self._claim()
             with _reported(self.workdir, self.num_updates(), on_progress):
-                if not pretrain(self.configuration, self.workdir):
+                # `_claim` has compared what the files hold.
+                if not pretrain(self.configuration, self.workdir, may_move=True):
                     raise Stopped
         return self.workdir / "model"
 

@@ -133,7 +133,7 @@ def _summary(rows: list[_Row], start: Mapping[str, Any]) -> str:
 
 def work_done(board: Board) -> float:
     """Of the runs that are done, in the unit of their work."""
-    return sum(job.work for job in board.jobs if board.is_done(job))
+    return sum((job.work for job in board.jobs if board.is_done(job)), start=0.0)
 
 
 def _bar(part: float) -> str:
@@ -142,7 +142,8 @@ def _bar(part: float) -> str:
 
 
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
+    # Clocks of two machines differ, and are set.
+    minutes, seconds = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}"
 

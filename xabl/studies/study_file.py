@@ -1,11 +1,11 @@
 """The file that describes a study, read and checked; every error says its line."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pydantic
-import yaml
 from pydantic import Field
 
 from xabl.ablation.engine.device_regions import ImageToken
@@ -15,18 +15,41 @@ from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.errors import UserError, reason, told
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.results.ways import check_ways
+from xabl.studies.yaml_lines import Lines, Place, read_yaml
 
 # Names of folders, and of models in tables.
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$", max_length=80)]
 
 _EXAMPLES = Path(__file__).parent / "examples"
+_Info = Any  # pydantic.ValidationInfo, which cannot be checked when the program runs
 
 
-# Whole numbers, which neither true nor a text is.
-Count = Annotated[int, Field(strict=True, ge=1, lt=2**31)]
-Number = Annotated[int, Field(strict=True, ge=0, lt=2**31)]
-Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
-Threshold = Annotated[float, Field(strict=True, ge=0, lt=1)]
+def _in_folder(path: Path, info: _Info) -> Path:
+    """A path as the study's folder has it, which is what the context is."""
+    if path == Path() or not str(path).isprintable():
+        raise ValueError("is no path")
+    return info.context / os.path.expanduser(path)
+
+
+def _there_or_name(value: str, info: _Info) -> str:
+    """A file of the study's folder; what is none there is the name of something."""
+    file = info.context / value
+    return str(file) if file.is_file() else value
+
+
+def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    if len(set(values)) < len(values):
+        raise ValueError("has a value twice")
+    return values
+
+
+_File = Annotated[Path, pydantic.AfterValidator(_in_folder)]
+_FileOrName = Annotated[str, pydantic.AfterValidator(_there_or_name)]
+_Once = pydantic.AfterValidator(_without_repeats)
+# YAML's yes and '3' are no numbers.
+_Count = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # seeds, too
+_Overlap = Annotated[float, Field(ge=0, lt=1, strict=True)]
+_Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 
 
 class _Part(pydantic.BaseModel):
@@ -36,15 +59,15 @@ class _Part(pydantic.BaseModel):
 class Data(_Part):
     """What is scored; see the flags of the ablation."""
 
-    entities: Path
+    entities: _File
     split: str = "val"
-    regions: Path | None = None
-    vocabulary: Path | None = None
-    gold_labels: Path | None = None
-    class_names: Path | None = None
-    attribute_names: Path | None = None
+    regions: _File | None = None
+    vocabulary: _File | None = None
+    gold_labels: _File | None = None
+    class_names: _File | None = None
+    attribute_names: _File | None = None
     tagger: Literal["stanza"] | None = None
-    limit: Count | None = None
+    limit: _Positive | None = None
     skip_bad_examples: pydantic.StrictBool = False
 
 
@@ -56,15 +79,17 @@ class Ablation(_Part):
     replace_seed: of the images and captions that stand in for others.
     """
 
-    directions: Annotated[tuple[Direction, ...], Field(min_length=1)] | None = None
-    thresholds: tuple[Threshold, ...] = THRESHOLDS
-    replace: tuple[str, ...] = ()
-    replace_seed: Seed = 0
+    directions: Annotated[tuple[Direction, ...], Field(min_length=1), _Once] | None = (
+        None
+    )
+    thresholds: Annotated[tuple[_Overlap, ...], _Once] = THRESHOLDS
+    replace: Annotated[tuple[str, ...], _Once] = ()
+    replace_seed: _Count = 0
     precision: Precision = Precision.HIGHEST
     image_token: ImageToken = ImageToken.PUBLISHED
     vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
-    save_predictions: Number = 0
-    batch_size: Count | None = None
+    save_predictions: _Count = 0
+    batch_size: _Positive | None = None
     mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
 
     @pydantic.field_validator("replace")
@@ -86,12 +111,12 @@ class Model(_Part):
     """
 
     label: Name
-    seed: Seed | None = None
+    seed: _Count | None = None
     group: str | None = None
-    model: Path | None = None
-    checkpoint: Path | None = None
-    config: str | None = None
-    vocabulary: Path | None = None
+    model: _File | None = None
+    checkpoint: _File | None = None
+    config: _FileOrName | None = None
+    vocabulary: _File | None = None
 
     @pydantic.model_validator(mode="after")
     def _is_one_thing(self) -> "Model":
@@ -108,6 +133,15 @@ class Model(_Part):
         return run_name(self.label, self.seed)
 
 
+def _leaves_names(override: str) -> str:
+    if override.partition("=")[0].strip() in ("seed", "name"):
+        raise ValueError("a study gives these itself: see seeds and label")
+    return override
+
+
+_Overrides = tuple[Annotated[str, pydantic.AfterValidator(_leaves_names)], ...]
+
+
 class Variant(_Part):
     """One configuration of a grid: its label, and overrides ("field=value").
 
@@ -116,7 +150,7 @@ class Variant(_Part):
 
     label: Name
     group: str | None = None
-    overrides: tuple[str, ...] = ()
+    overrides: _Overrides = ()
     start: Name | None = None
 
 
@@ -127,22 +161,22 @@ class Pretrainings(_Part):
     overrides: for all of them.
     """
 
-    config: Path
-    overrides: tuple[str, ...] = ()
+    config: _FileOrName
+    overrides: _Overrides = ()
     variants: Annotated[tuple[Variant, ...], Field(min_length=1)]
-    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[_Count, ...], Field(min_length=1), _Once] = (0,)
 
 
 class Report(_Part):
     """What the report of the whole study is made with beside the results."""
 
-    images: Path | None = None
-    class_names: Path | None = None
-    resamples: Annotated[Count, Field(ge=100)] = 2000
+    images: _File | None = None
+    class_names: _File | None = None
+    resamples: Annotated[_Positive, Field(ge=100)] = 2000
 
 
 class StudyFile(_Part):
-    """A study as its file has it.
+    """A study as its file has it; paths are those of the file's folder.
 
     retries: how often a run is begun again after a failure that may pass.
     """
@@ -152,60 +186,25 @@ class StudyFile(_Part):
     models: tuple[Model, ...] = ()
     pretrainings: tuple[Pretrainings, ...] = ()
     report: Report = Report()
-    retries: Number = 3
+    retries: _Count = 3
+    _folder: Path = pydantic.PrivateAttr()
 
     @pydantic.model_validator(mode="after")
-    def _has_runs(self) -> "StudyFile":
+    def _has_runs(self, info: _Info) -> "StudyFile":
         if not self.models and not self.pretrainings:
             raise ValueError("give models, pretrainings or both")
+        self._folder = info.context
         return self
+
+    @property
+    def folder(self) -> Path:
+        """Where its relative paths begin."""
+        return self._folder
 
 
 def run_name(label: str, seed: int | None) -> str:
     """Of a run and its folders."""
     return label if seed is None else f"{label}-s{seed}"
-
-
-# A place in a file: keys and positions from the top.
-Place = tuple[str | int, ...]
-
-
-class Lines:
-    """The line on which every part of a YAML file begins."""
-
-    def __init__(self, path: Path):
-        self._path, self._lines = path, {(): 1}
-        self._nodes: set[yaml.Node] = set()
-
-    def add(self, place: Place, node: yaml.Node) -> None:
-        self._lines[place] = node.start_mark.line + 1
-
-    def is_new(self, node: yaml.Node) -> bool:
-        """Whether this was not asked of it before."""
-        before = len(self._nodes)
-        self._nodes.add(node)
-        return len(self._nodes) > before
-
-    def error(self, problems: list[tuple[Place, str]]) -> UserError:
-        """One error for all problems, in the order of their lines."""
-        located = sorted(
-            (self._line(place), _dotted(place), text) for place, text in problems
-        )
-        return UserError(
-            "\n".join(
-                f"{self._path}:{line}: {dotted and f'{dotted}: '}{text}"
-                for line, dotted, text in located
-            )
-        )
-
-    def where(self, *place: str | int) -> str:
-        """The file and the line of a part, for messages."""
-        return f"{self._path}:{self._line(place)}"
-
-    def _line(self, place: Place) -> int:
-        while place not in self._lines:  # what is missing belongs to what holds it
-            place = place[:-1]
-        return self._lines[place]
 
 
 @told()
@@ -214,6 +213,8 @@ def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
 
     Args:
         path: of a file, or the name of one of the studies that come with the package.
+            Relative paths in a file begin in its folder, those of the package's studies
+            where the process is.
 
     Returns:
         The study, and the lines of its parts for whoever finds them not to work.
@@ -222,98 +223,60 @@ def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
         UserError: every problem of the file, each with its line.
     """
     path = Path(path)
-    shipped = _EXAMPLES / f"{path}.yaml"
+    folder, shipped = path.absolute().parent, _EXAMPLES / f"{path}.yaml"
     if not path.exists() and shipped.is_file():
-        path = shipped
+        folder, path = Path.cwd(), shipped
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content, lines = read_yaml(path)
+    except OSError as error:
         names = ", ".join(sorted(file.stem for file in _EXAMPLES.glob("*.yaml")))
         raise UserError(
             f"--study={path}: cannot be read ({reason(error)}); give a file, or one of "
             f"the studies that come with xabl: {names}"
         ) from error
-    lines = Lines(path)
-    content = _content(text, lines, path)
     try:
-        study = StudyFile.model_validate(content)
+        study = StudyFile.model_validate(content, context=folder)
     except pydantic.ValidationError as error:
-        problems = [_problem(found) for found in error.errors()]
-        raise lines.error(problems) from error
+        raise lines.error([*map(_problem, _own_problems(error))]) from error
     repeated = list(_repeated_names(study))
     if repeated:
         raise lines.error(repeated)
     return study, lines
 
 
-def _content(text: str, lines: Lines, path: Path) -> Any:
-    """The file's values; `lines` learns where they are."""
-    try:
-        loader = yaml.SafeLoader(text)
-        try:
-            node = loader.get_single_node()
-            problems = list(_located(node, (), lines)) if node is not None else []
-            if problems:
-                raise lines.error(problems)
-            return None if node is None else loader.construct_document(node)
-        finally:
-            loader.dispose()
-    except yaml.MarkedYAMLError as error:
-        line = (error.problem_mark or error.context_mark).line + 1
-        raise UserError(f"{path}:{line}: {error.problem or error.context}") from error
-    except RecursionError as error:
-        raise UserError(f"{path}: is nested too deeply for a study") from error
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # a number too long
-        raise UserError(f"{path}: not a YAML file ({error})") from error
+def _own_problems(error: pydantic.ValidationError) -> Iterator[Any]:
+    """Without lists that are too short for what is wrong in them."""
+    for found in error.errors():
+        if found["type"] != "too_short" or not found["input"]:
+            yield found
 
 
-def _located(
-    node: yaml.Node, place: Place, lines: Lines, above: tuple[yaml.Node, ...] = ()
-) -> Iterator[tuple[Place, str]]:
-    """Walks the file; gives keys that are there twice, where YAML keeps the last.
-
-    And keys that are not text, and what an alias puts into itself.
-    """
-    if node in above:
-        yield place, "contains itself"
-    lines.add(place, node)
-    if not lines.is_new(node):
-        return  # aliases of aliases of aliases would take for ever
-    above = (*above, node)
-    if isinstance(node, yaml.SequenceNode):
-        for number, item in enumerate(node.value):
-            yield from _located(item, (*place, number), lines, above)
-    elif isinstance(node, yaml.ScalarNode):
-        if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in node.value):
-            yield place, "holds what no text or name of a file can"
-    elif isinstance(node, yaml.MappingNode):
-        seen: dict[str, int] = {}
-        for key, value in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                yield place, "has a key that is not text"
-                continue
-            inner = (*place, key.value)
-            if key.value in seen:
-                yield inner, f"is given twice, first on line {seen[key.value]}"
-            seen.setdefault(key.value, key.start_mark.line + 1)
-            yield from _located(value, inner, lines, above)
-            lines.add(inner, key)
+_SHOULD_BE = {
+    "model_type": "should be keys and values (key: value)",
+    "tuple_type": "should be a list, as in [a, b]",
+    "string_type": "should be text",
+    "path_type": "should be a path",
+    "missing": "is missing",
+    "too_short": "is empty",
+    "extra_forbidden": "not a key that is known here",
+    "string_pattern_mismatch": "give letters, digits and . _ + - only, the first a "
+    "letter or a digit",
+}
 
 
 def _problem(found: Any) -> tuple[Place, str]:
     """An error of the validation in words."""
-    place, text = tuple(found["loc"]), found["msg"]
-    if found["type"] == "extra_forbidden":
-        return place, "not a key that is known here"
-    if found["type"] in ("model_type", "model_attributes_type"):
-        return place, "should have keys and values, as data: {entities: FOLDER}"
-    if found["type"] == "missing":
-        return place, "is missing"
-    if found["type"] == "string_pattern_mismatch":
-        return place, f"{found['input']!r}: give letters, digits and . _ + - only"
-    text = text.removeprefix("Value error, ").replace("Input should", "should")
-    if not isinstance(found["input"], dict | list | None):
-        text = f"{text}; found {found['input']!r}"
+    place, value, kind = tuple(found["loc"]), found["input"], found["type"]
+    text = found["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    text = _SHOULD_BE.get(kind, text)
+    if kind in ("missing", "extra_forbidden"):
+        return place, text
+    if value is None:
+        text += "; there is nothing"
+    elif not isinstance(value, dict | list | tuple):
+        text += f"; found {value!r}"
+        if kind in ("string_type", "path_type"):
+            text += " (put it in quotes)"
     return place, text
 
 
@@ -335,10 +298,3 @@ def _names(study: StudyFile) -> Iterator[tuple[Place, str]]:
             for seed in grid.seeds:
                 place = ("pretrainings", number, "variants", row)
                 yield place, run_name(variant.label, seed)
-
-
-def _dotted(place: Place) -> str:
-    text = ""
-    for part in place:
-        text += f"[{part}]" if isinstance(part, int) else f"{'.' * bool(text)}{part}"
-    return text

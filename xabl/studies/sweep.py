@@ -18,7 +18,8 @@ from xabl.studies.pool import Pool, places
 from xabl.studies.record import Recorded, write_record
 from xabl.studies.runs import Run, identified, runs_of
 from xabl.studies.slurm import Resources, SlurmPool
-from xabl.studies.study_file import StudyFile, read_study
+from xabl.studies.study_file import Report, StudyFile, read_study
+from xabl.studies.yaml_lines import Lines
 from xabl.support import lease
 
 
@@ -43,7 +44,7 @@ class SweepOptions:
 
 def plan(options: SweepOptions) -> str:
     """The table of runs, and what there is to do; computes and writes no results."""
-    _, runs = _read(options)
+    _, runs, _ = _read(options)
     return plan_text(runs)
 
 
@@ -53,7 +54,7 @@ def sweep(options: SweepOptions) -> bool:
     Raises:
         UserError: the file is wrong, or somebody else is at it.
     """
-    study, runs = _read(options)
+    study, runs, lines = _read(options)
     folder = options.output
     retries = study.retries if options.retries is None else options.retries
     if all(run.is_done() for run in runs) and outcome.is_current(
@@ -62,6 +63,7 @@ def sweep(options: SweepOptions) -> bool:
         _say(f"nothing to do: all {len(runs)} runs are done")
         _say("\n".join(str(folder / x) for x in (outcome.TABLE, outcome.REPORT)))
         return True
+    _check_report(study.report, lines)
     board = Board(folder, [with_work(run) for run in runs], retries)
     with _lead(options, board, study, runs) as leads:
         watch = status.Watch(board)
@@ -73,18 +75,25 @@ def sweep(options: SweepOptions) -> bool:
         return _end(board, study, runs)
 
 
-def _read(options: SweepOptions) -> tuple[StudyFile, list[Run]]:
+def _read(options: SweepOptions) -> tuple[StudyFile, list[Run], Lines]:
     study, lines = read_study(options.study)
+    runs = runs_of(study, lines, options.output.absolute())
     try:
         options.output.mkdir(parents=True, exist_ok=True)
-        contents = Contents(options.output / ".contents.json")
-        runs = runs_of(study, lines, options.output.absolute())
-        return study, identified(runs, contents)
     except OSError as error:
         raise UserError(
             f"--output={options.output}: cannot be written to ({reason(error)}); "
             "choose another"
         ) from error
+    return study, identified(runs, Contents(options.output / ".contents.json")), lines
+
+
+def _check_report(report: Report, lines: Lines) -> None:
+    """Before the days of work that it comes after."""
+    for name in ("images", "class_names"):
+        path = getattr(report, name)
+        if path is not None and not path.exists():
+            raise lines.error([(("report", name), f"{path} does not exist")])
 
 
 @contextlib.contextmanager
@@ -95,14 +104,19 @@ def _lead(
     if options.joins:
         yield False
         return
+    lock = board.folder / "locks" / ".sweep"
+    # A machine that was taken away, or started again, seems to hold it for a while.
+    is_here = all(holder.is_here for holder in lease.holders(lock))
+    patience = 0.0 if is_here else lease.UNTIL_FREE
     try:
-        lead = lease.acquire(board.folder / "locks" / ".sweep", "sweeps the study")
+        lead = lease.acquire(lock, "sweeps the study", patience)
     except lease.Held as error:
         raise UserError(
             f"{board.folder}: another sweep is at it ({error.holder}); watch it with "
             "--status, or help it from another machine with --join"
         ) from error
     with lead:
+        outcome.check_folder(board.folder)
         board.forget_failures()
         write_record(board.folder, map(_recorded, board.jobs))
         Events(board.folder).write(

@@ -1,6 +1,10 @@
 """Several processes, perhaps on several machines, that take part in one run."""
 
 import contextlib
+import os
+import re
+import sys
+import threading
 from collections.abc import Iterator
 
 import jax
@@ -10,6 +14,8 @@ from jax.experimental import multihost_utils
 from xabl.errors import UserError
 
 _MOST_BYTES = 2000  # of a message
+_SECONDS_TO_A_WORD = 5.0  # until it is said that processes wait for each other
+_SECONDS_TO_MEET = 300.0
 
 
 def connect(
@@ -42,21 +48,64 @@ def connect(
         raise UserError(
             f"--coordinator={coordinator}: --hosts and --host are needed too"
         )
+    if not is_auto and not re.search(r".:\d+$", coordinator):
+        raise UserError(
+            f"--coordinator={coordinator}: give address:port of the first host, as in "
+            "10.0.0.1:1234"
+        )
+    if count is not None and count < 1:
+        raise UserError(f"--hosts={count}: give how many there are")
     if count is not None and this is not None and not 0 <= this < count:
         raise UserError(f"--host={this}: of {count} hosts; give 0 to {count - 1}")
     if survive:
         jax.config.update("jax_enable_recoverability", True)
+    me = "this host" if this is None else f"host {this} of {count}"
     try:
-        jax.distributed.initialize(
-            coordinator_address=None if is_auto else coordinator,
-            num_processes=count,
-            process_id=this,
-        )
+        with _patience(f"--coordinator={coordinator}: {me}"):
+            jax.distributed.initialize(
+                coordinator_address=None if is_auto else coordinator,
+                num_processes=count,
+                process_id=this,
+                initialization_timeout=round(2 * _SECONDS_TO_MEET),
+            )
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"--coordinator={coordinator}: the hosts did not find each other "
             f"({str(error)[:200]})"
         ) from error
+
+
+@contextlib.contextmanager
+def _patience(who: str) -> Iterator[None]:
+    """Says that it waits, and ends the process when it has waited for too long.
+
+    JAX says nothing, and then ends it from C++ with a trace that names nothing.
+    """
+
+    def say(text: str) -> None:
+        print(f"{who} {text}", file=sys.stderr, flush=True)
+
+    def give_up() -> None:
+        say(
+            f"has met no others in {_SECONDS_TO_MEET:.0f} s. Start all hosts, with the "
+            "same address and --hosts, each with a --host of its own; they have to "
+            "reach that address"
+        )
+        os._exit(1)
+
+    waits = f"waits for the others, {_SECONDS_TO_MEET:.0f} s at most"
+    timers = [
+        threading.Timer(_SECONDS_TO_A_WORD, say, [waits]),
+        threading.Timer(_SECONDS_TO_MEET, give_up),
+    ]
+    for timer in timers:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield
+    finally:
+        for timer in timers:
+            timer.cancel()
 
 
 @contextlib.contextmanager

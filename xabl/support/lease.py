@@ -60,6 +60,11 @@ class Holder:
     since: float
     purpose: str = ""
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is of this machine, which knows who is alive."""
+        return self.machine == _machine()
+
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(self.since))
         doing = f", {self.purpose}" if self.purpose else ""
@@ -243,7 +248,7 @@ def _short(machine: str) -> str:
 
 
 def _is_alive(holder: Holder, file: Path) -> bool:
-    if holder.machine != _machine():
+    if not holder.is_here:
         return _age(file) < EXPIRES_AFTER
     if not process_exists(holder.process):
         return False
