@@ -111,7 +111,7 @@ def test_a_wrong_name_lists_the_right_ones():
         ("frozen=[null]", "frozen is None"),
         ('inputs.ablations=[{"modality": "words", "share": "x"}]', "(?s)share.* 'x'"),
         ('model.tt_attn_sublayers={"0": 0}', "expected a list"),
-        ('model.bert_layer2ff_sublayer={"0": 99}', r"sublayers \[99\] do not exist"),
+        ('model.sublayer2intermediate_size={"99": 8}', r"sublayers \[99\] do not"),
     ],
 )
 def test_values_that_no_training_can_have(override, message):

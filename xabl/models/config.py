@@ -276,8 +276,6 @@ def _problems(config: ModelConfig) -> Iterator[str]:
     for key, value in vars(config).items():
         if key.startswith("sublayer2"):
             named[key] = {sublayer for sublayer, _ in value}
-        if key.startswith("bert_layer2"):
-            named[key] = {sublayer for _, sublayer in value}
     for key, sublayers in named.items():
         if stray := sorted(sublayers - numbers):
             yield f"{key}: sublayers {stray} do not exist"
