@@ -43,6 +43,7 @@ def test_a_functions_sample_is_ours():
             mask_id=ablation.word_pieces().mask_id,
             target=config.scored_target(),
         ),
+        pieces=config.vocab_size,
         widest=plan.mlm.positions.shape[1],
         top=0,
     )
