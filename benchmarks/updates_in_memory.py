@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pyarrow
 
 from benchmarks import traces
@@ -53,8 +54,40 @@ class Question:
     precision: str
 
 
-def answer(question: Question, world: Path) -> dict[str, Any]:
-    """Times updates and traces one.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """An update that can be made.
+
+    objective, optimiser: what is computed. learning_rate: of each update.
+    devices: one. state: before the first update. update: not compiled yet.
+    batches: different ones, and the same `placed` on the device.
+    """
+
+    objective: forward.Objective
+    optimiser: OptimiserConfig
+    learning_rate: optax.Schedule
+    devices: Devices
+    state: TrainState
+    update: TrainStep
+    batches: list[PretrainingBatch]
+    placed: list[PretrainingBatch]
+
+    @functools.cached_property
+    def flops(self) -> float:
+        """Operations of the matrix products of loss and gradient."""
+        batch = self.batches[0]
+
+        def gradient(ours, fixed):
+            return jax.grad(
+                lambda x: forward.plain_loss(self.objective, x | fixed, batch)
+            )(ours)
+
+        state = self.state
+        return arithmetic.matrix_product_flops(gradient, state.trained, state.fixed)
+
+
+def prepare(question: Question, world: Path) -> Prepared:
+    """Places the state before the first update, and batches.
 
     Args:
         world: where `benchmarks.world` wrote captions and regions.
@@ -92,22 +125,42 @@ def answer(question: Question, world: Path) -> dict[str, Any]:
             optimiser=rule.init(ours),
         )
 
-    begin = time.perf_counter()
-    state = first_state(random_values(config, "uniform", 0).values)
-    update = train_step(objective, rule, rate, devices)
-    placed = [devices.spread(batch, 1) for batch in batches]
-    jax.block_until_ready((state, placed))
-    ready = time.perf_counter()
-    state, metrics = update(state, placed[0])
-    first_loss = float(metrics.loss)
-    first = time.perf_counter() - ready
+    found = Prepared(
+        objective=objective,
+        optimiser=OptimiserConfig(),
+        learning_rate=rate,
+        devices=devices,
+        state=first_state(random_values(config, "uniform", 0).values),
+        update=train_step(objective, rule, rate, devices),
+        batches=batches,
+        placed=[devices.spread(batch, 1) for batch in batches],
+    )
+    jax.block_until_ready((found.state, found.placed))
+    return found
 
-    flops = _flops(objective, shapes, trained, part)
+
+def answer(question: Question, world: Path) -> dict[str, Any]:
+    """Times updates and traces one.
+
+    Args:
+        world: where `benchmarks.world` wrote captions and regions.
+    """
+    begin = time.perf_counter()
+    prepared = prepare(question, world)
+    ready = time.perf_counter()
+    flops = prepared.flops  # before the state is donated
+    update, placed, devices = prepared.update, prepared.placed, prepared.devices
+    batches = prepared.batches
+    first_begin = time.perf_counter()
+    state, metrics = update(prepared.state, placed[0])
+    first_loss = float(metrics.loss)
+    first = time.perf_counter() - first_begin
+
     timed = _timed(update, state, placed, lambda n: devices.spread(batches[n], 1))
-    best = matrix_product_rate(dtype, question.precision)
+    best = matrix_product_rate(jnp.dtype(question.compute), question.precision)
     seconds = timed["update_seconds"]
     return {
-        "model": config.name,
+        "model": question.model.name,
         "batch_size": question.batch_size,
         "compute": question.compute,
         "precision": question.precision,
@@ -146,17 +199,6 @@ def _timed(
         "update_seconds_with_shipping": some(_UPDATES, ship),
         "trace": traces.traced(lambda: some(2, placed.__getitem__)),
     }
-
-
-def _flops(objective, shapes, trained, part: PretrainingBatch) -> float:
-    """Of loss and gradient."""
-
-    def gradient(ours, fixed, part):
-        return jax.grad(lambda x: forward.plain_loss(objective, x | fixed, part))(ours)
-
-    ours = {path: shape for path, shape in shapes.items() if path in trained}
-    fixed = {path: shape for path, shape in shapes.items() if path not in trained}
-    return arithmetic.matrix_product_flops(gradient, ours, fixed, part)
 
 
 class _Corpus:

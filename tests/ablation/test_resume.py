@@ -109,6 +109,13 @@ def test_an_interrupted_and_a_killed_run_are_continued(workshop, flags, tmp_path
     assert (again.status, again.out) == (0, "")
     assert "finished already, nothing to resume" in again.err
 
+    # Losses by word are grouped by the detector's classes.
+    names = tmp_path / "objects_vocab.txt"
+    names.write_text("background\ndog\n")
+    other = workshop.ablate(**flags, output=output, resume=True, class_names=names)
+    assert other.status == 1
+    assert "results of another run (class_names_sha256 was null, is" in other.err
+
 
 def _dead_process():
     process = subprocess.Popen(["true"])

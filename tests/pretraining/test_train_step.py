@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import gc
 
 import jax
 import jax.numpy as jnp
@@ -100,6 +101,27 @@ def test_rematerialising_changes_nothing(plain):
 
 def test_same_seed_same_bits(plain):
     jax.tree.map(np.testing.assert_array_equal, _train(), plain)
+
+
+def test_large_arrays_stay_where_they_are(plain):
+    """New memory would have to be cleared first."""
+    table, devices = "text_embeddings/word/embedding", Devices.all(1)
+    state, places = _start(devices), []
+    for number in range(3):
+        batch = devices.spread(tiny_training.batch(CONFIG, BATCH, seed=number), 1)
+        state, _ = _update(1)(state, batch)
+        shape = state.trained[table].shape
+        places.append(
+            {x.unsafe_buffer_pointer() for x in _alive_here() if x.shape == shape}
+        )
+    # The table and its gradient, and the two moments of Adam.
+    assert len(places[1]) == 4
+    assert places[1] == places[2]
+
+
+def _alive_here():
+    gc.collect()
+    return [x for x in jax.live_arrays() if len(x.devices()) == 1]
 
 
 def test_every_update_drops_something_else(plain):

@@ -256,7 +256,13 @@ def _read(
             ),
             "regions": None if regions is None else regions.sha256(),
             "vocab": vocabulary and file_sha256(vocabulary),
-            "gold_labels": files.gold_labels and file_sha256(files.gold_labels),
+            **{
+                name: path and file_sha256(path)
+                for name, path in {
+                    "gold_labels": files.gold_labels,
+                    **files.word_lists,
+                }.items()
+            },
         },
         described=described,
         findings=tuple(findings),

@@ -277,6 +277,7 @@ def _identity(
         "precision": evaluation.precision.value,
         "save_predictions": evaluation.top,
         "skipped": inputs.skipped,
+        "tagger": files.tagger,
         **({} if options.study_key is None else {"study_key": options.study_key}),
     }
 

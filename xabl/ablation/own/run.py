@@ -248,6 +248,7 @@ def _identity(
         "conditions": [f"{c.direction} {c.name}" for c in inputs.plan.conditions],
         "save_predictions": run.top,
         "skipped": inputs.skipped,
+        "tagger": run.files.tagger,
     }
     try:
         return json.loads(json.dumps(identity))
