@@ -24,6 +24,8 @@ SLOW ?= tests
 PEERS := .venv-peers
 
 FUZZ_SECONDS := 300
+# Which inputs are drawn, e.g. FUZZ_SEED=1; by default others each time
+FUZZ_SEED ?= $(shell date +%s)
 
 .PHONY: demo test test-slow test-faults test-peers fuzz test-cluster lint clean
 
@@ -66,7 +68,7 @@ test-peers: $(PEERS)/.installed
 # Atheris tells which code an input reaches; it is needed for nothing else.
 fuzz: $(VENV)/.installed
 	$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
-	$(RUN) -m tests.fuzz --seconds=$(FUZZ_SECONDS)
+	$(RUN) -m tests.fuzz --seconds=$(FUZZ_SECONDS) --seed=$(FUZZ_SEED)
 
 clean:
 	rm -rf $(VENV) $(PEERS) build demo *.egg-info

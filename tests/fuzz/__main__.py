@@ -1,6 +1,6 @@
 """Feeds damaged input to every reader, in processes that are watched.
 
-    python -m tests.fuzz --seconds=300 [--target="lmdb file"] [--keep=FOLDER]
+    python -m tests.fuzz --seconds=300 [--target="lmdb file"] [--keep=FOLDER] [--seed=1]
 
 Guided by coverage where Atheris is installed (`pip install atheris`), by chance
 elsewhere. A reader may return or raise `UserError`; it must not raise anything else,
@@ -30,6 +30,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=300)
     parser.add_argument("--target", action="append")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--keep", type=Path, default=Path("fuzz-findings"))
     given = parser.parse_args()
     guided = watching.prepare()
@@ -42,17 +43,18 @@ def main() -> None:
         seconds = given.seconds * shares[name] / sum(shares.values())
         with tempfile.TemporaryDirectory(dir=_MEMORY) as folder:
             count, problem, covered = _fuzz(
-                name, seconds, Path(folder), given.keep, guided
+                name, seconds, Path(folder), given.keep, guided, given.seed
             )
         total += count
         print(f"{name:20} {count:9,} inputs  {covered:26} {problem}", flush=True)
         broken += [name] if problem else []
-    print(f"{total:,} inputs, {len(broken)} of {len(names)} readers broken")
+    drawn = f"drawn with --seed={given.seed}"
+    print(f"{total:,} inputs {drawn}, {len(broken)} of {len(names)} readers broken")
     sys.exit(1 if broken else 0)
 
 
 def _fuzz(
-    name: str, seconds: float, folder: Path, keep: Path, guided: bool
+    name: str, seconds: float, folder: Path, keep: Path, guided: bool, seed: int
 ) -> tuple[int, str, str]:
     """Inputs read, what was found wrong, what was covered.
 
@@ -61,7 +63,7 @@ def _fuzz(
     sys.stdout.flush()
     process = os.fork()
     if not process:
-        _in_child(name, seconds, folder, guided)
+        _in_child(name, seconds, folder, guided, seed)
     deadline = time.monotonic() + seconds + GRACE
     ended = 0
     while not ended and time.monotonic() < deadline:
@@ -91,13 +93,13 @@ def _fuzz(
     return count, f"{why}: {kept}", covered
 
 
-def _in_child(name: str, seconds: float, folder: Path, guided: bool) -> None:
+def _in_child(name: str, seconds: float, folder: Path, guided: bool, seed: int) -> None:
     """Never returns."""
     output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT)
     os.dup2(output, 1), os.dup2(output, 2)
     status = 0
     try:
-        watching.fuzz(name, seconds, folder, guided)
+        watching.fuzz(name, seconds, folder, guided, seed)
     except BaseException:
         traceback.print_exc()
         status = 1

@@ -102,26 +102,29 @@ def mutated(drawn: random.Random, content: bytes, others: list[bytes]) -> bytes:
     return bytes(data[:MOST_BYTES])
 
 
-def by_chance(watched: Watched, seeds: list[bytes], seconds: float) -> None:
+def by_chance(watched: Watched, seeds: list[bytes], seconds: float, seed: int) -> None:
     """Mutates the seeds for so many seconds."""
-    drawn = random.Random(time.time())
+    drawn = random.Random(seed)
     end = time.monotonic() + seconds
-    for seed in seeds:
-        watched.read(seed)
+    for content in seeds:
+        watched.read(content)
     while time.monotonic() < end:
         watched.read(mutated(drawn, drawn.choice(seeds), seeds))
 
 
-def by_coverage(watched: Watched, seeds: list[bytes], seconds: float) -> None:
+def by_coverage(
+    watched: Watched, seeds: list[bytes], seconds: float, seed: int
+) -> None:
     """Lets libFuzzer find what reaches new code; it ends the process itself."""
     import atheris
 
     corpus = watched.folder / "corpus"
     corpus.mkdir()
-    for number, seed in enumerate(seeds):
-        (corpus / f"{number}").write_bytes(seed)
+    for number, content in enumerate(seeds):
+        (corpus / f"{number}").write_bytes(content)
     arguments = [
         sys.argv[0],
+        f"-seed={seed % 2**31}",
         f"-max_total_time={int(seconds) + 1}",
         f"-max_len={MOST_BYTES}",
         f"-timeout={SLOWEST}",
@@ -151,8 +154,8 @@ def prepare() -> bool:
     return True
 
 
-def fuzz(name: str, seconds: float, folder: Path, guided: bool) -> None:
-    """Gives damaged inputs to a reader for so many seconds."""
+def fuzz(name: str, seconds: float, folder: Path, guided: bool, seed: int) -> None:
+    """Gives damaged inputs to a reader for so many seconds, drawn from a seed."""
     from tests.fuzz.targets import TARGETS
     from xabl.data.regions import scout
 
@@ -161,5 +164,5 @@ def fuzz(name: str, seconds: float, folder: Path, guided: bool) -> None:
     saved = Path(__file__).parents[1] / "data" / "fuzz" / name.replace(" ", "-")
     seeds = TARGETS[name].seeds()
     seeds += [path.read_bytes() for path in sorted(saved.glob("*"))]
-    (by_coverage if guided else by_chance)(watched, seeds, seconds)
+    (by_coverage if guided else by_chance)(watched, seeds, seconds, seed)
     watched.report()
