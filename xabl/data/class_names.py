@@ -12,8 +12,8 @@ _BACKGROUND = "__background__"
 def read_class_names(path: Path) -> list[tuple[str, ...]]:
     """The detector's classes: line 0 is the background, commas separate alternatives.
 
-    The detector's own release leaves the background to its readers: 1600 lines of which
-    the first is no background get it here, and line k is class k in both.
+    The detector's own release leaves the background to its readers: where 1600 lines do
+    not begin with it, it is put before them here.
 
     Raises:
         UserError: missing, or not text; an empty line between others, after which
