@@ -106,6 +106,14 @@ def test_a_mended_model_is_the_only_one_done(first, sweep, folder):
     assert sweep().status == 0 and (folder / "out" / "report.html").exists()
     assert len(began(folder)) == len(before) + 1
 
+    table = (folder / "out" / "table.tsv").read_text()
+    scores = folder / "out" / "results" / "uniter-s0" / "scores.parquet"
+    content = scores.read_bytes()
+    scores.unlink()
+    assert sweep().status == 0 and scores.read_bytes() == content
+    assert began(folder)[len(before) :] == ["uniter-s1", "uniter-s0"]
+    assert (folder / "out" / "table.tsv").read_text() == table
+
     changed = (folder / "study.yaml").read_text().replace("20", "19")
     (folder / "changed.yaml").write_text(changed)
     planned = sweep(study=folder / "changed.yaml", dry_run=True)

@@ -14,7 +14,7 @@ from xabl.ablation.mismatch.findings import OnMismatch
 from xabl.ablation.series import Series
 from xabl.errors import UserError
 from xabl.pretraining import configuration
-from xabl.results.format import MANIFEST, UNFINISHED, VERSION
+from xabl.results.format import EXAMPLES, MANIFEST, SCORES, UNFINISHED, VERSION
 from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import Job, OnProgress
 from xabl.studies.record import key_in
@@ -63,7 +63,14 @@ class Run(Job):
 
     def is_done(self) -> bool:
         """Whether its results are there and of these very contents."""
-        return self.problem is None and key_in(self.manifest) == self.key
+        there = self.problem is None and key_in(self.manifest) == self.key
+        return there and not self._is_torn
+
+    @property
+    def _is_torn(self) -> bool:
+        """Whether somebody took files out of its results."""
+        tables = (self.output / table.name for table in (SCORES, EXAMPLES))
+        return self.manifest.exists() and not all(map(Path.is_file, tables))
 
     def todo(self) -> str:
         """What is to be done, in words."""
@@ -86,7 +93,7 @@ class Run(Job):
                 f"{self.output}: holds results of no study; move them, or give "
                 "another --output"
             )
-        is_other = bool(there - {None, self.key})
+        is_other = bool(there - {None, self.key}) or self._is_torn
         ablation_run.run(
             ablation_run.RunOptions(
                 files=files,
