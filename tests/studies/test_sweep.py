@@ -114,7 +114,7 @@ def test_a_mended_model_is_the_only_one_done(first, sweep, folder):
     assert began(folder)[len(before) :] == ["uniter-s1", "uniter-s0"]
     assert (folder / "out" / "table.tsv").read_text() == table
 
-    changed = (folder / "study.yaml").read_text().replace("20", "19")
+    changed = (folder / "study.yaml").read_text().replace("limit: 20", "limit: 19")
     (folder / "changed.yaml").write_text(changed)
     planned = sweep(study=folder / "changed.yaml", dry_run=True)
     assert planned.out.count(" ablate\n") == 3
