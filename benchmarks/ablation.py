@@ -27,9 +27,7 @@ from benchmarks.parameters import save_model
 from benchmarks.part import spread_images
 from benchmarks.report import text
 from benchmarks.world import IMAGES, World, make_world
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.engine.scorer import Precision
-from xabl.ablation.input_files import InputFiles
+from xabl.ablation.options import InputFiles, Options, Precision
 from xabl.data.regions import open_regions
 from xabl.models.presets import load_config
 from xabl.support import binary

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from xabl.ablation.average import average_features
-from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.examples import mentions_by_image, prepare_examples
@@ -20,6 +20,7 @@ from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.sample import scored
 from xabl.ablation.mismatch.scores import trial_findings
+from xabl.ablation.options import Options
 from xabl.ablation.plan import Plan, build_plan
 from xabl.ablation.yardsticks import of_classes, of_words
 from xabl.data.flickr30k_entities import AnnotatedImage, check_linked, mentions

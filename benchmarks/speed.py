@@ -17,13 +17,13 @@ from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.part import Part
 from xabl.ablation.engine import explain
-from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.pair_scores import AblationScores, put_scores
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, ScoreStep, TableShape
-from xabl.ablation.engine.scorer import Params, Precision
-from xabl.ablation.input_files import InputFiles
+from xabl.ablation.engine.scorer import Params
 from xabl.ablation.inputs import Inputs, read_inputs
+from xabl.ablation.options import InputFiles, Options, Precision
 from xabl.ablation.tables import examples_table, scores_table
 from xabl.models import model_directory
 from xabl.results.conditions import Direction

@@ -18,7 +18,7 @@ from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.part import Part, spread_images
 from benchmarks.world import World
 from xabl.ablation.engine import explain, scorer
-from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.pair_scores import (
     AblationScores,
     check_finite,
@@ -26,8 +26,8 @@ from xabl.ablation.engine.pair_scores import (
 )
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, TableShape
-from xabl.ablation.engine.scorer import Params, Precision
-from xabl.ablation.input_files import InputFiles
+from xabl.ablation.engine.scorer import Params
+from xabl.ablation.options import InputFiles, Options, Precision
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
 

@@ -12,13 +12,13 @@ from tests.helpers.ablation import average, regions, ruled_params, shallow, smal
 from xabl.ablation.average import average_features
 from xabl.ablation.engine import projection
 from xabl.ablation.engine.device_regions import (
-    ImageToken,
     ProjectedStore,
     RegionBatch,
     host_store,
     region_input,
 )
 from xabl.ablation.engine.projection import projected_store
+from xabl.ablation.options import ImageToken
 from xabl.ablation.replacement import Fill
 from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions

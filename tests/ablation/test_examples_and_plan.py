@@ -7,7 +7,8 @@ import pytest
 
 from tests.helpers import ablation, golden_world
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.examples import VlBertPositions, reference_shift_starts
+from xabl.ablation.examples import reference_shift_starts
+from xabl.ablation.options import VlBertPositions
 from xabl.ablation.plan import (
     CUT_OFF,
     NO_REGIONS,

@@ -18,8 +18,8 @@ from xabl.ablation.definition import Definition
 from xabl.ablation.engine import projection
 from xabl.ablation.engine import scorer as scoring
 from xabl.ablation.engine.device_loop import Request, ablate
-from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import read_inputs
+from xabl.ablation.options import InputFiles
 from xabl.data.regions import open_regions
 from xabl.models import model_directory
 from xabl.models.model import VisionLanguageBert

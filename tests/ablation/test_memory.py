@@ -7,7 +7,7 @@ import pytest
 from benchmarks.parameters import save_model
 from benchmarks.world import make_world
 from tests.helpers import ablation, measured
-from xabl.ablation.engine.device_loop import Evaluation, Options, Request
+from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.memory import (
     choose_batch_size,
     choose_tables,
@@ -16,8 +16,9 @@ from xabl.ablation.engine.memory import (
     place_bytes,
     tree_bytes,
 )
-from xabl.ablation.engine.scorer import Precision, Scorer
-from xabl.ablation.examples import VlBertPositions, prepare_examples
+from xabl.ablation.engine.scorer import Scorer
+from xabl.ablation.examples import prepare_examples
+from xabl.ablation.options import Options, Precision, VlBertPositions
 from xabl.ablation.plan import build_plan
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import open_regions

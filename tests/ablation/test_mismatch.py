@@ -8,7 +8,7 @@ import pytest
 from benchmarks.planted import PLANTS, Case, given, healthy
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.features import feature_findings
-from xabl.ablation.mismatch.findings import Finding, OnMismatch, stop_if_asked
+from xabl.ablation.mismatch.findings import Finding, stop_if_asked
 from xabl.ablation.mismatch.scores import (
     Trial,
     other_captions,
@@ -16,6 +16,7 @@ from xabl.ablation.mismatch.scores import (
     seen_classes,
     worse_than_unigram,
 )
+from xabl.ablation.options import OnMismatch
 from xabl.data.flickr30k_entities import mentions
 from xabl.data.regions.description import RegionDescription, describe, evenly
 from xabl.errors import UserError

@@ -9,10 +9,9 @@ import pytest
 
 import xabl
 from xabl import analysis
-from xabl.ablation.engine.device_loop import Options
 from xabl.ablation.engine.programs import Programs
-from xabl.ablation.input_files import InputFiles
 from xabl.ablation.mismatch.sample import scored
+from xabl.ablation.options import InputFiles, Options
 from xabl.ablation.series import Series
 from xabl.data.regions import hdf5_files, open_regions
 from xabl.data.regions.description import describe

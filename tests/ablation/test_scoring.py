@@ -12,15 +12,14 @@ from tests.helpers import ablation
 from xabl.ablation.any_model import flax_model
 from xabl.ablation.engine import device_loop as evaluate
 from xabl.ablation.engine.device_loop import Evaluation, Request
-from xabl.ablation.engine.device_regions import ImageToken, host_store
+from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.explain import explain, score_cost, table_cost
 from xabl.ablation.engine.memory import pair_bytes
 from xabl.ablation.engine.padding import ProgramLimits
 from xabl.ablation.engine.pair_scores import scored_pairs
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
-from xabl.ablation.engine.scorer import Precision
-from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.options import ImageToken, Precision, VlBertPositions
 from xabl.ablation.tables import words_table
 from xabl.ablation.word_classes import by_lists
 from xabl.errors import UserError

@@ -7,9 +7,8 @@ import jax
 import pytest
 
 from tests.helpers import ablation, ablation_binaries, golden_world
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles
-from xabl.ablation.run import RunOptions, run
+from xabl.ablation.options import InputFiles, Options, RunOptions
+from xabl.ablation.run import run
 from xabl.ablation.series import Series
 
 pytestmark = pytest.mark.usefixtures("quick_unless_slow")

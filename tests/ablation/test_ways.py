@@ -13,8 +13,8 @@ import pytest
 
 from tests.helpers import ablation, golden_world
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import read_inputs
+from xabl.ablation.options import InputFiles
 from xabl.ablation.plan import NONE_STAYS
 from xabl.ablation.replacement import (
     NEEDS_REGIONS,

@@ -17,8 +17,7 @@ from tests.models.test_added_model_and_target import assert_scored_as_defined, l
 from xabl import results
 from xabl.ablation import run
 from xabl.ablation.any_model import flax_model
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles
+from xabl.ablation.options import InputFiles, Options
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.data.regions import import_regions, open_regions

@@ -14,8 +14,8 @@ import pytest
 
 from tests.helpers import ablation, golden_world
 from tests.helpers.golden_world import ENTITIES, FORMS_WITH_CLS_PROB, golden_images
-from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import read_inputs
+from xabl.ablation.options import InputFiles
 from xabl.data.regions import (
     hdf5_files,
     import_regions,

@@ -9,15 +9,11 @@ from tests.helpers import golden, golden_world
 from xabl.ablation.any_model import Model
 from xabl.ablation.average import average_features
 from xabl.ablation.definition import Definition
-from xabl.ablation.engine.device_loop import Options, Request, ablate
+from xabl.ablation.engine.device_loop import Request, ablate
 from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.pair_scores import AblationScores
-from xabl.ablation.examples import (
-    PhraseExample,
-    VlBertPositions,
-    mentions_by_image,
-    prepare_examples,
-)
+from xabl.ablation.examples import PhraseExample, mentions_by_image, prepare_examples
+from xabl.ablation.options import Options, VlBertPositions
 from xabl.ablation.plan import Plan, build_plan
 from xabl.ablation.replacement import Donors
 from xabl.data.flickr30k_entities import read_split

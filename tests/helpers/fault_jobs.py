@@ -136,9 +136,8 @@ class Ablate(Job):
 
     def _ablate(self, output, limit, **how):
         from tests.helpers import golden_world
-        from xabl.ablation.engine.device_loop import Options
-        from xabl.ablation.input_files import InputFiles
-        from xabl.ablation.run import RunOptions, run
+        from xabl.ablation.options import InputFiles, Options, RunOptions
+        from xabl.ablation.run import run
 
         _keep_programs(self.inputs)
         files = InputFiles(

@@ -5,9 +5,8 @@ import dataclasses
 import pytest
 
 from tests.helpers import tiny_runs
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles
-from xabl.ablation.run import RunOptions, run
+from xabl.ablation.options import InputFiles, Options, RunOptions
+from xabl.ablation.run import run
 from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.pretraining.configuration import AblationDuringTraining, PretrainingConfig

@@ -24,15 +24,15 @@ def test_the_published_study_has_all_63_rows(tmp_path):
     study, lines = read_study("published")
     runs = runs_of(study, lines, tmp_path)
     assert len(runs) == len({run.name for run in runs}) == 63
-    labels = collections.Counter(run.label for run in runs)
+    labels = collections.Counter(run.options.label for run in runs)
     assert [labels.pop(m) for m in ("UNITER", "VL-BERT", "VisualBERT")] == [10] * 3
     assert [labels.pop(m) for m in ("ViLBERT", "LXMERT")] == [10] * 2
     assert len(labels) == 13 and set(labels.values()) == {1}
     for run in runs:
         run.source.config()  # every preset exists
-    assert {run.source.configuration for run in runs if run.label == "UNITER"} == {
-        "ctrl_uniter_base"
-    }
+    assert {
+        run.source.configuration for run in runs if run.options.label == "UNITER"
+    } == {"ctrl_uniter_base"}
 
 
 def test_the_page_on_studies_has_files_that_work_and_all_keys(tmp_path):
@@ -73,7 +73,7 @@ def test_the_small_study_is_a_grid(tmp_path):
         "hidden-s0",
         "hidden-s1",
     ]
-    kinds = {run.label: run.source.configuration.inputs for run in runs}
+    kinds = {run.options.label: run.source.configuration.inputs for run in runs}
     assert kinds["seen"].overlap_masking == "published"
     assert kinds["hidden"].overlap_masking == "zero_features"
     assert {run.source.configuration.seed for run in runs} == {0, 1}

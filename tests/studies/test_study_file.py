@@ -5,11 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from xabl.ablation.asked import alternatives, name_of, options_of
+from xabl.ablation.options import RunOptions
 from xabl.errors import UserError
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.studies.contents import Contents
 from xabl.studies.runs import identified, runs_of
-from xabl.studies.study_file import read_study
+from xabl.studies.study_file import Ablation, Data, read_study
 
 
 @pytest.fixture
@@ -220,8 +222,8 @@ def test_paths_begin_in_the_folder_of_the_file(write, tmp_path, monkeypatch):
         found.append(runs_of(*read_study(name), tmp_path / "out"))
     for runs in found:
         a, b, c, d, e = runs
-        assert a.files.entities.resolve() == tmp_path / "data" / "flickr30k"
-        assert str(a.files.regions) == "/elsewhere/regions.h5"
+        assert a.options.files.entities.resolve() == tmp_path / "data" / "flickr30k"
+        assert str(a.options.files.regions) == "/elsewhere/regions.h5"
         assert a.source.directory.resolve() == tmp_path.parent / "models" / "a"
         assert str(b.source.directory) == "/home/me/b"
         assert c.source.file.resolve() == tmp_path / "c.bin"
@@ -253,3 +255,18 @@ def test_paths_of_a_study_of_the_package_begin_where_the_process_is(
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(UserError, match="--study=.*nowhere.yaml: cannot be read"):
         read_study(tmp_path / "nowhere.yaml")
+
+
+def test_keys_are_options_of_the_ablation():
+    """All but what a study says of each of its models; same names, same defaults."""
+    of_models = {"model", "label", "model_seed"}
+    of_output = {"output", "overwrite", "resume", "images", "devices"}
+    options = {name_of(field): field for field in options_of(RunOptions)}
+    options["vocabulary"] = options.pop("vocab")
+    keys = Data.model_fields | Ablation.model_fields
+    assert keys.keys() == options.keys() - of_models - of_output
+    for name, key in keys.items():
+        if name != "entities":
+            assert key.default == options[name].default
+        kinds = alternatives(options[name].type)
+        assert (type(None) in kinds) == (key.default is None)

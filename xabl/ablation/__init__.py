@@ -11,8 +11,9 @@ interview        how that one is asked
 plan             all phrases under all conditions: the distinct inputs among them,
 distinct_inputs  and what they hold
 overlap          which regions show a phrase, for the plan
+options, asked   what can be asked of an ablation; flags and arguments as options
 inputs, run      one ablation from files to a results directory
-asked            what people ask of it, as options
+record           its results and all they depend on
 keeping          its scores, kept while they are made
 own              the ablation of a function of one's own
 series, shares   several of them in one process; one of them by several processes

@@ -11,98 +11,107 @@ import inspect
 import operator
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles
-from xabl.ablation.run import RunOptions
 from xabl.errors import UserError
-
-# Fields with other names than what is asked.
-_ASKED = {
-    "vocabulary": "vocab",
-    "top": "save_predictions",
-    "seed": "model_seed",
-    "on_mismatch": "mismatch",
-}
 
 Struct = TypeVar("Struct")
 
 
-def run_options(asked: Mapping[str, Any], **rest: Any) -> RunOptions:
-    """The options of one run.
+def made_of(kind: type[Struct], asked: Mapping[str, Any], **rest: Any) -> Struct:
+    """A struct with what is asked of it and of the structs in it.
 
     Args:
-        asked: by the name of a flag; what is left out has its default. Texts as on the
-            command line, or the values themselves; flags of other things are ignored.
-        rest: fields of `RunOptions` that have no flag.
+        asked: by the name of a flag; what is left out has the flag's default. Texts as
+            on the command line, or the values themselves; other flags are ignored.
+        rest: fields by their own names.
 
     Raises:
         UserError: a value is none of those that a flag may have.
     """
-    evaluation = made_of(Options, asked)
-    return made_of(RunOptions, asked, evaluation=evaluation, **rest)
-
-
-def made_of(kind: type[Struct], asked: Mapping[str, Any], **rest: Any) -> Struct:
-    """A struct with the fields that are asked for; `files`, where it has them, too.
-
-    Raises:
-        UserError: as `run_options`.
-    """
     values = dict(rest)
     for field in dataclasses.fields(kind):
-        name = _ASKED.get(field.name, field.name)
-        if field.name == "files":
-            values["files"] = made_of(InputFiles, asked)
-        elif name in asked and field.name not in rest:
-            values[field.name] = _value(name, asked[name], field.type)
+        if field.name in rest:
+            continue
+        if dataclasses.is_dataclass(field.type):
+            values[field.name] = made_of(field.type, asked)
+        elif field.metadata:
+            name = name_of(field)
+            given = asked[name] if name in asked else default_of(field)
+            values[field.name] = _value(name, given, field.type)
     return kind(**values)
 
 
-def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
-    """What can be asked of a struct, `files` among its fields included, by name."""
-    found = {}
+def options_of(kind: type) -> Iterator[dataclasses.Field]:
+    """The fields of a struct, and of the structs in it, that people are asked for."""
     for field in dataclasses.fields(kind):
-        if field.name == "files":
-            found |= parameters_of(InputFiles)
-            continue
-        name = _ASKED.get(field.name, field.name)
-        default = field.default
-        if field.default_factory is not dataclasses.MISSING:
-            default = field.default_factory()
-        elif default is dataclasses.MISSING:
+        if dataclasses.is_dataclass(field.type):
+            yield from options_of(field.type)
+        elif field.metadata:
+            yield field
+
+
+def name_of(field: dataclasses.Field) -> str:
+    """Of the flag and the argument."""
+    return field.metadata.get("name") or field.name
+
+
+def default_of(field: dataclasses.Field) -> Any:
+    """Of the flag and the argument; `dataclasses.MISSING`: there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    asked = field.metadata["asked"]
+    return field.default if asked is None else asked
+
+
+def choices_of(field: dataclasses.Field) -> Sequence[str]:
+    """What may be given for it; empty: anything of its type."""
+    kind = alternatives(field.type)[0]
+    return list(kind) if _is_choice(kind) else field.metadata["choices"]
+
+
+def parameters_of(kind: type) -> dict[str, inspect.Parameter]:
+    """What can be asked of a struct, as arguments, by name."""
+    found = {}
+    for field in options_of(kind):
+        default = default_of(field)
+        if default is dataclasses.MISSING:
             default = inspect.Parameter.empty
-        found[name] = inspect.Parameter(
-            name,
+        found[name_of(field)] = inspect.Parameter(
+            name_of(field),
             inspect.Parameter.KEYWORD_ONLY,
-            default=default,
+            default=default.value if isinstance(default, enum.Enum) else default,
             annotation=_as_given(field.type),
         )
     return found
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The types that a union allows; of another type itself."""
+    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+    return typing.get_args(hint) if is_union else (hint,)
 
 
 def _as_given(hint: Any) -> Any:
     """The type of what people give for a field: texts, and lists of any kind."""
-    if len(alternatives := _alternatives(hint)) > 1:
-        return functools.reduce(operator.or_, map(_as_given, alternatives))
+    if len(kinds := alternatives(hint)) > 1:
+        return functools.reduce(operator.or_, map(_as_given, kinds))
     if typing.get_origin(hint) is tuple:
         return Sequence[_as_given(typing.get_args(hint)[0])]
     if hint is Path:
         return Path | str
-    is_choice = isinstance(hint, type) and issubclass(hint, enum.Enum)
-    return str if is_choice else hint
+    return str if _is_choice(hint) else hint
+
+
+def _is_choice(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, enum.Enum)
 
 
 def _value(name: str, given: Any, hint: Any) -> Any:
     """What is given, as the field has it."""
-    kind = _alternatives(hint)[0]
+    kind = alternatives(hint)[0]
     if given is None:
         return None
     if typing.get_origin(kind) is not tuple:
@@ -112,11 +121,10 @@ def _value(name: str, given: Any, hint: Any) -> Any:
 
 
 def _parsed(name: str, kind: Any, given: Any) -> Any:
-    is_choice = isinstance(kind, type) and issubclass(kind, enum.Enum)
-    if not is_choice and kind not in (Path, float):
+    if not _is_choice(kind) and kind not in (Path, float):
         return given
     try:
         return kind(given)
     except ValueError as error:
-        expected = " or ".join(kind) if is_choice else "a number"
+        expected = " or ".join(kind) if _is_choice(kind) else "a number"
         raise UserError(f"--{name}: {given!r} is not {expected}") from error

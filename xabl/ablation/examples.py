@@ -5,7 +5,6 @@ One example is one mention of something that has a box in the image (Frank et al
 """
 
 import dataclasses
-import enum
 import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,17 +18,6 @@ from xabl.data.word_pieces import EncodedCaption
 
 # Consecutive examples the published evaluation scored together.
 REFERENCE_BATCH_SIZE = 16
-
-
-class VlBertPositions(enum.StrEnum):
-    """From where VL-BERT shifts word positions by the number of regions.
-
-    The intended rule is a caption's own length. The published code used the shortest
-    length in the batch, so that its numbers depend on who shared a batch.
-    """
-
-    REFERENCE_BATCH = "reference_batch"
-    PER_EXAMPLE = "per_example"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

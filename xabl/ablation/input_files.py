@@ -3,22 +3,20 @@
 Parameters and regions take minutes; a flag that is wrong shall not.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.options import InputFiles
 from xabl.ablation.word_classes import INSTEAD
 from xabl.data.class_names import ATTRIBUTES, OBJECTS, read_class_names
 from xabl.data.flickr30k_entities import split_file
 from xabl.data.regions.image_regions import DETECTOR_CLASSES
 from xabl.data.regions.recognise import check_form
-from xabl.data.tagger import TAGGERS, check_tagger
-from xabl.errors import UserError, check_choice
+from xabl.data.tagger import check_tagger
+from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.results.conditions import (
-    THRESHOLDS,
     Condition,
     Direction,
     Level,
@@ -29,72 +27,22 @@ from xabl.support.files import read_json
 Say = Callable[[str], None]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class InputFiles:
-    """What to evaluate on; see the flags of `xabl ablate`.
+def word_lists(files: InputFiles) -> dict[str, Path | None]:
+    """The detector's classes and attributes, where there are lists of them.
 
-    model: its directory.
-    regions: None for a text-only model.
-    vocabulary: None takes the model's own.
-    directions: None takes all that the model can be asked.
-    replace: ways of removing beside the published ones, see `all_conditions`.
-    replace_seed: of the images and captions that stand in for others.
-    limit: score so many examples, spread evenly over the split; None scores all.
-    gold_labels: JSON list, by example a class of the detector's 1601 or null.
-    class_names, attribute_names: the detector's, which tell nouns and adjectives; None
-        takes what lies beside the regions.
-    tagger: of `TAGGERS`: tells the classes of words instead.
-
-    Raises:
-        UserError: a value is none that there can be.
+    By the names of the arguments of `word_classes.by_lists`; none for a tagger.
     """
+    if files.tagger is not None:
+        return {}
 
-    entities: Path
-    model: Path | None = None
-    split: str = "val"
-    regions: Path | None = None
-    vocabulary: Path | None = None
-    directions: tuple[Direction, ...] | None = None
-    thresholds: tuple[float, ...] = THRESHOLDS
-    replace: tuple[str, ...] = ()
-    replace_seed: int = 0
-    vlbert_positions: VlBertPositions = VlBertPositions.REFERENCE_BATCH
-    limit: int | None = None
-    skip_bad_examples: bool = False
-    gold_labels: Path | None = None
-    class_names: Path | None = None
-    attribute_names: Path | None = None
-    tagger: str | None = None
-
-    def __post_init__(self):
-        if self.directions == ():
-            raise UserError("--directions: give vis4lang, lang4vis or both")
-        all_conditions(Direction, self.thresholds, self.replace)
-        if self.replace_seed < 0:
-            raise UserError(f"--replace_seed={self.replace_seed}: give 0 or more")
-        if self.limit is not None and self.limit < 1:
-            raise UserError(
-                f"--limit={self.limit}: give the number of examples to score"
-            )
-        if self.tagger is not None:
-            check_choice("--tagger", self.tagger, TAGGERS)
-
-    @property
-    def word_lists(self) -> dict[str, Path | None]:
-        """The detector's classes and attributes, where there are lists of them.
-
-        By the names of the arguments of `word_classes.by_lists`; none for a tagger.
-        """
-        if self.tagger is not None:
-            return {}
-        return {
-            "class_names": self.class_names or self._beside_regions(OBJECTS),
-            "attribute_names": self.attribute_names or self._beside_regions(ATTRIBUTES),
-        }
-
-    def _beside_regions(self, name: str) -> Path | None:
-        found = self.regions and self.regions.parent / name
+    def beside_regions(name: str) -> Path | None:
+        found = files.regions and files.regions.parent / name
         return found if found and found.is_file() else None
+
+    return {
+        "class_names": files.class_names or beside_regions(OBJECTS),
+        "attribute_names": files.attribute_names or beside_regions(ATTRIBUTES),
+    }
 
 
 def check_files(files: InputFiles, config: ModelConfig) -> None:
@@ -117,7 +65,7 @@ def check_small_files(files: InputFiles) -> None:
         read_gold_labels(files.gold_labels)
     if files.tagger is not None:
         check_tagger(INSTEAD)
-    for names in files.word_lists.values():
+    for names in word_lists(files).values():
         if names is not None:
             read_class_names(names)
 

@@ -21,16 +21,17 @@ from xabl.ablation.examples import (
     prepare_examples,
 )
 from xabl.ablation.input_files import (
-    InputFiles,
     Say,
     check_small_files,
     conditions_of,
     model_conditions,
     read_gold_labels,
     regions_of,
+    word_lists,
 )
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.findings import Finding
+from xabl.ablation.options import InputFiles
 from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
 from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
@@ -70,7 +71,7 @@ class Inputs:
     examples_total: in the whole split.
     skipped: bad images, and why.
     refused: conditions that make no sense for the model, and why.
-    hashes: of the files, by what they hold.
+    hashes: of the files, by what they hold; None: there is none.
     described: what the regions look like; None for a text-only model.
     findings: what does not seem to belong together.
     """
@@ -150,7 +151,7 @@ def read_own_inputs(
     directions = tuple(Direction) if files.directions is None else files.directions
     sees_regions = files.regions is not None
     conditions = conditions_of(directions, files, sees_regions=sees_regions)
-    return _read(
+    inputs = _read(
         files,
         say,
         conditions,
@@ -159,6 +160,9 @@ def read_own_inputs(
         target=target,
         config=None,
     )
+    # What a model does not read is no difference between it and others.
+    known = {name: digest for name, digest in inputs.hashes.items() if digest}
+    return dataclasses.replace(inputs, hashes=known)
 
 
 def _read(
@@ -251,16 +255,16 @@ def _read(
         skipped=skipped,
         refused={f"{c.direction} {c.name}": NEEDS_REGIONS for c in refused},
         hashes={
-            "entities": entities_sha256(
+            "entities_sha256": entities_sha256(
                 files.entities, files.split, [image.image_id for image in images]
             ),
-            "regions": None if regions is None else regions.sha256(),
-            "vocab": vocabulary and file_sha256(vocabulary),
+            "regions_sha256": None if regions is None else regions.sha256(),
             **{
-                name: path and file_sha256(path)
+                f"{name}_sha256": path and file_sha256(path)
                 for name, path in {
+                    "vocab": vocabulary,
                     "gold_labels": files.gold_labels,
-                    **files.word_lists,
+                    **word_lists(files),
                 }.items()
             },
         },
@@ -292,7 +296,7 @@ def _word_classes(files: InputFiles, examples: Sequence[PhraseExample]) -> WordC
     """By a tagger if one is wished, else by the detector's names and other lists."""
     if files.tagger is not None:
         return by_tagger(examples)
-    return by_lists(examples, **files.word_lists)
+    return by_lists(examples, **word_lists(files))
 
 
 def _gold_labels(path: Path | None, count: int) -> list[int | None] | None:

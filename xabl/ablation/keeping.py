@@ -13,6 +13,7 @@ from xabl.ablation.plan import Plan
 from xabl.ablation.shares import Shares
 from xabl.errors import UserError
 from xabl.results.conditions import Direction
+from xabl.results.directory import ResultsDirectory
 from xabl.support import lease
 from xabl.support.hosts import together
 from xabl.support.progress import Progress
@@ -97,6 +98,28 @@ def keep_scores(
             "again with --resume"
         )
     return scores
+
+
+def in_memory(
+    score: Callable[..., AblationScores], plan: Plan, *, first: str
+) -> AblationScores:
+    """Scores a plan, of which nothing is kept; `score` and `first` as `keep_scores`."""
+    total = len(plan.mlm) + len(plan.mrc)
+    with Progress(total, "inputs", first=first) as progress:
+        return score(on_scores=lambda _, pairs, __: progress.update(len(pairs)))
+
+
+def is_done(results: ResultsDirectory, identity: Mapping[str, Any]) -> bool:
+    """Whether a run that is to be resumed was finished; says so.
+
+    Raises:
+        UserError: it was another one.
+    """
+    if not (results.is_finished and results.resume):
+        return False
+    results.check_same(identity)
+    say(f"{results.path}: finished already, nothing to resume")
+    return True
 
 
 def say(line: str) -> None:

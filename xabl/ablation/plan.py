@@ -37,7 +37,8 @@ from xabl.ablation.distinct_inputs import (
     target_classes,
     word_inputs,
 )
-from xabl.ablation.examples import PhraseExample, VlBertPositions
+from xabl.ablation.examples import PhraseExample
+from xabl.ablation.options import VlBertPositions
 from xabl.ablation.replacement import (
     Donors,
     Fill,

@@ -5,87 +5,36 @@ import dataclasses
 import functools
 import hashlib
 import json
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from xabl.ablation.ablation_results import AblationResults
-from xabl.ablation.definition import METHOD
 from xabl.ablation.digests import params_sha256
-from xabl.ablation.engine.device_loop import Evaluation, Options, score
+from xabl.ablation.engine.device_loop import Evaluation, score
 from xabl.ablation.engine.explain import explain
 from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.engine.unfinished import KeptScores
-from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import Inputs, read_inputs
-from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.keeping import in_memory, is_done, keep_scores, say
 from xabl.ablation.mismatch.check import check
-from xabl.ablation.mismatch.findings import Finding, OnMismatch
+from xabl.ablation.mismatch.findings import Finding
 from xabl.ablation.mismatch.sample import scored
-from xabl.ablation.plan import Plan
+from xabl.ablation.options import RunOptions
+from xabl.ablation.record import Clock, identity_of, results_of
 from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
-from xabl.ablation.tables import (
-    examples_table,
-    predictions_table,
-    scores_table,
-    words_table,
-)
 from xabl.data.image_files import check_folder
-from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import (
-    EXAMPLES,
-    PREDICTIONS,
-    SCORES,
-    SUSPICIONS,
     WORDS,
-    manifest,
 )
 from xabl.results.published import published_row
-from xabl.results.yardsticks import in_manifest, yardsticks
-from xabl.support import provenance
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import together
-from xabl.support.progress import Progress
 
 _COMPILING = "compiling the first program"  # until the first input is scored
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """What to evaluate, how, and where the results go.
-
-    output: the results directory; None only to explain.
-    images: folder of pictures, kept by name for the report.
-    label: what the model is called in tables; its configuration's name by default.
-    group: of a study's models that this one belongs to.
-    devices: how many local devices to use; all by default.
-    flags: as the user gave them, for the manifest.
-    study_key: what a study knows this run by.
-    patience: seconds to wait for another run that writes to the same output.
-    on_mismatch: what to do when features, captions and model do not seem to belong
-        together.
-    on_progress: called with the number of inputs scored, and of all.
-    """
-
-    files: InputFiles
-    evaluation: Options
-    output: Path | None
-    images: Path | None = None
-    overwrite: bool = False
-    resume: bool = False
-    label: str | None = None
-    model_seed: int | None = None
-    group: str | None = None
-    devices: int | None = None
-    flags: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    study_key: str | None = None
-    patience: float = 0.0
-    on_mismatch: OnMismatch = OnMismatch.STOP_IF_CERTAIN
-    on_progress: Callable[[int, int], None] = lambda done, total: None
 
 
 def explain_run(options: RunOptions) -> None:
@@ -133,11 +82,9 @@ def _run(
     kept = KeptScores(results.unfinished, shares.writer)
     with together("reading its files"):
         inputs, params = series.read(options.files, say)
-        identity = _identity(options, inputs, params_sha256(params))
+        identity = _identity(options, inputs, params)
         clock.phase_ends("load")
-        if results.is_finished and options.resume:
-            results.check_same(identity)
-            say(f"{results.path}: finished already, nothing to resume")
+        if is_done(results, identity):
             return
         evaluation = series.evaluation(inputs, params, options.evaluation)
         tell = say if shares.is_first else (lambda line: None)
@@ -189,17 +136,14 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     series = Series(options.devices, is_single=True)
     params = series.devices.replicate(params)
     inputs = read_inputs(options.files, say)
-    identity = _identity(options, inputs, params_sha256(params))
+    identity = _identity(options, inputs, params)
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation)
     findings = _check(options, inputs, evaluation, say)
     inputs = dataclasses.replace(inputs, regions=None, findings=findings)
-    total = len(inputs.plan.mlm) + len(inputs.plan.mrc)
-    with Progress(total, "inputs", first=_COMPILING) as progress:
-        scores = score(
-            evaluation,
-            on_scores=lambda direction, pairs, values: progress.update(len(pairs)),
-        )
+    scores = in_memory(
+        functools.partial(score, evaluation), inputs.plan, first=_COMPILING
+    )
     clock.phase_ends("score")
     return _results(options, inputs, series.devices, identity, scores, clock)
 
@@ -226,131 +170,47 @@ def _results(
     devices: LocalDevices,
     identity: Mapping[str, Any],
     scores: AblationScores,
-    clock: "Clock",
+    clock: Clock,
 ) -> AblationResults:
-    tables = {
-        SCORES.name: scores_table(scores, inputs.word_pieces),
-        EXAMPLES.name: examples_table(inputs.plan.examples, inputs.guesses.unigram),
-    }
-    if inputs.plan.columns(Direction.VIS4LANG):
-        tables[WORDS.name] = words_table(
-            scores, inputs.word_pieces, inputs.word_classes
-        )
-    if options.evaluation.top:
-        predictions = predictions_table(scores, inputs.word_pieces)
-        tables[PREDICTIONS.name] = predictions
-    label = options.label or inputs.config.name
-    judged = yardsticks(
-        tables[SCORES.name], tables[EXAMPLES.name], inputs.guesses.uniform
-    )
-    clock.phase_ends("write")
-    return AblationResults(
-        label=label,
-        tables=tables,
-        manifest=_manifest(options, inputs, devices, identity, clock)
-        | in_manifest(label, judged),
-        published=published_row(
-            inputs.config.name,
-            split=options.files.split,
-            num_examples=len(inputs.plan.examples),
-        ),
-    )
-
-
-def _identity(
-    options: RunOptions, inputs: Inputs, params_sha256: str
-) -> dict[str, Any]:
-    """All that scores depend on; a run is continued only where none of it changed."""
-    files, evaluation = options.files, options.evaluation
-    config = json.dumps(inputs.config.to_dict(), sort_keys=True)
-    return {
-        "method": METHOD,
-        "params_sha256": params_sha256,
-        "config_sha256": hashlib.sha256(config.encode()).hexdigest(),
-        **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
-        "split": files.split,
-        "limit": files.limit,
-        "conditions": [f"{c.direction} {c.name}" for c in inputs.plan.conditions],
-        "replace_seed": files.replace_seed,
-        "vlbert_positions": files.vlbert_positions.value,
-        "image_token": evaluation.image_token.value,
-        "precision": evaluation.precision.value,
-        "save_predictions": evaluation.top,
-        "skipped": inputs.skipped,
-        "tagger": files.tagger,
-        **({} if options.study_key is None else {"study_key": options.study_key}),
-    }
-
-
-def _manifest(
-    options: RunOptions,
-    inputs: Inputs,
-    devices: LocalDevices,
-    identity: Mapping[str, Any],
-    clock: "Clock",
-) -> dict[str, Any]:
-    plan, config, files = inputs.plan, inputs.config, options.files
-    return manifest(
-        label=options.label or config.name,
+    config, files = inputs.config, options.files
+    return results_of(
+        options,
+        inputs,
+        identity,
+        scores,
+        clock,
         name=config.name,
-        seed=options.model_seed,
         group=options.group,
         model={
             "directory_name": Path(files.model).absolute().name,
             "config": config.to_dict(),
             "params_sha256": identity["params_sha256"],
         },
-        data={
-            "split": files.split,
-            **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
-            "examples_total": inputs.examples_total,
-            "limit": files.limit,
-        },
-        conditions=plan.conditions,
         rest={
             "flags": dict(options.flags),
-            "scored": plan.num_scored,
-            "distinct": len(plan.mlm) + len(plan.mrc),
-            "excluded": excluded_counts(plan),
-            "skipped": inputs.skipped,
-            SUSPICIONS: [str(finding) for finding in inputs.findings],
             "refused": inputs.refused,
-            "replace_seed": files.replace_seed,
-            "word_classes": dict(inputs.word_classes.source),
-            "versions": provenance.versions(),
             "device": devices.description,
             "precision": options.evaluation.precision.value,
-            "git_commit": provenance.git_commit(),
-            "started": clock.started,
-            "seconds": clock.total,
-            "seconds_by_phase": clock.phases,
-            "identity": dict(identity),
         },
+        published=published_row(
+            config.name,
+            split=files.split,
+            num_examples=len(inputs.plan.examples),
+        ),
     )
 
 
-def excluded_counts(plan: Plan) -> dict[str, int]:
-    """By reason, examples that are excluded under some condition."""
-    counts = {
-        reason: int((plan.excluded == number).any(axis=1).sum())
-        for number, reason in enumerate(plan.reasons)
-    }
-    return {reason: count for reason, count in counts.items() if count}
-
-
-class Clock:
-    """When a run started, and seconds by phase."""
-
-    def __init__(self):
-        self.started = provenance.now()
-        self.phases: dict[str, float] = {}
-        self._begin = self._last = time.perf_counter()
-
-    def phase_ends(self, name: str) -> None:
-        now = time.perf_counter()
-        self.phases[name] = round(now - self._last, 3)
-        self._last = now
-
-    @property
-    def total(self) -> float:
-        return round(time.perf_counter() - self._begin, 3)
+def _identity(options: RunOptions, inputs: Inputs, params: Params) -> dict[str, Any]:
+    evaluation = options.evaluation
+    config = json.dumps(inputs.config.to_dict(), sort_keys=True)
+    return identity_of(
+        options,
+        inputs,
+        params_sha256=params_sha256(params),
+        config_sha256=hashlib.sha256(config.encode()).hexdigest(),
+        vlbert_positions=options.files.vlbert_positions.value,
+        image_token=evaluation.image_token.value,
+        precision=evaluation.precision.value,
+        save_predictions=evaluation.top,
+        **({} if options.study_key is None else {"study_key": options.study_key}),
+    )

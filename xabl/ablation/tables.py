@@ -94,6 +94,38 @@ def words_table(
     return pa.concat_tables(parts)
 
 
+def own_words_table(scores: AblationScores, classes: WordClasses) -> pa.Table:
+    """words.parquet of a model with tokens of its own: a row for each of them.
+
+    What the tokens are is not known: each has the word it is of. Nor is their rank.
+    """
+    plan, found = scores.plan, scores.pairs[Direction.VIS4LANG]
+    parts = [WORDS.schema.empty_table()]
+    for column in plan.columns(Direction.VIS4LANG):
+        condition, pair = plan.conditions[column], plan.pair[:, column]
+        (scored,) = np.nonzero(pair != NOT_SCORED)
+        row, token = np.nonzero(found["piece_word"][pair[scored]] >= 0)
+        row, pair = scored[row], pair[scored[row]]
+        words = found["piece_word"][pair, token]
+        loss = found["piece_loss"][pair, token]
+        told = [plan.examples[number] for number in row]
+        values = word_columns(told, words, classes) | {
+            "direction": [condition.direction.value] * len(row),
+            "condition": [condition.name] * len(row),
+            "position": token,
+            "loss": loss,
+            "probability": np.exp(-loss),
+        }
+        values["piece"] = [
+            example.sentence[start:end]
+            for example, start, end in zip(
+                told, values["start"], values["end"], strict=True
+            )
+        ]
+        parts.append(WORDS.table(values, len(row)))
+    return pa.concat_tables(parts)
+
+
 def pieces_table(
     examples: Sequence[PhraseExample], word_pieces: WordPieces, classes: WordClasses
 ) -> pa.Table:

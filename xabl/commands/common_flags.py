@@ -3,25 +3,51 @@
 They count as flags of the command that asks for them: its --help shows them.
 """
 
+import dataclasses
+import typing
+
 from absl import flags
+
+from xabl.ablation.asked import (
+    alternatives,
+    choices_of,
+    default_of,
+    name_of,
+    options_of,
+)
+from xabl.ablation.options import RunOptions
 
 flags.disclaim_key_flags()
 
 
-def define_model() -> None:
-    """--model, --vocab, --label."""
-    flags.DEFINE_string(
-        "model",
-        None,
-        "model directory, written by xabl convert or xabl pretrain",
-        required=True,
+def define_options(*names: str) -> None:
+    """Options of an ablation, some by their names, or all."""
+    for field in options_of(RunOptions):
+        if not names or name_of(field) in names:
+            _define_option(field)
+
+
+def _define_option(field: dataclasses.Field) -> None:
+    name, default, meaning = (
+        name_of(field),
+        default_of(field),
+        field.metadata["meaning"],
     )
-    flags.DEFINE_string(
-        "vocab", None, "the model's vocab.txt (default: the one in its directory)"
-    )
-    flags.DEFINE_string(
-        "label", None, "name of the model in tables (default: its configuration's)"
-    )
+    kind = alternatives(field.type)[0]
+    if kind is bool:
+        flags.DEFINE_bool(name, default, meaning)
+    elif kind is int:
+        low = field.metadata["low"]
+        flags.DEFINE_integer(name, default, meaning, lower_bound=low)
+    elif choices := choices_of(field):
+        flags.DEFINE_enum(name, default and str(default), choices, meaning)
+    elif typing.get_origin(kind) is tuple:
+        listed = None if default is None else [*map(str, default)]
+        flags.DEFINE_list(name, listed, meaning)
+    else:
+        # Only a function of one's own has no model directory.
+        needed = default is dataclasses.MISSING or name == "model"
+        flags.DEFINE_string(name, None if needed else default, meaning, required=needed)
 
 
 def define_results() -> None:
@@ -43,12 +69,11 @@ def define_resampling() -> None:
 
 
 def define_hosts(doing: str) -> None:
-    """--devices, --coordinator, --hosts, --host.
+    """--coordinator, --hosts, --host.
 
     Args:
         doing: what each process does then, as a clause.
     """
-    flags.DEFINE_integer("devices", None, "devices of this host to use (default: all)")
     flags.DEFINE_string(
         "coordinator",
         None,

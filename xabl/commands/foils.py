@@ -22,7 +22,7 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    common_flags.define_model()
+    common_flags.define_options("model", "vocab", "label")
     flags.DEFINE_string(
         "foils", None, "a JSON file as published, or a folder of them", required=True
     )

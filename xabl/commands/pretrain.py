@@ -50,6 +50,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "workers", 0, "processes that make batches (0: a thread)", lower_bound=0
     )
+    common_flags.define_options("devices")
     common_flags.define_hosts("one on each host, which train together")
 
 

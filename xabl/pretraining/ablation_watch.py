@@ -11,8 +11,8 @@ import jax
 import numpy as np
 
 from xabl.ablation.engine.device_loop import Evaluation, Request, score
-from xabl.ablation.input_files import InputFiles
 from xabl.ablation.inputs import read_inputs
+from xabl.ablation.options import InputFiles
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.objective import forward
 from xabl.results.losses import columns_of

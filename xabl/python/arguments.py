@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from xabl.ablation.asked import Struct, parameters_of
+from xabl.ablation.asked import Struct, alternatives, parameters_of
 from xabl.data.regions import ImageRegions
 from xabl.errors import UserError, did_you_mean, from_system
 from xabl.kinds import check_not_swapped
@@ -136,22 +136,17 @@ def _bound(
         hint = known[each].annotation
         if not _fits(value, hint):
             expected = f"expected {_in_words(hint)}"
-            if any(_fits([value], one) for one in _alternatives(hint)):
+            if any(_fits([value], one) for one in alternatives(hint)):
                 expected = f"give a list: {each}=[{value!r}]"
             raise UserError(f"{each}={value!r:.80}: {expected}")
     bound.apply_defaults()
     return bound.arguments
 
 
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-    return typing.get_args(hint) if is_union else (hint,)
-
-
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value is of a type; true of types that are not looked at here."""
-    if len(alternatives := _alternatives(hint)) > 1:
-        return any(_fits(value, each) for each in alternatives)
+    if len(kinds := alternatives(hint)) > 1:
+        return any(_fits(value, each) for each in kinds)
     origin, arguments = typing.get_origin(hint) or hint, typing.get_args(hint)
     if hint is bool:
         return isinstance(value, bool | np.bool_)
@@ -181,13 +176,13 @@ def _is_whole(value: Any) -> bool:
 
 
 def _in_words(hint: Any) -> str:
-    alternatives = _alternatives(hint)
-    if Path in alternatives:
-        alternatives = [each for each in alternatives if each is not str]
+    kinds = alternatives(hint)
+    if Path in kinds:
+        kinds = [each for each in kinds if each is not str]
     words = [
         f"a list of {_in_words(typing.get_args(each)[0])}s"
         if typing.get_origin(each) is Sequence
         else _WORDS.get(typing.get_origin(each) or each) or f"a {each.__name__}"
-        for each in alternatives
+        for each in kinds
     ]
     return " or ".join(words)

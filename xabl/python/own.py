@@ -8,13 +8,13 @@ from typing import Any
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
 from xabl.ablation.asked import made_of
+from xabl.ablation.options import OwnRun
 from xabl.ablation.own import run
-from xabl.ablation.own.options import OwnRun
 from xabl.errors import UserError
 from xabl.python.arguments import checked
 from xabl.python.scores import Scores
 
-_OF_OURS = ("vocab", "gold_labels", "vlbert_positions")  # of no other model
+_OF_OURS = ("model", "vocab", "gold_labels", "vlbert_positions")  # of no other model
 
 
 @checked(OwnRun, without=(*_OF_OURS, "images"), vocabulary="vocab")

@@ -1,25 +1,23 @@
 """The ablation of a whole split from Python."""
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from xabl.ablation.ablation_results import AblationResults
-from xabl.ablation.asked import run_options
-from xabl.ablation.engine.device_regions import ImageToken
-from xabl.ablation.engine.scorer import Precision
-from xabl.ablation.examples import VlBertPositions
+from xabl.ablation.asked import made_of
 from xabl.ablation.input_files import check_files
-from xabl.ablation.mismatch.findings import OnMismatch
+from xabl.ablation.options import RunOptions
 from xabl.ablation.run import evaluate, told_of
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.python.arguments import checked
 from xabl.python.frames import Frame, frame
 from xabl.python.model import Model, load
-from xabl.results.conditions import THRESHOLDS
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
 from xabl.results.losses import LOSSES
+
+_OF_FILES = ("output", "overwrite", "resume", "images")  # of results that are written
 
 
 class Scores:
@@ -89,36 +87,11 @@ class Scores:
         return self._results.text
 
 
-@checked()
-def ablate(
-    model: Model | Path | str,
-    *,
-    entities: Path | str,
-    regions: Path | str | None = None,
-    split: str = "val",
-    directions: Sequence[str] | None = None,
-    thresholds: Sequence[float] = THRESHOLDS,
-    replace: Sequence[str] = (),
-    replace_seed: int = 0,
-    limit: int | None = None,
-    skip_bad_examples: bool = False,
-    gold_labels: Path | str | None = None,
-    class_names: Path | str | None = None,
-    attribute_names: Path | str | None = None,
-    tagger: str | None = None,
-    vlbert_positions: str = VlBertPositions.REFERENCE_BATCH.value,
-    image_token: str = ImageToken.PUBLISHED.value,
-    precision: str = Precision.HIGHEST.value,
-    batch_size: int | None = None,
-    save_predictions: int = 5,
-    devices: int | None = None,
-    label: str | None = None,
-    model_seed: int | None = None,
-    mismatch: str = OnMismatch.STOP_IF_CERTAIN.value,
-) -> Scores:
+@checked(RunOptions, without=("model", "vocab", *_OF_FILES))
+def ablate(model: Model | Path | str, **options: Any) -> Scores:
     """Scores a model under every condition: what `xabl ablate` does, kept in memory.
 
-    The arguments are the flags of the command; `xabl ablate --help` explains them.
+    The options are the flags of the command; `xabl ablate --help` explains them.
 
     Args:
         model: loaded, or its directory.
@@ -130,34 +103,10 @@ def ablate(
             those that a flag may have.
     """
     loaded = model if isinstance(model, Model) else None
-    asked = {
-        "model": loaded.path if loaded else model,
-        "vocab": loaded and loaded.vocabulary,
-        "entities": entities,
-        "regions": regions,
-        "split": split,
-        "directions": directions,
-        "thresholds": thresholds,
-        "replace": replace,
-        "replace_seed": replace_seed,
-        "limit": limit,
-        "skip_bad_examples": skip_bad_examples,
-        "gold_labels": gold_labels,
-        "class_names": class_names,
-        "attribute_names": attribute_names,
-        "tagger": tagger,
-        "vlbert_positions": vlbert_positions,
-        "image_token": image_token,
-        "precision": precision,
-        "batch_size": batch_size,
-        "save_predictions": save_predictions,
-        "devices": devices,
-        "label": label,
-        "model_seed": model_seed,
-        "mismatch": mismatch,
-    }
-    options = run_options(asked, output=None)
+    directory = Path(loaded.path if loaded else model)
+    options |= {"model": directory, "vocab": loaded and loaded.vocabulary}
+    asked = made_of(RunOptions, options)
     if loaded is None:
-        check_files(options.files, model_directory.load_config(model))
-        loaded = load(model)
-    return Scores(evaluate(options, loaded.params))
+        check_files(asked.files, model_directory.load_config(directory))
+        loaded = load(directory)
+    return Scores(evaluate(asked, loaded.params))

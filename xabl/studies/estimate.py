@@ -7,7 +7,8 @@ from pathlib import Path
 
 from xabl.ablation.engine.explain import naive_operations
 from xabl.ablation.engine.machines import MACHINES, Machine
-from xabl.ablation.input_files import InputFiles, model_conditions
+from xabl.ablation.input_files import model_conditions
+from xabl.ablation.options import InputFiles
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
@@ -52,8 +53,8 @@ def estimate(run: Run) -> Estimate:
     """
     config = run.source.config()
     naive = _naive(config)
-    conditions = model_conditions(config, run.files, lambda line: None)
-    inputs = _num_examples(run.files) * len(conditions)
+    conditions = model_conditions(config, run.options.files, lambda line: None)
+    inputs = _num_examples(run.options.files) * len(conditions)
     spared = _SPARED.get(config.image_embeddings, _SPARED_ELSEWHERE)
     training = 0.0
     if isinstance(run.source, Training):

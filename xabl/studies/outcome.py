@@ -65,7 +65,7 @@ def write_outcome(folder: Path, runs: Sequence[Run], report: Report) -> list[Pat
         ReportOptions(
             images=report.images,
             class_names=report.class_names,
-            regions=done[0].files.regions,
+            regions=done[0].options.files.regions,
             resamples=report.resamples,
             overwrite=True,
         ),
@@ -77,7 +77,9 @@ def write_outcome(folder: Path, runs: Sequence[Run], report: Report) -> list[Pat
 
 def _outcome_of(runs: Sequence[Run], report: Report) -> dict[str, Any]:
     return {
-        "runs": {run.name: [run.key, run.group] for run in runs if run.is_done()},
+        "runs": {
+            run.name: [run.key, run.options.group] for run in runs if run.is_done()
+        },
         "report": report.model_dump(mode="json"),
     }
 
@@ -85,8 +87,8 @@ def _outcome_of(runs: Sequence[Run], report: Report) -> dict[str, Any]:
 def _note_group(run: Run) -> None:
     """A group may change in the file, though nothing is scored anew."""
     manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
-    if manifest["model"].get("group") != run.group:
-        manifest["model"]["group"] = run.group
+    if manifest["model"].get("group") != run.options.group:
+        manifest["model"]["group"] = run.options.group
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         with new_file(run.manifest, overwrite=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
@@ -98,7 +100,12 @@ def _write_table(path: Path, runs: Sequence[Run]) -> None:
         with open(run.output / "summary.tsv", encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 columns += [name for name in row if name not in columns]
-                own = {"Model": run.label, "Seed": run.seed, "Group": run.group}
+                about = run.options
+                own = {
+                    "Model": about.label,
+                    "Seed": about.model_seed,
+                    "Group": about.group,
+                }
                 rows.append(row | own)
     with new_file(path, overwrite=True) as temporary:
         with open(temporary, "w", encoding="utf-8", newline="") as file:

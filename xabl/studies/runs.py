@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from xabl.ablation import run as ablation_run
+from xabl.ablation.asked import made_of
 from xabl.ablation.definition import METHOD
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles, model_conditions
-from xabl.ablation.mismatch.findings import OnMismatch
+from xabl.ablation.input_files import model_conditions, word_lists
+from xabl.ablation.options import RunOptions
 from xabl.ablation.series import Series
 from xabl.errors import UserError
 from xabl.pretraining import configuration
@@ -28,28 +28,28 @@ from xabl.support import lease
 class Run(Job):
     """One row of a study, a job for whichever worker comes to it.
 
-    name: of its folders. label, seed, group: of the model, in tables.
+    name: of its folders.
     where: file and line that ask for it.
+    source: of its model.
+    options: of its ablation; of the model directory nothing yet.
     determines: all that its results depend on, files by what they hold.
     problem: why it cannot be done, known before it is begun.
-    output: its results directory.
     """
 
     name: str
-    label: str
-    seed: int | None
-    group: str | None
     where: str
     source: Source
-    files: InputFiles
-    evaluation: Options
-    on_mismatch: OnMismatch
-    output: Path
+    options: RunOptions
     after: tuple[str, ...] = ()
     alike: str = ""
     determines: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     problem: str | None = None
     work: float = 1.0
+
+    @property
+    def output(self) -> Path:
+        """Its results directory."""
+        return self.options.output
 
     @functools.cached_property
     def key(self) -> str:
@@ -86,7 +86,7 @@ class Run(Job):
         """Makes the model if need be, and ablates it."""
         if self.problem is not None:
             raise UserError(self.problem)
-        files = dataclasses.replace(self.files, model=self.source.prepared(on_progress))
+        model = self.source.prepared(on_progress)
         there = {key_in(self.manifest), key_in(self._unfinished)}
         if "" in there:  # somebody's own `xabl ablate`
             raise UserError(
@@ -95,18 +95,13 @@ class Run(Job):
             )
         is_other = bool(there - {None, self.key}) or self._is_torn
         ablation_run.run(
-            ablation_run.RunOptions(
-                files=files,
-                evaluation=self.evaluation,
-                output=self.output,
+            dataclasses.replace(
+                self.options,
+                files=dataclasses.replace(self.options.files, model=model),
                 overwrite=is_other,
                 resume=not is_other,
-                label=self.label,
-                model_seed=self.seed,
-                group=self.group,
                 study_key=self.key,
                 patience=lease.UNTIL_FREE,
-                on_mismatch=self.on_mismatch,
                 on_progress=lambda done, of: on_progress(done, of, "inputs"),
             ),
             desk.setdefault("series", Series()),
@@ -208,42 +203,16 @@ def _run(
     vocabulary: Path | None = None,
     after: tuple[str, ...] = (),
 ) -> Run:
-    data, ablation = study.data, study.ablation
     name = run_name(row.label, seed)
-    return Run(
-        name=name,
-        label=row.label,
-        seed=seed,
-        group=row.group,
-        where=where,
-        source=source,
-        files=InputFiles(
-            entities=data.entities,
-            split=data.split,
-            regions=data.regions,
-            vocabulary=vocabulary,
-            directions=ablation.directions,
-            thresholds=ablation.thresholds,
-            replace=ablation.replace,
-            replace_seed=ablation.replace_seed,
-            vlbert_positions=ablation.vlbert_positions,
-            limit=data.limit,
-            skip_bad_examples=data.skip_bad_examples,
-            gold_labels=data.gold_labels,
-            class_names=data.class_names,
-            attribute_names=data.attribute_names,
-            tagger=data.tagger,
-        ),
-        evaluation=Options(
-            precision=ablation.precision,
-            image_token=ablation.image_token,
-            batch_size=ablation.batch_size,
-            top=ablation.save_predictions,
-        ),
-        on_mismatch=ablation.mismatch,
+    asked = dict(study.data) | dict(study.ablation)
+    options = made_of(
+        RunOptions,
+        # Only the vocabulary is called otherwise in a study; a training has its own.
+        asked | {"vocab": vocabulary, "label": row.label, "model_seed": seed},
         output=output / "results" / name,
-        after=after,
+        group=row.group,
     )
+    return Run(name=name, where=where, source=source, options=options, after=after)
 
 
 def identified(runs: Iterable[Run], contents: Contents) -> list[Run]:
@@ -259,7 +228,8 @@ def identified(runs: Iterable[Run], contents: Contents) -> list[Run]:
 
 
 def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
-    source, files, evaluation = run.source, run.files, run.evaluation
+    source, options = run.source, run.options
+    files, evaluation = options.files, options.evaluation
     if isinstance(source, Training) and run.after:
         start = others[run.after[0]]
         if start.problem is not None:
@@ -277,7 +247,7 @@ def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
                 "regions": None if config.text_only else files.regions,
                 "vocabulary": files.vocabulary,
                 "gold_labels": files.gold_labels,
-                **files.word_lists,
+                **word_lists(files),
             }.items()
         },
         "tagger": files.tagger,
@@ -296,7 +266,12 @@ def _identified(run: Run, contents: Contents, others: Mapping[str, Run]) -> Run:
         source=with_key(source, model),
         # Of one architecture, on the same data: programs are compiled once.
         alike=key_of({"config": config.to_dict(), **asked}),
-        determines={"label": run.label, "seed": run.seed, "model": model, **asked},
+        determines={
+            "label": options.label,
+            "seed": options.model_seed,
+            "model": model,
+            **asked,
+        },
     )
 
 

@@ -8,10 +8,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
-from xabl.ablation.engine.device_regions import ImageToken
-from xabl.ablation.engine.scorer import Precision
-from xabl.ablation.examples import VlBertPositions
-from xabl.ablation.mismatch.findings import OnMismatch
+from xabl.ablation.options import ImageToken, OnMismatch, Precision, VlBertPositions
 from xabl.errors import UserError, reason, told
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.results.ways import check_ways

@@ -14,8 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from xabl.ablation import run as ablation_run
-from xabl.ablation.engine.device_loop import Options
-from xabl.ablation.input_files import InputFiles
+from xabl.ablation.options import InputFiles, Options
 from xabl.data.word_pieces import read_vocabulary
 from xabl.models.config import ModelConfig
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig

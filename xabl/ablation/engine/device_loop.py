@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xabl.ablation.engine.batches import dropped_words, region_batch, word_batch
-from xabl.ablation.engine.device_regions import HostStore, ImageToken
+from xabl.ablation.engine.device_regions import HostStore
 from xabl.ablation.engine.losses import RegionLabels
 from xabl.ablation.engine.memory import choose_batch_size, choose_tables, free_bytes
 from xabl.ablation.engine.operations import Operations
@@ -42,13 +42,12 @@ from xabl.ablation.engine.scorer import (
     MrcTargets,
     Params,
     PlaceBatch,
-    Precision,
     Resident,
     Scorer,
     Tables,
 )
+from xabl.ablation.options import Options
 from xabl.ablation.plan import Plan
-from xabl.errors import check_range
 from xabl.models.config import ModelConfig
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
@@ -58,30 +57,6 @@ _STEPS_AHEAD = 4
 
 # Called after each step with its pairs (numbers) and their scores.
 OnScores = Callable[[Direction, np.ndarray, Mapping[str, np.ndarray]], None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
-    """How to compute, none of which changes what is computed (but `image_token`).
-
-    batch_size: pairs of one step on one device; None chooses it from the memory.
-    top: most probable predictions to keep for each target.
-    few_programs: see `Programs`; spares the memory of the host.
-
-    Raises:
-        UserError: a number is too small.
-    """
-
-    precision: Precision = Precision.HIGHEST
-    image_token: ImageToken = ImageToken.PUBLISHED
-    batch_size: int | None = None
-    top: int = 0
-    few_programs: bool = False
-
-    def __post_init__(self):
-        if self.batch_size is not None:
-            check_range("--batch_size", self.batch_size, 1)
-        check_range("--save_predictions", self.top, 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -6,13 +6,12 @@ instead of 300 kilobytes. Features are ablated after the model's first product w
 them: that is affine, so the product of [IMG], a mean, is the mean of products.
 """
 
-import enum
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Float32, Int
 
+from xabl.ablation.options import ImageToken
 from xabl.ablation.replacement import Fill
 from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions
@@ -21,18 +20,6 @@ from xabl.models.config import GlobalImage, ModelConfig
 from xabl.models.layers import row_major
 from xabl.models.structs import ProjectedRegions
 from xabl.types import AnyArray, pytree
-
-
-class ImageToken(enum.StrEnum):
-    """What the [IMG] row of a lang4vis input is the mean of.
-
-    PUBLISHED: the whole image, as the reference has it: 1/36 of the [IMG] row is the
-        region whose class is to be predicted.
-    RECOMPUTED: the regions that are not masked, as in pretraining.
-    """
-
-    PUBLISHED = "published"
-    RECOMPUTED = "recomputed"
 
 
 @pytree

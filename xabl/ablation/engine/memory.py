@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from xabl.ablation.engine.schedule import TableSizes
-from xabl.ablation.engine.scorer import Precision, Scorer
+from xabl.ablation.engine.scorer import Scorer
+from xabl.ablation.options import Precision
 from xabl.ablation.plan import Plan
 from xabl.support.devices import LocalDevices
 

@@ -11,7 +11,8 @@ import jax
 from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.padding import ProgramLimits
 from xabl.ablation.engine.schedule import Shape, TableShape
-from xabl.ablation.engine.scorer import Precision, Scorer
+from xabl.ablation.engine.scorer import Scorer
+from xabl.ablation.options import Precision
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
 

@@ -5,7 +5,6 @@ sublayers only what reaches a target is computed.
 """
 
 import dataclasses
-import enum
 import functools
 from typing import Any
 
@@ -14,7 +13,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from xabl.ablation.engine.device_regions import (
-    ImageToken,
     ProjectedStore,
     RegionBatch,
     region_input,
@@ -25,6 +23,7 @@ from xabl.ablation.engine.losses import (
     mlm_scores,
     mrc_scores,
 )
+from xabl.ablation.options import ImageToken, Precision
 from xabl.models.config import GlobalImage, ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import ProjectedRegions, Streams, TextInput
@@ -32,14 +31,6 @@ from xabl.results.conditions import Direction
 from xabl.types import AnyArray, pytree
 
 Params = dict[str, Any]
-
-
-class Precision(enum.StrEnum):
-    """How matrix products are computed."""
-
-    HIGHEST = "highest"  # float32: equals the published numbers
-    DEFAULT = "default"  # the platform's fast way with float32 inputs, e.g. TF32
-    BFLOAT16 = "bfloat16"  # softmax, LayerNorm and losses stay float32
 
 
 # As JAX names them.

@@ -1,18 +1,10 @@
 """What was found not to belong together, and what is done about it."""
 
 import dataclasses
-import enum
 from collections.abc import Sequence
 
+from xabl.ablation.options import OnMismatch
 from xabl.errors import UserError
-
-
-class OnMismatch(enum.StrEnum):
-    """What a run does about findings; all of them are said and kept in any case."""
-
-    STOP_IF_CERTAIN = "stop_if_certain"
-    STOP = "stop"
-    WARN = "warn"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,6 @@
 """The ablation of a model that is a function of one's own.
 
 run            from files to results: `ablate_function`, `ablate_anything`
-options        what is said of such a run
 region_reader  a function from words and regions to logits, measured
 results        what was found, as tables and a manifest
 

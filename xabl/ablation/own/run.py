@@ -20,7 +20,7 @@ from jaxtyping import Int
 from xabl.ablation.ablation_results import AblationResults
 from xabl.ablation.any_input import AnyInput
 from xabl.ablation.any_model import Model
-from xabl.ablation.definition import METHOD, Definition
+from xabl.ablation.definition import Definition
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.device_loop import OnScores
 from xabl.ablation.engine.pair_scores import (
@@ -32,14 +32,15 @@ from xabl.ablation.engine.unfinished import KeptScores
 from xabl.ablation.examples import PhraseExample
 from xabl.ablation.inputs import Inputs, read_own_inputs
 from xabl.ablation.interview import Interview
-from xabl.ablation.keeping import keep_scores, say
+from xabl.ablation.keeping import in_memory, is_done, keep_scores, say
 from xabl.ablation.mismatch.check import check
 from xabl.ablation.mismatch.sample import Ask, asked
-from xabl.ablation.own.options import OwnRun
+from xabl.ablation.options import OwnRun
 from xabl.ablation.own.region_reader import RegionReader, giving_logits
 from xabl.ablation.own.results import own_results
 from xabl.ablation.plan import Plan
-from xabl.ablation.run import Clock, told_of
+from xabl.ablation.record import Clock, identity_of
+from xabl.ablation.run import told_of
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import SUFFIXES, check_folder, image_file
 from xabl.data.regions.image_regions import canonical_id
@@ -50,7 +51,6 @@ from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import ANYTHING
-from xabl.support.progress import Progress
 
 _FIRST = "the model is asked for the first time"
 
@@ -151,9 +151,7 @@ def _run(
     score = functools.partial(_score, plan, ask, run.batch_size)
     identity = _identity(model, run, inputs, reads)
     clock.phase_ends("load")
-    if results is not None and results.is_finished and run.resume:
-        results.check_same(identity)
-        say(f"{results.path}: finished already, nothing to resume")
+    if results is not None and is_done(results, identity):
         return AblationResults.read(results)
     findings = check(
         inputs,
@@ -163,9 +161,7 @@ def _run(
     )
     inputs = dataclasses.replace(inputs, findings=findings)
     if results is None:
-        total = len(plan.mlm) + len(plan.mrc)
-        with Progress(total, "inputs", first=_FIRST) as progress:
-            scores = score(on_scores=lambda _, pairs, __: progress.update(len(pairs)))
+        scores = in_memory(score, plan, first=_FIRST)
         return own_results(run, inputs, identity, scores, clock)
     shares = Shares(results.unfinished)
     if shares.count > 1:
@@ -234,22 +230,16 @@ def _identity(
     model: Callable[..., Any], run: OwnRun, inputs: Inputs, reads: str
 ) -> dict[str, Any]:
     """All that scores depend on, as far as it can be known of a function."""
-    identity = {
-        "method": METHOD,
-        "reads": reads,
-        "code_sha256": _code_sha256(model),
-        "about": run.about,
-        "hides": run.hides,
-        "target": run.target,
-        "replace_seed": run.files.replace_seed,
-        **{f"{name}_sha256": digest for name, digest in inputs.hashes.items()},
-        "split": run.files.split,
-        "limit": run.files.limit,
-        "conditions": [f"{c.direction} {c.name}" for c in inputs.plan.conditions],
-        "save_predictions": run.top,
-        "skipped": inputs.skipped,
-        "tagger": run.files.tagger,
-    }
+    identity = identity_of(
+        run,
+        inputs,
+        reads=reads,
+        code_sha256=_code_sha256(model),
+        about=run.about,
+        hides=run.hides,
+        target=run.target,
+        save_predictions=run.top,
+    )
     try:
         return json.loads(json.dumps(identity))
     except (TypeError, ValueError) as error:
