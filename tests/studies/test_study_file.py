@@ -1,5 +1,6 @@
 """A study's file: what it means, and every error with its line."""
 
+import pickle
 import textwrap
 from pathlib import Path
 
@@ -270,3 +271,9 @@ def test_keys_are_options_of_the_ablation():
             assert key.default == options[name].default
         kinds = alternatives(options[name].type)
         assert (type(None) in kinds) == (key.default is None)
+
+
+def test_runs_can_be_handed_to_other_processes(tmp_path):
+    for name in ("published", "synthetic_world"):
+        runs = runs_of(*read_study(name), tmp_path)
+        assert pickle.loads(pickle.dumps(runs)) == runs

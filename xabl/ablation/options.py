@@ -234,9 +234,13 @@ class AnyRun:
     )
 
 
+def _nobody_looks(done: int, total: int) -> None:
+    del done, total
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunOptions(AnyRun):
-    """The ablation of one of our models.
+    """The ablation of one of our models; a study hands it to other processes.
 
     flags: as the user gave them, for the manifest.
     group: of a study's models that this one belongs to.
@@ -251,7 +255,7 @@ class RunOptions(AnyRun):
     group: str | None = None
     study_key: str | None = None
     patience: float = 0.0
-    on_progress: Callable[[int, int], None] = lambda done, total: None
+    on_progress: Callable[[int, int], None] = _nobody_looks
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
