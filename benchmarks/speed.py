@@ -21,9 +21,9 @@ from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.pair_scores import AblationScores, put_scores
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, ScoreStep, TableShape
-from xabl.ablation.engine.scorer import Params
+from xabl.ablation.engine.scorer import PRODUCTS, Params
 from xabl.ablation.inputs import Inputs, read_inputs
-from xabl.ablation.options import InputFiles, Options, Precision
+from xabl.ablation.options import InputFiles, Options
 from xabl.ablation.tables import examples_table, scores_table
 from xabl.models import model_directory
 from xabl.results.conditions import Direction
@@ -36,11 +36,6 @@ from xabl.support.devices import LocalDevices
 # Of the matrix products, spread over the scoring.
 _TURNS = 12
 _TRACED_STEPS = 30
-_MATRIX_PRODUCT = {
-    Precision.HIGHEST: "highest",
-    Precision.DEFAULT: "default",
-    Precision.BFLOAT16: "default",
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,10 +89,10 @@ def measure(
     schedule = evaluation.schedule(part.done)
     seconds["plan"] = time.perf_counter() - begin
     begin = time.perf_counter()
-    programs = _compiled(evaluation, schedule)
+    programs = compiled(Programs(evaluation.scorer, devices), evaluation, schedule)
     seconds["compile"] = time.perf_counter() - begin
     products = MatrixProducts(
-        evaluation.scorer.model.dtype, _MATRIX_PRODUCT[options.precision]
+        evaluation.scorer.model.dtype, PRODUCTS[options.precision]
     )
     others = OtherProcesses()
     turns = {products.take_turn: _TURNS, naive.take_turn: len(naive)}
@@ -107,10 +102,7 @@ def measure(
     begin = time.perf_counter()
     write(inputs, scores)
     seconds["write"] = time.perf_counter() - begin
-    operations = sum(
-        cost(evaluation, schedule).operations
-        for cost in (explain.score_cost, explain.table_cost)
-    )
+    operations = operations_of(evaluation, schedule)
     achieved = operations / seconds["score"]
     naive_operations = explain.naive_cost(evaluation).operations
     naive_operations *= part.num_scored / inputs.plan.num_scored
@@ -141,12 +133,19 @@ def measure(
     return scores, facts
 
 
-def _compiled(evaluation: Evaluation, schedule: Schedule) -> Programs:
-    """All programs, each of them run once.
+def operations_of(evaluation: Evaluation, schedule: Schedule) -> float:
+    """Of all steps, those that make tables included."""
+    costs = (explain.score_cost, explain.table_cost)
+    return sum(cost(evaluation, schedule).operations for cost in costs)
+
+
+def compiled(
+    programs: Programs, evaluation: Evaluation, schedule: Schedule
+) -> Programs:
+    """All programs of a schedule, each of them run once.
 
     A first run takes longer; in a part of a world it would weigh more than in all.
     """
-    programs = Programs(evaluation.scorer, evaluation.devices)
     tables = evaluation.empty_tables(schedule.tables)
     evaluation.compile_ahead(programs, schedule, tables)
     for shape, step in schedule.first.items():

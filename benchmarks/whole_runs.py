@@ -17,7 +17,7 @@ from benchmarks import speed, traces
 from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.part import Part, spread_images
 from benchmarks.world import World
-from xabl.ablation.engine import explain, scorer
+from xabl.ablation.engine import scorer
 from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.pair_scores import (
     AblationScores,
@@ -25,7 +25,7 @@ from xabl.ablation.engine.pair_scores import (
     put_scores,
 )
 from xabl.ablation.engine.programs import Programs
-from xabl.ablation.engine.schedule import Schedule, TableShape
+from xabl.ablation.engine.schedule import Schedule
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.options import InputFiles, Options, Precision
 from xabl.results.conditions import Direction
@@ -124,7 +124,11 @@ class _Run:
         placed = time.perf_counter()
         self.schedule: Schedule = self.evaluation.schedule(part and part.done)
         planned = time.perf_counter()
-        self.programs = programs or self._compiled()
+        self.programs = programs or speed.compiled(
+            TimedPrograms(self.evaluation.scorer, devices),
+            self.evaluation,
+            self.schedule,
+        )
         self.facts: dict[str, Any] = {
             "scored_inputs": (part or inputs.plan).num_scored,
             "batch_size": self.evaluation.batch_size,
@@ -137,17 +141,6 @@ class _Run:
                 "compile": time.perf_counter() - planned,
             },
         }
-
-    def _compiled(self) -> TimedPrograms:
-        evaluation, schedule = self.evaluation, self.schedule
-        programs = TimedPrograms(evaluation.scorer, evaluation.devices)
-        tables = evaluation.empty_tables(schedule.tables)
-        evaluation.compile_ahead(programs, schedule, tables)
-        for shape, step in schedule.first.items():
-            arguments = evaluation.arguments(step, tables)
-            result = jax.block_until_ready(programs.compiled(shape)(*arguments))
-            tables = result if isinstance(shape, TableShape) else tables
-        return programs
 
     def score(self) -> AblationScores:
         plan = self.evaluation.plan
@@ -173,10 +166,7 @@ class _Run:
         precision = self.evaluation.scorer.precision
         dtype = self.evaluation.scorer.model.dtype
         rate = matrix_product_rate(dtype, scorer.PRODUCTS[precision])
-        operations = sum(
-            cost(self.evaluation, self.schedule).operations
-            for cost in (explain.score_cost, explain.table_cost)
-        )
+        operations = speed.operations_of(self.evaluation, self.schedule)
         achieved = operations / self.facts["seconds"]["score"]
         return {
             "tflop": operations / 1e12,
