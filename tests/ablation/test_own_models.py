@@ -89,17 +89,19 @@ def assert_scores(found, scores):
             )
 
 
+def asked(uniter, data, **options):
+    options |= {"label": "UNITER", "vocabulary": golden_world.VOCABULARY}
+    return xabl.ablate_function(uniter[0], save_predictions=2, **data | options)
+
+
 @pytest.fixture(scope="module")
 def as_function(data, uniter):
-    return xabl.ablate_function(
-        uniter[0],
-        label="UNITER",
-        vocabulary=golden_world.VOCABULARY,
-        save_predictions=2,
-        limit=FEW,
-        replace=WAYS_OF_BOTH,
-        **data,
-    )
+    return asked(uniter, data, limit=FEW, replace=WAYS_OF_BOTH)
+
+
+def test_predictions_of_classes_alone_are_kept(data, uniter):
+    top = asked(uniter, data, limit=4, directions=["lang4vis"]).predictions()
+    assert set(top["direction"]) == {"lang4vis"} and set(top["rank"]) == {1, 2}
 
 
 def test_our_model_as_a_function_of_words_and_regions(uniter, as_function):
