@@ -62,7 +62,7 @@ def test_byte_order_marks_and_line_ends_change_nothing(
     assert [e.token_ids.tolist() for e in found.plan.examples] == [
         e.token_ids.tolist() for e in right.plan.examples
     ]
-    assert found.hashes["regions"] == right.hashes["regions"]
+    assert found.hashes["regions_sha256"] == right.hashes["regions_sha256"]
     assert inspect_path(vocabulary).kind == "vocabulary of word pieces"
     assert inspect_path(entities).problems == ()
 
