@@ -189,6 +189,7 @@ def test_a_model_that_is_right_by_construction(foils):
 
     table = scores_table(
         [pair.name for pair in foils.pairs],
+        [pair.image_file for pair in foils.pairs],
         [pair.group for pair in foils.pairs],
         foils.scores(matching),
     )
@@ -200,20 +201,46 @@ def test_a_model_that_is_right_by_construction(foils):
     assert both[0].accuracy == pytest.approx((2 + 17 / 2) / 19)
 
 
+def table_of(scores, images):
+    pairs = [str(number) for number in range(len(scores))]
+    return scores_table(pairs, images, ["plurals"] * len(scores), scores)
+
+
+def scores_of(right, right_without_regions):
+    """Caption above foil (1) or below it (-1); without words nothing but noise."""
+    scores = np.zeros((len(right), len(FOIL_CONDITIONS), 2), np.float32)
+    scores[:, INTACT, 0] = right
+    scores[:, REGIONS, 0] = right_without_regions
+    scores[:, WORDS, 0] = np.where(np.arange(len(right)) % 3, 1e-6, -1e-6)
+    return scores
+
+
 def test_one_table():
-    scores = np.zeros((4, len(FOIL_CONDITIONS), 2), np.float32)
-    scores[:, INTACT, 0] = [1, 1, 1, -1]  # three of four
-    scores[:, REGIONS, 0] = [1, 1, -1, -1]  # one fewer
-    scores[:, WORDS, 0] = [1e-6, -1e-6, 1e-6, 1e-6]  # nothing but noise
-    rows = summarise_foils(scores_table(list("wxyz"), ["plurals"] * 4, scores))
+    scores = scores_of([1, 1, 1, -1], [1, 1, -1, -1])
+    rows = summarise_foils(table_of(scores, list("wxyz")))
     assert [row.accuracy for row in rows] == [0.75, 0.5, 0.5, 0.5]
-    fall = np.array([0, 0, 1, 0])
-    assert rows[REGIONS].error == pytest.approx(fall.std(ddof=1) / 2)
-    header, line = foils_text(rows).splitlines()
+    assert np.isnan([rows[REGIONS].low, rows[REGIONS].high]).all()
+    header, line, brackets, few = foils_text(rows).splitlines()
     assert header.split("  ")[0] == "group" and "All regions" in header
-    assert line.startswith("plurals  4  75.0    50.0 (-25.0 ±49.0)")
+    assert line.startswith("plurals  4  75.0    50.0 (-25.0)")
+    assert "95% interval over images" in brackets
+    assert few == "plurals: 4 images: too few for an interval, which needs 30"
     tsv = [line.split("\t") for line in foils_tsv("mine", rows).splitlines()]
-    assert tsv[2][:6] == ["mine", "plurals", "regions", "4", "0.5", "0.25"]
+    assert tsv[2] == ["mine", "plurals", "regions", "4", "0.5", "0.25", "nan", "nan"]
+
+
+def test_intervals_are_over_images():
+    """Ten equal pairs of an image tell as much as one."""
+    intact, without = np.repeat([1, 1, 1], 20), np.repeat([1, -1, -1], 20)
+    images = [str(number) for number in range(60)]
+    (alone,) = summarise_foils(table_of(scores_of(intact, without), images))[1:2]
+    assert alone.fall == pytest.approx(2 / 3)
+    assert 0.5 < alone.low < alone.fall < alone.high < 0.8
+    tenfold = scores_of(np.repeat(intact, 10), np.repeat(without, 10))
+    rows = summarise_foils(table_of(tenfold, np.repeat(images, 10).tolist()))
+    assert (rows[1].low, rows[1].high) == pytest.approx((alone.low, alone.high))
+    text = foils_text(rows)
+    assert f"(-66.7, {-100 * alone.high:+.1f} to {-100 * alone.low:+.1f})" in text
 
 
 # ---- Our models ----

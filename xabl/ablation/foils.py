@@ -242,6 +242,7 @@ def run_foils(
             )
         table = scores_table(
             [pair.name for pair in prepared.pairs],
+            [pair.image_file for pair in prepared.pairs],
             [pair.group for pair in prepared.pairs],
             scores,
         )

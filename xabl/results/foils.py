@@ -5,13 +5,14 @@ foil does. Equal scores are half right, which is what guessing gives.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from xabl.results.conditions import Level
+from xabl.results.intervals import ImageBootstrap, no_interval
 
 SCORES_FILE, TABLE_FILE = "foils.parquet", "foils.tsv"
 ALL_GROUPS = "all"
@@ -58,21 +59,26 @@ FOIL_CONDITIONS = (
 class FoilRow:
     """A group of pairs under one condition.
 
+    images: how many images the pairs are of.
     accuracy: share of pairs that are right.
     fall: from the intact accuracy.
-    error: standard error of `fall`, over pairs.
+    low, high: 95% interval of `fall`, by resampling images; NaN where they are too few
+        (`intervals.no_interval`).
     """
 
     group: str
     condition: FoilCondition
     pairs: int
+    images: int
     accuracy: float
     fall: float
-    error: float
+    low: float
+    high: float
 
 
 def scores_table(
     names: Sequence[str],
+    images: Sequence[str],
     groups: Sequence[str],
     scores: Float[np.ndarray, "pairs conditions 2"],
 ) -> pa.Table:
@@ -85,6 +91,7 @@ def scores_table(
     return pa.table(
         {
             "pair": np.repeat(np.array(names, object), conditions),
+            "image": np.repeat(np.array(images, object), conditions),
             "group": np.repeat(np.array(groups, object), conditions),
             "condition": [c.name for c in FOIL_CONDITIONS] * count,
             "caption": scores[..., 0].ravel().astype(np.float32),
@@ -98,42 +105,47 @@ def summarise_foils(table: pa.Table) -> tuple[FoilRow, ...]:
     margins = table["caption"].to_numpy() - table["foil"].to_numpy()
     right = np.where(np.abs(margins) < _EQUAL, 0.5, margins > 0)
     right = right.reshape(-1, len(FOIL_CONDITIONS))
-    group_of = np.array(table["group"].to_pylist()[:: len(FOIL_CONDITIONS)], object)
-    groups = list(dict.fromkeys(group_of))
-    chosen = {group: right[group_of == group] for group in groups}
-    if len(groups) > 1:
-        chosen[ALL_GROUPS] = right
+    first = table.take(np.arange(0, len(table), len(FOIL_CONDITIONS)))
+    groups, images = (
+        np.array(first[n].to_pylist(), object) for n in ("group", "image")
+    )
+    chosen = {group: groups == group for group in dict.fromkeys(groups)}
+    if len(chosen) > 1:
+        chosen[ALL_GROUPS] = np.full(len(groups), True)
     return tuple(
-        _row(group, condition, values[:, 0], values[:, column])
-        for group, values in chosen.items()
-        for column, condition in enumerate(FOIL_CONDITIONS)
+        row
+        for group, rows in chosen.items()
+        for row in _rows(group, images[rows], right[rows])
     )
 
 
-def _row(
+def _rows(
     group: str,
-    condition: FoilCondition,
-    intact: Float[np.ndarray, " pairs"],
-    right: Float[np.ndarray, " pairs"],
-) -> FoilRow:
-    falls = intact - right
-    count = len(falls)
-    error = falls.std(ddof=1) / np.sqrt(count) if count > 1 else np.nan
-    return FoilRow(
-        group=group,
-        condition=condition,
-        pairs=count,
-        accuracy=float(right.mean()),
-        fall=float(falls.mean()),
-        error=float(error),
-    )
+    images: Shaped[np.ndarray, " pairs"],
+    right: Float[np.ndarray, "pairs conditions"],
+) -> Iterator[FoilRow]:
+    falls = ImageBootstrap(images).means(right[:, :1] - right)
+    bounds = falls.interval()
+    for condition, accuracy, fall, low, high in zip(
+        FOIL_CONDITIONS, right.mean(axis=0), falls.estimate, *bounds, strict=True
+    ):
+        yield FoilRow(
+            group=group,
+            condition=condition,
+            pairs=len(right),
+            images=int(falls.images[0]),
+            accuracy=float(accuracy),
+            fall=float(fall),
+            low=float(low),
+            high=float(high),
+        )
 
 
 def foils_tsv(label: str, rows: Sequence[FoilRow]) -> str:
     """foils.tsv: a line for each group and condition; shares of 1."""
-    lines = [["Model", "Group", "Ablated", "n", "Accuracy", "Fall", "Error"]]
+    lines = [["Model", "Group", "Ablated", "n", "Accuracy", "Fall", "Low", "High"]]
     for row in rows:
-        numbers = (row.accuracy, row.fall, row.error)
+        numbers = (row.accuracy, row.fall, row.low, row.high)
         lines.append(
             [label, row.group, row.condition.name, str(row.pairs), *map(repr, numbers)]
         )
@@ -141,24 +153,32 @@ def foils_tsv(label: str, rows: Sequence[FoilRow]) -> str:
 
 
 def foils_text(rows: Sequence[FoilRow]) -> str:
-    """The table to print, in percent: a line for each group."""
+    """The table to print, in percent: a line for each group, and what brackets are."""
     lines = [["group", "n", *(c.title for c in FOIL_CONDITIONS)]]
     for first in range(0, len(rows), len(FOIL_CONDITIONS)):
         of_group = rows[first : first + len(FOIL_CONDITIONS)]
-        cells = [
-            f"{100 * row.accuracy:.1f}"
-            + (
-                ""
-                if row.condition is INTACT
-                else f" ({-100 * row.fall:+.1f} ±{196 * row.error:.1f})"
-            )
-            for row in of_group
-        ]
+        cells = [f"{100 * row.accuracy:.1f}{_change(row)}" for row in of_group]
         lines.append([of_group[0].group, str(of_group[0].pairs), *cells])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
+    table = [
         "  ".join(
             cell.ljust(width) for cell, width in zip(line, widths, strict=True)
         ).rstrip()
         for line in lines
+    ]
+    few = {row.group: no_interval(row.images) for row in rows}
+    return "\n".join(
+        [
+            *table,
+            "in brackets: the change from intact, in points, with its 95% interval "
+            "over images",
+            *(f"{group}: {reason}" for group, reason in few.items() if reason),
+        ]
     )
+
+
+def _change(row: FoilRow) -> str:
+    if row.condition is INTACT:
+        return ""
+    interval = f", {-100 * row.high:+.1f} to {-100 * row.low:+.1f}"
+    return f" ({-100 * row.fall:+.1f}{'' if no_interval(row.images) else interval})"
