@@ -27,6 +27,8 @@ from xabl.models.config import GlobalImage
 from xabl.models.model import VisionLanguageBert
 from xabl.support.devices import LocalDevices
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 FEATURES = 8
 
 

@@ -7,6 +7,8 @@ import pytest
 from xabl.ablation.engine.losses import RegionLabels, mlm_scores, mrc_scores
 from xabl.models.visual_targets import VISUAL_TARGETS
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 RNG = np.random.default_rng(0)
 ID, CONFIDENCE = np.array([3, 1599]), np.array([0.5, 0.25], np.float32)
 

@@ -14,7 +14,8 @@ from tests.helpers import binaries
 from tests.helpers.fake_results import FakeModel, write_results
 from tests.helpers.report_pages import Page
 from tests.helpers.report_worlds import add_images, add_regions
-from xabl.analysis.report import ReportOptions, write_report
+from xabl.analysis.figures import FIGURES
+from xabl.analysis.report import ReportOptions, sections, write_report
 from xabl.errors import UserError
 
 HOSTILE = (
@@ -28,10 +29,13 @@ def results(folder, model=None, **world):
     return write_results(folder / "results", model or FakeModel(), **settings)
 
 
-def report(directory, folder, **options):
+def report(directory, folder, figures=(1,), **options):
+    """Drawing takes most of the time, so most of these reports have one figure."""
     path = folder / "report.html"
     options = dict(resamples=100) | options
-    message = write_report(directory, path, ReportOptions(**options))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sections, "FIGURES", {n: FIGURES[n] for n in figures})
+        message = write_report(directory, path, ReportOptions(**options))
     return Page(path), message
 
 
@@ -60,10 +64,11 @@ def make_hostile(directory):
 
 
 def test_markup_in_results_is_text(tmp_path):
-    safe, _ = report(results(tmp_path / "safe"), tmp_path / "safe")
+    safe = results(tmp_path / "safe")
+    safe, _ = report(safe, tmp_path / "safe", figures=FIGURES)
     directory = results(tmp_path / "hostile")
     make_hostile(directory)
-    page, _ = report(directory, tmp_path / "hostile")
+    page, _ = report(directory, tmp_path / "hostile", figures=FIGURES)
     allowed = {name for _, attributes in safe.elements for name in attributes}
     assert {name for _, attributes in page.elements for name in attributes} <= allowed
     scripts = [a.get("id") for tag, a in page.elements if tag == "script"]

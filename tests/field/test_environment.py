@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -93,8 +94,9 @@ def test_a_folder_one_may_not_enter_is_named(tmp_path, closed, use):
     folder, prefix = closed
     (tmp_path / "out").mkdir()
     regions = golden_world.write_regions(tmp_path, "tsv")
-    given = use.format(c=folder, e=ENTITIES, r=regions, o=tmp_path / "out")
-    status, out, err = xabl(*given.split(), prefix=prefix)
+    places = dict(c=folder, e=ENTITIES, r=regions, o=tmp_path / "out")
+    given = [word.format(**places) for word in use.split()]
+    status, out, err = xabl(*given, prefix=prefix)
     assert (status, out) == (1, "")
     [line] = [line for line in err.splitlines() if not AT_WORK.match(line)]
     assert line.startswith(f"error: {folder}") and "Permission denied" in line
@@ -281,13 +283,13 @@ def test_a_pipe_that_ends_is_no_error():
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_streams_that_are_closed_are_no_error(tmp_path, closed):
     """Nor does what is written get the number of standard output."""
-    regions = golden_world.write_regions(tmp_path, "tsv")
-    done = subprocess.run(
-        f"exec {sys.executable} -m xabl import --source={regions} "
-        f"--image_ids={ENTITIES}/val.txt --output={tmp_path}/s.h5 {closed}",
-        shell=True,
-        cwd=ROOT,
+    command = binaries.command(
+        "experiments.import_regions",
+        source=golden_world.write_regions(tmp_path, "tsv"),
+        image_ids=ENTITIES / "val.txt",
+        output=tmp_path / "s.h5",
     )
+    done = subprocess.run(f"exec {shlex.join(command)} {closed}", shell=True, cwd=ROOT)
     assert done.returncode == 0
     with open_regions(tmp_path / "s.h5") as source:
         assert len(source.read_all(source.image_ids)) == 6

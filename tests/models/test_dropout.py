@@ -8,6 +8,8 @@ from flax import linen as nn
 
 from xabl.models.dropout import Dropout, keep
 
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
 KEYS = jax.random.split(jax.random.key(5), 3)
 
 

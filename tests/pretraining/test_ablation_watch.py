@@ -16,6 +16,8 @@ from xabl.pretraining.train import pretrain
 from xabl.support.devices import Devices
 from xabl.synthetic.trials import SmallWorld, Trial, TrialFolders, make_small_world
 
+pytestmark = pytest.mark.usefixtures("quick_unless_slow")
+
 EXAMPLES = 10
 
 

@@ -140,6 +140,7 @@ def test_a_cut_checkpoint_is_passed_over(
     tiny_runs.assert_same_run(workdir, whole)
 
 
+@pytest.mark.usefixtures("quick_unless_slow")
 @pytest.mark.parametrize("updates", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_a_loss_that_is_no_number_ends_the_run(data, before_update, tmp_path, updates):
     def spoil(batch):
@@ -149,7 +150,7 @@ def test_a_loss_that_is_no_number_ends_the_run(data, before_update, tmp_path, up
     workdir = tmp_path / "run"
     before_update(updates, spoil)
     with pytest.raises(UserError) as caught:
-        _pretrain(tiny_runs.config(data), workdir)
+        _pretrain(tiny_runs.config(data, valid_split=None), workdir)
     good = f"The last good checkpoint is {workdir / 'checkpoints' / '4'}."
     assert str(caught.value) == (
         f"not a finite number in update {updates + 1}: loss nan, itm nan, mlm nan, "

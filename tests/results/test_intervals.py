@@ -142,9 +142,9 @@ def test_a_whole_evaluation_takes_seconds():
     rng = np.random.default_rng(0)
     images = np.sort(rng.integers(0, 1000, 14_433))
     values = rng.random((14_433, 15), np.float32)
-    start = time.perf_counter()
+    start = time.process_time()
     low, high = ImageBootstrap(images, resamples=2000).means(values).interval()
-    assert time.perf_counter() - start < 5  # 0.2 s on two idle cores
+    assert time.process_time() - start < 5  # 0.2 s
     assert ((low < 0.5) & (0.5 < high)).sum() >= 10
 
 
