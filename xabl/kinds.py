@@ -9,6 +9,7 @@ from xabl.data.checkpoints.opening import is_checkpoint
 from xabl.data.regions.recognise import region_form
 from xabl.errors import UserError
 from xabl.results.format import MANIFEST, SCORES
+from xabl.support.files import beginning
 
 
 class Kind(enum.StrEnum):
@@ -45,7 +46,7 @@ def kind_of(path: Path) -> Kind | None:
     """What a path is; None for something else.
 
     Raises:
-        UserError: HDF5 that is damaged.
+        UserError: HDF5 that is damaged; no file, or one in the place of another.
         OSError: it is not there, or cannot be read.
     """
     if path.is_dir():
@@ -62,8 +63,7 @@ def kind_of(path: Path) -> Kind | None:
         return Kind.RESULTS if names & {MANIFEST, SCORES.name} else None
     if is_checkpoint(path):
         return Kind.CHECKPOINT
-    with open(path, "rb") as file:
-        start = file.read(64)
+    start = beginning(path)
     if start.removeprefix(codecs.BOM_UTF8).startswith(b"[PAD]"):
         return Kind.VOCABULARY
     return None if region_form(path) is None else Kind.REGIONS

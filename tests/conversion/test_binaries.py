@@ -2,8 +2,6 @@
 
 import json
 import os
-import signal
-import subprocess
 
 import jax
 import numpy as np
@@ -142,20 +140,12 @@ def test_a_cut_checkpoint(tmp_path, case, checkpoint):
 
 
 def test_an_interrupted_conversion_leaves_nothing(tmp_path, case, checkpoint):
-    # A pipe that never ends in place of a file: the conversion is certainly not done.
-    vocab = tmp_path / "vocab.txt"
-    os.mkfifo(vocab)
-    flags = dict(checkpoint=checkpoint, config=case.config_file, output=tmp_path / "m")
-    process = subprocess.Popen(
-        binaries.command("checkpoints_conversion.convert_volta", **flags, vocab=vocab),
-        cwd=binaries.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    done = binaries.interrupted(
+        "checkpoints_conversion.convert_volta",
+        checkpoint=checkpoint,
+        config=case.config_file,
+        output=tmp_path / "m",
     )
-    with open(vocab, "w"):  # returns once the program reads
-        process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
-    assert (process.returncode, out) == (130, "")
-    assert err == "interrupted; what was finished before is kept\n"
-    assert os.listdir(tmp_path) == ["vocab.txt"]
+    assert (done.status, done.out) == (130, "")
+    assert done.err == "interrupted; what was finished before is kept\n"
+    assert os.listdir(tmp_path) == []

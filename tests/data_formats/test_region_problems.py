@@ -229,9 +229,9 @@ def test_cut_tsv_row_is_named_with_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "no image regions; expected"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "no image regions"),
-        (b"PK\x03\x04" + b"\0" * 100, "no image regions"),
+        (b"", "is empty"),
+        (b"text", "no image regions; expected"),
+        (b"PK\x03\x04" + b"\0" * 100, "is packed"),
         (b"1\t375\t500\tAAAA\n", "line 1: 4 columns, at least 10 are expected"),
     ],
 )

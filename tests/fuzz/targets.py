@@ -5,6 +5,7 @@ read. What it may raise is `UserError`.
 """
 
 import dataclasses
+import functools
 import io
 import pickle
 import random
@@ -26,6 +27,7 @@ from xabl.ablation.input_files import read_gold_labels
 from xabl.analysis.labelmatch.gold_labels import read_nouns
 from xabl.data import safe_pickle
 from xabl.data.checkpoints.opening import open_checkpoint
+from xabl.data.class_names import read_class_names
 from xabl.data.flickr30k_entities import read_boxes, read_image_ids
 from xabl.data.lmdb_reader import LmdbFile
 from xabl.data.regions import (
@@ -38,6 +40,7 @@ from xabl.data.regions import (
 )
 from xabl.data.word_pieces import read_vocabulary
 from xabl.pretraining.corpus.msgpack_lmdb import unpack_record
+from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.corpus.sources import read_captions
 from xabl.results import checking, reading
 from xabl.studies.study_file import read_study
@@ -222,6 +225,23 @@ def _result_seeds(name: str) -> Callable[[], list[bytes]]:
     return seeds
 
 
+# ---- Corpora ----
+
+
+@functools.cache
+def _corpus_folder() -> Path:
+    folder = Path(tempfile.mkdtemp())
+    return tiny_corpus.corpus(folder, 1, feature_size=8).directory / "train"
+
+
+def _read_metadata(folder: Path, content: bytes) -> None:
+    split = folder / "corpus" / "train"
+    if not split.exists():
+        shutil.copytree(_corpus_folder(), split)
+    (split / "metadata.json").write_bytes(content)
+    Corpus(split.parent, split.name)
+
+
 TARGETS = {
     "lmdb file": Target(read=_file("data.mdb", _read_lmdb), seeds=_lmdb_seeds),
     "lmdb regions": Target(
@@ -273,6 +293,10 @@ TARGETS = {
         read=_file("c.json", texts.read_config), seeds=texts.config_seeds
     ),
     "override": Target(read=texts.override, seeds=texts.override_seeds),
+    "class names": Target(
+        read=_file("c.txt", read_class_names),
+        seeds=lambda: [b"__background__\nyolk\ngoggles,glasses\n"],
+    ),
     "captions": Target(
         read=_file("c.json", lambda path: read_captions(path, "val")),
         seeds=lambda: [b'{"1": "a dog", "007": ["two", "texts"]}'],
@@ -286,6 +310,11 @@ TARGETS = {
     "foils": Target(read=_file("f.json", texts.foil_pairs), seeds=texts.foil_seeds),
     "study": Target(
         read=_file("s.yaml", read_study), seeds=texts.study_seeds, is_slow=True
+    ),
+    "corpus": Target(
+        read=_read_metadata,
+        seeds=lambda: [(_corpus_folder() / "metadata.json").read_bytes()],
+        is_slow=True,
     ),
     "manifest": Target(
         read=_results("manifest.json"),

@@ -5,6 +5,8 @@ import dataclasses
 import multiprocessing
 import os
 import runpy
+import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -85,6 +87,37 @@ def run_words(
         )
     assert "Traceback" not in done.out + done.err, done.err
     return done
+
+
+_WAITS = """
+import os, runpy, time
+from xabl.support import files
+def wait(*given):
+    os.write({writing}, b".")
+    time.sleep(60)
+files.read_text = wait
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
+"""
+
+
+def interrupted(module: str, **flags: object) -> Finished:
+    """Runs a binary, and sends it Ctrl-C while it reads its first text."""
+    reading, writing = os.pipe()
+    script = _WAITS.format(module=module, writing=writing)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *_arguments(flags)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        pass_fds=[writing],
+    )
+    os.close(writing)
+    with open(reading, "rb") as began:
+        assert began.read(1) == b"."
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    return Finished(status=process.returncode, out=out, err=err)
 
 
 def _arguments(flags: Mapping[str, object]) -> list[str]:

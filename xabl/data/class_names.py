@@ -4,6 +4,7 @@ from pathlib import Path
 
 from xabl.data.regions.image_regions import DETECTOR_CLASSES
 from xabl.errors import UserError, reason
+from xabl.support.files import read_bytes
 
 OBJECTS, ATTRIBUTES = "objects_vocab.txt", "attributes_vocab.txt"  # as released
 _BACKGROUND = "__background__"
@@ -20,7 +21,7 @@ def read_class_names(path: Path) -> list[tuple[str, ...]]:
             numbers would be one off.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(
             f"{path}: not a readable list of classes ({reason(error)})"

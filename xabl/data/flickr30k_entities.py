@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from xabl.errors import UserError, from_system
-from xabl.support.files import read_text
+from xabl.support.files import read_bytes, read_text
 
 _NOT_VISUAL = "0"  # the chain of phrases that nothing in an image shows
 
@@ -350,7 +350,7 @@ def _parse_xml(path: Path) -> ElementTree.Element:
     parser.CharacterDataHandler = builder.data
     parser.StartDoctypeDeclHandler = refuse_document_type
     try:
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(read_bytes(path), True)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing") from error
     except OSError as error:

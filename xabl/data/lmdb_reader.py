@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from xabl.errors import UserError, from_system
+from xabl.support.files import beginning
 
 _HEADER = struct.Struct("<QHHHH")  # page number, -, flags, lower and upper bound
 _META = struct.Struct("<IIQQ")  # magic, version, address, size of the map
@@ -45,6 +46,7 @@ class LmdbFile:
         self.path = path
         data = path / "data.mdb" if path.is_dir() else path
         try:
+            beginning(data)
             self._file = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
         except OSError as error:
             raise from_system(error) from error

@@ -24,9 +24,9 @@ from xabl.errors import UserError, reason
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 from xabl.support import checksums
-from xabl.support.atomic import check_room, new_directory
+from xabl.support.atomic import check_place, check_room, new_directory
 from xabl.support.devices import local_devices
-from xabl.support.files import from_json
+from xabl.support.files import from_json, read_bytes
 
 _CONFIG, _PARAMS, _REPORT, _VOCABULARY = (
     "config.json",
@@ -86,6 +86,7 @@ def check_output(directory: Path | str, *, overwrite: bool) -> None:
         UserError: the directory exists and may not be replaced.
     """
     directory = Path(directory)
+    check_place(directory)
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
     # A checkpoint's own folder has a configuration, too.
@@ -362,7 +363,7 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        content = from_json(path.read_text(encoding="utf-8-sig"))
+        content = from_json(read_bytes(path).decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: cannot be read ({reason(error)}); the model directory is "

@@ -22,7 +22,7 @@ from xabl.models.presets import PRESETS, load_config
 from xabl.pretraining import configs
 from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
-from xabl.support.files import from_json
+from xabl.support.files import beginning, from_json
 
 _MOST = 2**31 - 1  # updates and the like are counted in 32 bits
 
@@ -172,6 +172,7 @@ def load(name: Path | str, overrides: Iterable[str] = ()) -> PretrainingConfig:
         if name in runs:
             config = runs[name]
         elif Path(name).is_file():
+            beginning(name)
             config = runpy.run_path(name).get("config")
         else:
             raise UserError(

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from xabl.errors import UserError
 from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED
 from xabl.support import lease
-from xabl.support.atomic import new_directory
+from xabl.support.atomic import check_place, new_directory
 from xabl.support.files import read_json
 
 
@@ -92,6 +92,7 @@ class ResultsDirectory:
             )
 
     def _check_path(self) -> None:
+        check_place(self.path)
         if not self.path.exists() or (
             self.path.is_dir() and not any(self.path.iterdir())
         ):

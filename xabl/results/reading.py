@@ -25,7 +25,7 @@ from xabl.results.conditions import Condition
 from xabl.results.format import ANYTHING, FACTS, MANIFEST, SCORES, VERSION, File
 from xabl.results.losses import LOSSES, NATS_PER_BIT, STORED
 from xabl.results.manifest_types import type_problems
-from xabl.support.files import from_json
+from xabl.support.files import beginning, from_json, read_bytes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -233,7 +233,7 @@ def read_manifest(directory: Path) -> dict[str, Any]:
             "has finished writing"
         )
     try:
-        manifest = from_json(path.read_text(encoding="utf-8"))
+        manifest = from_json(read_bytes(path).decode("utf-8-sig"))
         version = manifest["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: not a manifest of xabl ablate ({error!r})") from error
@@ -258,6 +258,7 @@ def read_file(directory: Path, file: File) -> pa.Table:
     if not path.is_file():
         raise UserError(f"{directory}: no {file.name}; {file.absent}")
     try:
+        beginning(path)
         table = pq.read_table(path, page_checksum_verification=True)
         table.validate(full=True)  # that text is text, for one
         problems = form_problems(table, file)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xabl.data.flickr30k_entities import split_file
+from xabl.data.flickr30k_entities import read_image_ids, split_file
 from xabl.errors import UserError, reason
 from xabl.support.atomic import new_file
 
@@ -75,7 +75,7 @@ class Contents:
         def files() -> list[Path]:
             listed = split_file(directory, split)
             found = [listed]
-            for image_id in _text(listed).split():
+            for image_id in read_image_ids(listed):
                 found.append(directory / "Sentences" / f"{image_id}.txt")
                 found.append(directory / "Annotations" / f"{image_id}.xml")
             return found
@@ -140,13 +140,6 @@ def _files(path: Path) -> list[Path]:
         what = "is an empty folder" if path.is_dir() else "does not exist"
         raise UserError(f"{path}: {what}")
     return found
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(_cannot_read(path, error)) from error
 
 
 def _cannot_read(path: object, error: Exception) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from xabl.errors import UserError
+from xabl.support.files import read_bytes
 
 # A place in a file: keys and positions from the top.
 Place = tuple[str | int, ...]
@@ -57,7 +58,7 @@ def read_yaml(path: Path) -> tuple[Any, Lines]:
         UserError: it is not YAML, has a key twice or one that is not text.
         OSError: it cannot be read.
     """
-    content, lines = path.read_bytes(), Lines(path)
+    content, lines = read_bytes(path), Lines(path)
     line = 0
     try:
         loader = _Loader(content.decode("utf-8-sig"))

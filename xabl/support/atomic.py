@@ -121,6 +121,7 @@ def _new(
     temporary = path.parent / f"{_beginning(path)}{os.getpid()}{PARTIAL}"
     try:
         _tidy(path)
+        check_place(path)
         if path.exists() and other(path):
             raise UserError(
                 f"{path} {other(path)}, so it is never replaced; choose another path"
@@ -150,6 +151,22 @@ def _new(
     finally:
         with contextlib.suppress(OSError):  # the first error is the one to report
             _remove(temporary)
+
+
+def check_place(path: Path | str) -> None:
+    """Asks whether something can be moved there, before it is made.
+
+    Raises:
+        UserError: a disk is mounted there, or a link leads to itself.
+    """
+    path = _followed(path)
+    if os.path.ismount(path):
+        raise UserError(
+            f"{path} is where a disk is mounted, which nothing can be moved over; give "
+            "a new name in it"
+        )
+    if os.path.islink(path):
+        raise UserError(f"{path} is a link that leads to itself; choose another path")
 
 
 def check_room(path: Path | str, needed: int) -> None:

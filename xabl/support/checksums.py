@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from xabl.support.files import stand_in
+
 
 def listed(
     folder: Path, counts: Callable[[Path], bool] = lambda path: True
@@ -35,10 +37,17 @@ def problem(folder: Path, expected: Mapping[str, Any]) -> str | None:
         path = folder / name
         found = path.stat().st_size if path.is_file() else "no"
         if found != size:
-            return f"{name}: {found} bytes instead of {size}"
+            what = _stand_in(path) if path.is_file() else None
+            return f"{name}: {what or f'{found} bytes instead of {size}'}"
         if digest is not None and file_sha256(path) != digest:
             return f"{name}: not the bytes that were written"
     return None
+
+
+def _stand_in(path: Path) -> str | None:
+    """What lies in a file's place, as after a clone without Git LFS."""
+    with open(path, "rb") as file:
+        return stand_in(file.read(200))
 
 
 def file_sha256(path: Path | str) -> str:

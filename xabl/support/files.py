@@ -1,10 +1,92 @@
-"""Text and JSON files of users: read, or refused by name."""
+"""Files of users: read, or refused by name; what stands in the place of one is told."""
 
 import json
+import os
+import re
+import stat
 from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError, from_system
+
+_LOOKED_AT = 4096  # bytes
+# By how a file begins: what is stored or fetched in the place of another.
+_STAND_INS = {
+    rb"version https://git-lfs\.github\.com/spec/": (
+        "a pointer of Git LFS, not the file itself: fetch it with git lfs pull"
+    ),
+    rb"/annex/objects/": (
+        "a pointer of git-annex, not the file itself: fetch it with git annex get"
+    ),
+    rb"(?is)(\xef\xbb\xbf)?\s*(<(\?xml|!--).*?>\s*)*<(!doctype html|html|error)\b": (
+        "a web page, saved in the place of a file: fetch the file again"
+    ),
+}
+_PACKED = {
+    rb"\x1f\x8b": "gzip",
+    rb"BZh[1-9]1AY&SY": "bzip2",
+    rb"\xfd7zXZ\0": "xz",
+    rb"\x28\xb5\x2f\xfd": "zstd",
+    rb"7z\xbc\xaf\x27\x1c": "7z",
+    rb"PK\x03\x04": "zip",
+    rb"(?s).{257}ustar": "tar",
+}
+_STAND_INS |= {
+    start: f"packed ({name}): unpack it, and give what was in it"
+    for start, name in _PACKED.items()
+}
+ZIP = b"PK\x03\x04"  # begins checkpoints, too
+
+
+def stand_in(start: bytes) -> str | None:
+    """What a file is that begins so, and the cure, if it stands in another's place.
+
+    Pointers of Git LFS and git-annex, web pages, and what is packed.
+    """
+    return next((w for found, w in _STAND_INS.items() if re.match(found, start)), None)
+
+
+def beginning(path: Path | str, allowed: bytes = b"") -> bytes:
+    """The first 4 KiB of a file, looked at before a library reads the rest.
+
+    Args:
+        allowed: how files of its kind may begin, though packed ones do.
+
+    Raises:
+        UserError: it is empty, no file (a pipe, a device), or stands in the place of
+            one.
+        OSError: it is not there, is a folder, or cannot be read.
+    """
+    start = _read(path, _LOOKED_AT, allowed)
+    if not start:
+        raise UserError(f"{path} is empty (0 bytes): make it or fetch it again")
+    return start
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """All of a small file.
+
+    Raises:
+        UserError: it is no file (a pipe, a device), or stands in the place of one.
+        OSError: it is not there, is a folder, or cannot be read.
+    """
+    return _read(path, -1)
+
+
+def _read(path: Path | str, size: int, allowed: bytes = b"") -> bytes:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise UserError(
+            f"{path} is a pipe or a device, which can be read only once: write what "
+            "comes out of it to a file, and give that"
+        )
+    with open(path, "rb") as file:
+        content = file.read(size)
+    start = content[:_LOOKED_AT]
+    what = None if allowed and start.startswith(allowed) else stand_in(start)
+    if what is not None:
+        raise UserError(f"{path} is {what}")
+    return content
 
 
 def read_text(path: Path | str, what: str = "text") -> str:
@@ -14,11 +96,12 @@ def read_text(path: Path | str, what: str = "text") -> str:
         what: the file should be, for messages.
 
     Raises:
-        UserError: it is missing, cannot be read, or is not UTF-8.
+        UserError: it is missing, cannot be read, is not UTF-8, or stands in the place
+            of a file.
     """
-    path = Path(path)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path).decode("utf-8-sig")
+        return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing; expected {what} there") from error
     except UnicodeDecodeError as error:

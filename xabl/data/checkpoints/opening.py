@@ -5,8 +5,8 @@ from pathlib import Path
 from xabl.data.checkpoints.safetensors_files import open_safetensors
 from xabl.data.checkpoints.tensors import TensorFile
 from xabl.data.checkpoints.torch_files import open_torch_file
-from xabl.errors import UserError, reason
-from xabl.support.files import read_json
+from xabl.errors import UserError, from_system, reason
+from xabl.support.files import ZIP, beginning, read_json
 
 # In a folder, the first of these that is there is the checkpoint.
 _USUAL_NAMES = (
@@ -39,8 +39,13 @@ def open_checkpoint(path: Path | str) -> TensorFile:
     path = Path(path)
     if path.is_dir():
         path = _file_in(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such file; give the checkpoint that was published")
+    try:
+        beginning(path, allowed=ZIP)
+    except FileNotFoundError as error:
+        what = "no such file; give the checkpoint that was published"
+        raise UserError(f"{path}: {what}") from error
+    except OSError as error:
+        raise from_system(error, path, "cannot be read") from error
     if path.name.endswith(_INDEX):
         return _open_sharded(path)
     if path.suffix == ".safetensors":

@@ -10,6 +10,7 @@ from xabl.data.regions.lmdb_files import LmdbRegions
 from xabl.data.regions.source import RegionSource
 from xabl.data.regions.tsv_files import TsvRegions
 from xabl.errors import UserError, from_system
+from xabl.support.files import beginning
 
 _FORMS = (
     "expected an LMDB directory (holding data.mdb), a TSV or HDF5 file of region "
@@ -64,19 +65,18 @@ def region_form(path: Path) -> type[RegionSource] | None:
     """The class that reads a path, or None if it holds no image regions.
 
     Raises:
-        UserError: an HDF5 file that is cut or damaged.
+        UserError: an HDF5 file that is cut or damaged; no file (`beginning`).
         OSError: the path cannot be read.
     """
     path = _without_data_mdb(path)
     if path.is_dir():
         return LmdbRegions if (path / "data.mdb").is_file() else None
+    start = beginning(path)
     if h5py.is_hdf5(path):
         with open_hdf5(path) as file:
             with reading(path):
                 is_store = file.attrs.get("format") == store.FORMAT
         return store.RegionStore if is_store else Hdf5Regions
-    with open(path, "rb") as file:
-        start = file.read(4096)
     # The first fields of a row are an id, a height and a width.
     fields = start.split(b"\t")
     is_tsv = len(fields) > 2 and fields[1].isdigit() and fields[2].isdigit()

@@ -9,6 +9,7 @@ import pyarrow.parquet
 from jaxtyping import Float32, Int32
 
 from xabl.errors import UserError, reason
+from xabl.support.files import beginning
 
 CAPTIONS_FILE = "captions.parquet"
 
@@ -68,30 +69,38 @@ class Corpus:
         if not (folder / "dataset_info.json").is_file():
             raise UserError(_not_there(self.directory, split))
         try:
+            for file in folder.iterdir():
+                beginning(file)
             builder = tfds.builder_from_directory(folder)
             self._records = builder.as_data_source(split=split)
-            table = pyarrow.parquet.read_table(folder / CAPTIONS_FILE)
-        except (OSError, ValueError, RuntimeError, pyarrow.ArrowException) as error:
+            table = pyarrow.parquet.read_table(
+                folder / CAPTIONS_FILE, page_checksum_verification=True
+            )
+            self.metadata = dict(builder.info.metadata or {})
+            self.num_images = len(self._records)
+            self.captions: pyarrow.ChunkedArray = table["caption"].combine_chunks()
+            self.image_of: Int32[np.ndarray, " examples"] = table["record"].to_numpy()
+            features = builder.info.features
+            self.num_boxes, self.feature_size = features["features"].shape
+            average = self.metadata["average_features"]
+            self.average_features = np.array(average, np.float32)
+        except UserError:
+            raise
+        except Exception as error:  # the libraries do not document what they raise
             raise UserError(
                 f"{folder}: a part of the corpus is missing or damaged "
                 f"({reason(error)}); build it again with xabl corpus"
             ) from error
-        self.metadata = dict(builder.info.metadata or {})
-        self.num_images = len(self._records)
-        self.captions: pyarrow.ChunkedArray = table["caption"].combine_chunks()
-        self.image_of: Int32[np.ndarray, " examples"] = table["record"].to_numpy()
-        if self.num_images != self.metadata.get("num_images"):
+        found = self.num_images, len(self.captions), self.average_features.shape
+        expected = [self.metadata.get(name) for name in ("num_images", "num_captions")]
+        if found != (*expected, (self.feature_size,)):
             raise UserError(
-                f"{folder}: a part of the corpus is missing: metadata.json and the "
-                "records do not agree on the number of images; build it again with "
-                "xabl corpus"
+                f"{folder}: a part of the corpus is missing: metadata.json does not "
+                "agree with the records, the captions and the features on how many "
+                "there are; build it again with xabl corpus"
             )
-        features = builder.info.features
-        self.num_boxes, self.feature_size = features["features"].shape
         self.has_cls_prob = "cls_prob" in features
         self.has_attributes = "attrs_id" in features
-        average = self.metadata["average_features"]
-        self.average_features = np.array(average, np.float32)
 
     def __len__(self) -> int:
         """Number of examples: pairs of a caption and its image."""

@@ -136,7 +136,9 @@ class CaptionedImages(tfds.core.GeneratorBasedBuilder):
                 "caption": pyarrow.array(self._captions, pyarrow.string()),
             }
         )
-        pyarrow.parquet.write_table(table, Path(self.data_dir) / CAPTIONS_FILE)
+        pyarrow.parquet.write_table(
+            table, Path(self.data_dir) / CAPTIONS_FILE, write_page_checksum=True
+        )
 
 
 def build_corpus(
