@@ -16,7 +16,10 @@ import pytest
 
 from tests.helpers import ablation, golden_world
 from tests.helpers.ablation_binaries import AT_WORK, save
+from xabl.ablation.input_files import InputFiles
 from xabl.data.regions import lmdb_files
+from xabl.errors import UserError
+from xabl.results.conditions import Direction
 
 IMAGES = golden_world.golden_images()
 
@@ -214,3 +217,14 @@ def test_a_direction_the_model_does_not_have(workshop, tmp_path):
         regions=None,
     )
     assert "reads words alone, so there is no lang4vis" in message
+
+
+@pytest.mark.parametrize(
+    ("direction", "way"),
+    [(Direction.VIS4LANG, "other_caption"), (Direction.LANG4VIS, "zero")],
+)
+def test_a_way_of_what_is_not_removed_is_refused(tmp_path, direction, way):
+    said = f"--replace={way}: removes nothing that --directions={direction} removes"
+    with pytest.raises(UserError, match=said):
+        InputFiles(entities=tmp_path, directions=(direction,), replace=(way,))
+    InputFiles(entities=tmp_path, directions=(direction,), replace=("drop",))

@@ -55,6 +55,22 @@ def test_measures_that_disagree_are_said_to(tmp_path):
     ) in verdict(table, differences)
 
 
+@pytest.mark.parametrize("seeds", [(1,), (1, 2, 3)])
+def test_what_is_not_used_is_not_used_more(tmp_path, seeds):
+    """A model that does better without the image, and ignores the words."""
+    models = [FakeModel(seed=seed, mlm_effect=-0.3, kl_effect=0.0) for seed in seeds]
+    table, differences = tables_of(tmp_path, *models)
+    row = table.iloc[0]
+    assert row["bits_high"] < 0 and row["relative_high"] < 0
+    assert verdicts.calls_of(row) == (verdicts.NO_USE, verdicts.NO_USE)
+    sentence = verdicts.asymmetry_sentence(row)
+    assert "the larger change is no evidence of a use, in bits (MLM -0.3" in sentence
+    assert "used more" not in sentence and "other seeds" not in sentence
+    text = verdict(table, differences)
+    assert "(UNITER) the larger of the two changes is no evidence of a use" in text
+    assert "influences" not in text and "too few" not in text
+
+
 def test_seeds_are_counted(tmp_path):
     """The same mean effect: three seeds near each other, three seeds far apart."""
     models = [

@@ -17,6 +17,7 @@ from tests.helpers.torch_writer import write_torch_file
 from tests.helpers.transformers_checkpoints import lxmert_state, write_settings
 from xabl.analysis.terms import TERMS
 from xabl.analysis.verified import VERIFIED
+from xabl.synthetic.demo import DemoSettings
 from xabl.synthetic.world.files import REGION_FILES, make_world
 from xabl.synthetic.world.settings import WorldSettings
 
@@ -145,3 +146,14 @@ def test_what_was_verified_is_what_the_report_says():
     text = " ".join(README.split())
     for item in VERIFIED:
         assert f"{item.question} {item.answer} `{item.command}`" in text
+
+
+def test_the_demo_has_as_many_models_as_it_says():
+    each, all_models = (
+        {1: "one", 2: "two", 4: "four"}[count * DemoSettings().seeds]
+        for count in (1, 2)
+    )
+    text = " ".join(README.split())
+    assert f"{all_models} models pretrained on it" in text
+    assert f"trains {each} model with right and {each} with erring labels" in text
+    assert f"a small world, {all_models} models" in (ROOT / "Makefile").read_text()

@@ -34,6 +34,8 @@ def test_the_reading_order_is_as_long_as_it_says():
         total += lines
     stated = re.search(r"About ([\d,]+) lines", PAGE)[1].replace(",", "")
     assert abs(total - int(stated)) <= 300
+    readme = (ROOT / "README.md").read_text()
+    assert f"which {int(stated):,} lines to read first" in readme
 
 
 def test_its_diagrams_name_files():

@@ -24,6 +24,7 @@ from xabl.results.conditions import (
     Level,
     all_conditions,
 )
+from xabl.results.ways import WAYS
 from xabl.support.files import read_json
 
 Say = Callable[[str], None]
@@ -70,6 +71,12 @@ class InputFiles:
         if self.directions == ():
             raise UserError("--directions: give vis4lang, lang4vis or both")
         all_conditions(Direction, self.thresholds, self.replace)
+        for way in self.replace:
+            if not any(way in WAYS[one] for one in self.directions or Direction):
+                raise UserError(
+                    f"--replace={way}: removes nothing that --directions="
+                    f"{','.join(self.directions or ())} removes; leave out one of them"
+                )
         if self.replace_seed < 0:
             raise UserError(f"--replace_seed={self.replace_seed}: give 0 or more")
         if self.limit is not None and self.limit < 1:

@@ -11,6 +11,7 @@ from xabl.analysis.verdicts import (
     MEASURES,
     NEGLIGIBLE,
     NO_EVIDENCE,
+    NO_USE,
     NOT_MEASURED,
     Row,
     calls_of,
@@ -26,6 +27,7 @@ _INFLUENCES = {
     HIGHER: "vision influences language more than language influences vision",
     LOWER: "language influences vision more than vision influences language",
     NO_EVIDENCE: "there is no evidence of an asymmetry",
+    NO_USE: "the larger of the two changes is no evidence of a use",
 }
 _FOR_WANT = f"for want of {LOSSES[PUBLISHED_MAIN[1]].title}"
 
@@ -132,19 +134,20 @@ def _seeds_of(published: Mapping[str, Row], measured: Mapping[str, object]) -> s
         one = "one seed" if len(counts) == 1 else "one seed each"
         return f"This is of the models that were run ({one}), not of other seeds."
     listed = ", ".join(f"{m} {seeds_in_words(int(n))}" for m, n in counts.items())
-    known, same = [], []
+    known, same, few = [], [], False
     for model in measured:
         row = published[model]
         calls = tuple(
             evidence(row[f"{name}_seeds_low"], row[f"{name}_seeds_high"])
             for name in MEASURES
         )
-        if NOT_MEASURED not in calls:
+        few = few or NOT_MEASURED in calls
+        if not {NOT_MEASURED, NO_USE} & {*calls, *measured[model]}:
             known.append(model)
             same += [model] if calls == measured[model] else []
     text = f"This is of the models that were run ({listed})"
     if not known:
-        return f"{text}, too few seeds to speak of others."
+        return f"{text}, too few seeds to speak of others." if few else f"{text}."
     if same == known:
         held = join_labels(known)
         return f"{text}; with seeds counted as well as images it holds for {held}."

@@ -12,7 +12,7 @@ import pandas as pd
 from xabl.analysis.bootstrap import Draws, ImageBootstrap, over_seeds, paired
 from xabl.analysis.effects import bits_of, stack
 from xabl.analysis.study import Model, Study
-from xabl.analysis.verdicts import evidence
+from xabl.analysis.verdicts import HIGHER, asymmetry_evidence, effect_evidence
 from xabl.results.conditions import (
     BASELINE,
     Condition,
@@ -76,6 +76,11 @@ def _row(
         _increase(study, columns, metric, condition.name, bootstrap)
         for metric, condition in zip(metrics, pair, strict=True)
     ]
+    used = tuple(
+        effect_evidence(*(float(end[0]) for end in bits.interval()), bool(guesses))
+        == HIGHER
+        for bits, _ in increases
+    )
     gaps = [
         model.cell(metric, name).gap
         for metric, condition in zip(metrics, pair, strict=True)
@@ -100,7 +105,7 @@ def _row(
             measure: difference.estimate[0],
             f"{measure}_low": low,
             f"{measure}_high": high,
-            f"{measure}_evidence": evidence(low, high, bool(guesses)),
+            f"{measure}_evidence": asymmetry_evidence(low, high, used, bool(guesses)),
             "images": int(difference.images[0]),
             f"{measure}_seeds_low": spread.low,
             f"{measure}_seeds_high": spread.high,

@@ -25,6 +25,7 @@ NO_EVIDENCE = "no evidence"
 NEGLIGIBLE = "negligible"
 NOT_MEASURED = "not measured"
 GUESS = "no better than a guess"
+NO_USE = "no use shown"
 
 NO_VERDICT = "the model does no better than guessing by frequency"
 # A model is not trained on ablated inputs, so its loss moves a little even where they
@@ -48,6 +49,8 @@ _USES = {
     LOWER: f"{_LANGUAGE} is used more than {_VISION}",
     NO_EVIDENCE: f"there is no evidence of an asymmetry between {_VISION} and "
     f"{_LANGUAGE}",
+    NO_USE: "the two losses change by different amounts, but the larger change is no "
+    "evidence of a use",
 }
 
 
@@ -76,6 +79,19 @@ def effect_evidence(low: float, high: float, guessing: bool = False) -> str:
     found = evidence(low, high, guessing)
     little = found in (HIGHER, LOWER) and max(-low, high) < NEGLIGIBLE_BITS
     return NEGLIGIBLE if little else found
+
+
+def asymmetry_evidence(
+    low: float, high: float, used: tuple[bool, bool], guessing: bool = False
+) -> str:
+    """The same of two changes' difference: what is not used is not used more.
+
+    Args:
+        used: whether the first and the second change are evidence of a use.
+    """
+    found = evidence(low, high, guessing)
+    larger = {HIGHER: used[0], LOWER: used[1]}.get(found, True)
+    return found if larger else NO_USE
 
 
 def effect_sentence(row: Row) -> str:
@@ -244,7 +260,7 @@ def comparison_sentence(row: Row) -> str:
 
 def bits(value: float, signed: bool = False) -> str:
     """Bits to 3 digits after the point; 4 where the value is below 0.1."""
-    digits = 4 if abs(value) < 0.1 else 3
+    digits = 4 if round(abs(value), 4) < 0.1 else 3
     return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
 
 
@@ -261,6 +277,15 @@ def points(share: float) -> str:
 def seeds_in_words(count: int) -> str:
     """1 seed, 3 seeds."""
     return f"{count} seed{'' if count == 1 else 's'}"
+
+
+def seeds_said(counts: Mapping[str, int]) -> str:
+    """What a caption says of the number of seeds, by model."""
+    several = listed(f"{label} {n}" for label, n in counts.items() if n > 1)
+    if not several:
+        return "One seed each."
+    others = "; of others one seed" if 1 in counts.values() else ""
+    return f"Means over seeds ({several}{others})."
 
 
 def listed(labels: Iterable[str]) -> str:
@@ -306,7 +331,7 @@ def _other_seeds(
     call: Callable[[float, float], str] = evidence,
 ) -> str:
     """What the seeds of a label say of models trained like them; one seed: nothing."""
-    if row["seeds"] == 1 or said == GUESS:
+    if row["seeds"] == 1 or said in (GUESS, NO_USE):
         return ""
     low, high = row[f"{prefix}seeds_low"], row[f"{prefix}seeds_high"]
     called = call(low, high)

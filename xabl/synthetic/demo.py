@@ -214,7 +214,8 @@ def word_sentences(words: pd.DataFrame, world: WorldSettings) -> Iterator[str]:
         there = [kind for kind in world.classes_from_image if kind in by_class.index]
         calls = by_class["evidence"]
         worse = [kind for kind in there if calls[kind] == verdicts.HIGHER]
-        same = [kind for kind in there if kind not in worse]
+        unknown = (*worse, *(k for k in there if calls[k] == verdicts.NOT_MEASURED))
+        same = [kind for kind in there if kind not in unknown]
         text = f"In this world {_titles(there)} of captions follow the image."
         if worse:
             text += f" {model}: without it, {_titles(worse)} are predicted worse."

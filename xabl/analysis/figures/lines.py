@@ -15,6 +15,7 @@ from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn, NotDrawn, intervals
 from xabl.analysis.labelmatch.tables import LABELMATCH, subsets
 from xabl.analysis.study import Study
+from xabl.analysis.verdicts import seeds_said
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
 from xabl.results.losses import LOSSES, PUBLISHED_MAIN, columns_of
@@ -239,11 +240,8 @@ def _drawn(panels: list[Panel], study: Study, caption: str) -> Drawn:
     absent = selection.not_shown(study, columns_of(Direction.LANG4VIS))
     if absent and any(panel.title.startswith(regions) for panel in panels):
         caption += f" Without a region loss to show: {'; '.join(absent)}."
-    several = [f"{m.label} {len(m.runs)}" for m in study.models if len(m.runs) > 1]
-    if several and not any(panel.bands for panel in panels):
-        caption += f" Means over seeds ({', '.join(several)}; of others one seed)."
-    elif not several:
-        caption += " One seed each."
+    if not any(panel.bands for panel in panels):
+        caption += f" {seeds_said({m.label: len(m.runs) for m in study.models})}"
     caption += selection.guesses(study, lines, Direction)
     width = max(_WIDTH, *(_POSITION_WIDTH * len(panel.positions) for panel in panels))
     return Drawn(

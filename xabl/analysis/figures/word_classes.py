@@ -9,6 +9,7 @@ from xabl.analysis.figures import selection
 from xabl.analysis.figures.panels import Panel, Series, draw, table
 from xabl.analysis.figures.style import Drawn, NotDrawn, intervals
 from xabl.analysis.study import Study
+from xabl.analysis.verdicts import seeds_said
 from xabl.analysis.word_classes import axis_title, by_word_class
 from xabl.results.conditions import Condition, Direction
 
@@ -29,6 +30,7 @@ def by_class_of_word(study: Study, bootstrap: ImageBootstrap) -> Drawn:
         "What ablating regions adds to the loss of a word (the sum over its tokens), "
         "by the class of the word; last, the mean over phrases. "
         + intervals(bootstrap, "Bars: 95% intervals, images resampled")
+        + f" {seeds_said(dict(zip(rows['model'], rows['seeds'], strict=True)))}"
         + selection.guesses(study, labels, [Direction.VIS4LANG])
     )
     return Drawn(

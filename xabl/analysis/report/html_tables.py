@@ -9,7 +9,7 @@ import pandas as pd
 
 from xabl.analysis import comparisons, own_models
 from xabl.analysis.study import Study
-from xabl.analysis.verdicts import bits, percent
+from xabl.analysis.verdicts import bits, percent, seeds_said
 from xabl.results.conditions import Condition, Direction, in_order
 from xabl.results.intervals import FEWEST_IMAGES, no_interval
 from xabl.results.losses import LOSSES
@@ -109,11 +109,13 @@ def loss_table(
     means = means[means["metric"] == metric]
     beside, remarks = _published_by_condition(study, published, metric)
     rows: list[tuple[Cell, ...]] = []
+    seeds = {}
     for model in study.models:
         own = means[means["model"] == model.label].set_index("condition")
         wanted = [c for c in study.main_conditions(loss.direction) if c in own.index]
         if own.empty or own["mean"].isna().all():
             continue
+        seeds[model.label] = len(model.runs)
         for index, condition in enumerate(wanted):
             row = []
             if index == 0:
@@ -139,7 +141,8 @@ def loss_table(
     if beside:
         columns += ["Published", "Difference"]
     return Table(
-        caption=f"{loss.title} in bits: {loss.meaning}. {intervals(means['images'])}",
+        caption=f"{loss.title} in bits: {loss.meaning}. {intervals(means['images'])} "
+        f"{seeds_said(seeds)}",
         columns=tuple(columns),
         rows=tuple(rows),
         notes=(
@@ -156,8 +159,9 @@ def pivot(
     """One row per group, one column per model; models without a number are left out.
 
     Args:
-        table: tidy, with the columns model, `rows`, `value`, low, high and images.
-        caption: what it says of intervals follows.
+        table: tidy, with the columns model, seeds, `rows`, `value`, low, high and
+            images.
+        caption: what it says of intervals and seeds follows.
         title: of the column of groups.
     """
     measured = table.groupby("model", sort=False)[value].transform(
@@ -178,7 +182,8 @@ def pivot(
         lines.append(tuple(cells))
     images = table[table[value].notna()]["images"]
     return Table(
-        caption=f"{caption} {intervals(images)}",
+        caption=f"{caption} {intervals(images)} "
+        f"{seeds_said(dict(zip(table['model'], table['seeds'], strict=True)))}",
         columns=(title, *models),
         rows=tuple(lines),
     )
@@ -235,17 +240,8 @@ def seeds_table(study: Study) -> Table | None:
         "(on these images), standard deviation (n \N{MINUS SIGN} 1), smallest and "
         "largest.",
         columns=(
-            *(
-                "Model",
-                "Loss",
-                "Condition",
-                "Seeds",
-                "Mean",
-                "SD",
-                "Smallest",
-                "Largest",
-            ),
-            "Missing seeds",
+            *("Model", "Loss", "Condition", "Seeds", "Mean", "SD"),
+            *("Smallest", "Largest", "Missing seeds"),
         ),
         rows=tuple(rows),
     )

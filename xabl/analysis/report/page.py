@@ -330,9 +330,10 @@ def _assets(names: tuple[str, ...]) -> str:
 
 
 def _message(output: Path, size: int, browser: _Browser, study: Study) -> str:
+    count = len(study.models)
     lines = [
         *study.warnings(),
-        f"{output}: {size / 1e6:.1f} MB, {len(study.models)} models, "
+        f"{output}: {size / 1e6:.1f} MB, {count} model{'' if count == 1 else 's'}, "
         f"{len(browser.sample.rows):,} of {study.num_examples:,} examples to browse",
         *(f"note: {note}" for note in (*study.notes, *browser.notes)),
     ]
