@@ -31,6 +31,7 @@ from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import train_step
 from xabl.support import binary
 from xabl.support.devices import Devices
+from xabl.support.freed_memory import keep_freed
 
 _SET = flags.DEFINE_multi_string(
     "set", [], "changes a field of the configuration, as in xabl pretrain"
@@ -58,6 +59,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = _configuration(Path(folder))
         devices = Devices.all(_DEVICES.value)
+        if devices.are_the_host:
+            keep_freed()  # as xabl pretrain does
         with (run := prepare(config, devices, _WORKERS.value)).training:
             found = _updates(run)
         with (run := prepare(config, devices, _WORKERS.value)).training:

@@ -31,6 +31,7 @@ from xabl.pretraining.objective import losses
 from xabl.pretraining.optimiser import is_decayed
 from xabl.pretraining.train_step import evaluation_step
 from xabl.support import binary
+from xabl.support.freed_memory import keep_freed
 
 _BATCH_SIZE = flags.DEFINE_integer("batch_size", 8, "examples", lower_bound=1)
 _LAYERS = flags.DEFINE_integer("layers", 12, "of the model", lower_bound=1)
@@ -45,6 +46,7 @@ _FARTHEST = 1e-4  # nats between the two losses
 
 
 def main() -> None:
+    keep_freed()  # as xabl pretrain does on CPUs; PyTorch's arrays are kept likewise
     model = dataclasses.replace(PRESETS[_MODEL], **one_stream_layers(_LAYERS.value))
     question = Question(
         model=model,

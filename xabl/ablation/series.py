@@ -10,13 +10,13 @@ from typing import Any
 from jax.sharding import NamedSharding
 
 from xabl.ablation.engine.device_loop import Evaluation, Request
-from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.input_files import check_files
 from xabl.ablation.inputs import Inputs, read_inputs
 from xabl.ablation.options import InputFiles, Options
 from xabl.models import model_directory
 from xabl.support.devices import LocalDevices
+from xabl.support.freed_memory import return_freed
 
 
 class Series:

@@ -16,6 +16,7 @@ from xabl.pretraining.train import pretrain
 from xabl.support import lease
 from xabl.support.compilation_cache import use_compilation_cache
 from xabl.support.devices import Devices
+from xabl.support.freed_memory import keep_freed
 from xabl.support.hosts import connect
 
 # EX_TEMPFAIL, the exit status of a run that was asked to stop: everything is saved, the
@@ -76,6 +77,8 @@ def start(
     use_compilation_cache()
     connect(coordinator, num_hosts, host)
     devices = Devices.all(num_devices)
+    if devices.are_the_host:
+        keep_freed()
     with only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
         return pretrain(config, workdir, devices=devices, num_workers=num_workers)
 

@@ -67,13 +67,11 @@ def train_step(
 ) -> TrainStep:
     """Compiles the update for batches laid out by `Devices.shard`.
 
-    The old state is donated: its memory holds the new one. On a CPU the memory of the
-    gradient is kept from update to update, too: the system would clear hundreds of
-    megabytes each time, a tenth of the update.
+    The old state is donated: its memory holds the new one.
     """
     weights = objective.weights
 
-    def step(state: TrainState, last_gradients: dict, batch: PretrainingBatch):
+    def step(state: TrainState, batch: PretrainingBatch):
         # A device computes its share of a batch in parts, to save memory. The labels
         # tell the number of targets of the whole batch beforehand. So each part takes
         # the gradient of its share of the batch's mean, and parts add up.
@@ -108,9 +106,6 @@ def train_step(
             zero = jax.tree.map(jnp.zeros_like, state.trained), none
             total, _ = jax.lax.scan(add_part, zero, batch)
         gradients, sums = total if len(devices) == 1 else jax.lax.psum(total, AXIS)
-        if last_gradients:
-            # Donated for their memory alone; JAX drops arguments that nothing uses.
-            gradients, _ = jax.lax.optimization_barrier((gradients, last_gradients))
         updates, optimiser_state = optimiser.update(
             gradients, state.optimiser, state.trained
         )
@@ -127,21 +122,11 @@ def train_step(
             trained=optax.apply_updates(state.trained, updates),
             optimiser=optimiser_state,
         )
-        return new, metrics, gradients if last_gradients else {}
+        return new, metrics
 
-    compiled = devices.parallel(
-        step, replicated=2, sharded=1, donated=(0, 1), same_results=True
+    return devices.parallel(
+        step, replicated=1, sharded=1, donated=(0,), same_results=True
     )
-    gradients = None
-
-    def update(state: TrainState, batch: PretrainingBatch):
-        nonlocal gradients
-        if gradients is None:
-            gradients = _zeros(state.trained, devices) if devices.are_the_host else {}
-        state, metrics, gradients = compiled(state, gradients, batch)
-        return state, metrics
-
-    return update
 
 
 def evaluation_step(objective: forward.Objective, devices: Devices) -> EvaluationStep:
@@ -169,13 +154,6 @@ def evaluation_step(objective: forward.Objective, devices: Devices) -> Evaluatio
         return jax.lax.psum((sums, losses.count_targets(batch, weights)), AXIS)
 
     return devices.parallel(step, replicated=1, sharded=1, same_results=True)
-
-
-def _zeros(arrays: dict[str, Array], devices: Devices) -> dict[str, Array]:
-    def zeros(arrays):
-        return jax.tree.map(jnp.zeros_like, arrays)
-
-    return jax.jit(zeros, out_shardings=devices.replicated)(arrays)
 
 
 def _all_devices(arrays):

@@ -1,6 +1,5 @@
 """How much device memory there is, and what to use it for."""
 
-import ctypes
 import os
 
 import jax
@@ -95,16 +94,6 @@ def pair_bytes(scorer: Scorer, *, words: int, targets: int, boxes: int = 36) -> 
     heads = max(config.num_attention_heads, config.v_num_attention_heads)
     sublayer = positions * (6 * width + 2 * inner) * size + 8 * heads * positions**2
     return sublayer + 3 * 4 * targets * config.vocab_size
-
-
-def return_freed() -> None:
-    """Gives memory that was freed back to the system; glibc keeps some for itself.
-
-    After a model was loaded that is a third of its size.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
-    if trim is not None:
-        trim(0)
 
 
 def tree_bytes(tree: object) -> int:

@@ -8,13 +8,13 @@ from typing import Any
 
 import jax
 
-from xabl.ablation.engine.memory import return_freed
 from xabl.ablation.engine.padding import ProgramLimits
 from xabl.ablation.engine.schedule import Shape, TableShape
 from xabl.ablation.engine.scorer import Scorer
 from xabl.ablation.options import Precision
 from xabl.results.conditions import Direction
 from xabl.support.devices import LocalDevices
+from xabl.support.freed_memory import return_freed
 
 # What a device computes while one more program is compiled. On a CPU compiling takes
 # its cores (half a second of two); an accelerator waits for the host. On an H100 a
