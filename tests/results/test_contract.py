@@ -162,7 +162,7 @@ def test_analysis_and_report_take_what_another_program_wrote(tmp_path):
     text = write_figures(path, tmp_path / "figures", resamples=100)
     assert text.startswith("2 figures written")
     said = write_report(path, tmp_path / "report.html", ReportOptions(resamples=100))
-    assert "1 models, 90 of 90 examples to browse" in said
+    assert "1 model, 90 of 90 examples to browse" in said
     page = (tmp_path / "report.html").read_text()
     assert "Mine (1 seed): Removing all image regions raises the MLM loss" in page
 
