@@ -86,28 +86,29 @@ def test_ablate_gives_what_the_command_writes(workshop, scored, tmp_path, capsys
         **FLAGS,
     )
     assert_same(scores.frame(), read(output, "scores"))
-    scores.save(tmp_path / "saved")
+    scores.save(tmp_path / "saved here")
     for name, frame in (
         ("scores", scores.frame()),
         ("examples", scores.examples()),
         ("words", scores.words()),
         ("predictions", scores.predictions()),
     ):
-        pd.testing.assert_frame_equal(frame, read(tmp_path / "saved", name))
+        pd.testing.assert_frame_equal(frame, read(tmp_path / "saved here", name))
         assert_same(frame, read(output, name))
-    summary = (tmp_path / "saved" / "summary.tsv").read_text()
+    summary = (tmp_path / "saved here" / "summary.tsv").read_text()
     assert len(scores.summary()) == len(summary.splitlines()) - 1
     expected = read(output, "scores").query("condition == 'all'").mlm.mean() / np.log(2)
     (row,) = (
         scores.summary().query("direction == 'vis4lang' and condition == 'all'").mlm
     )
     assert row == pytest.approx(expected, abs=1e-6) and f"{row:.4f}" in repr(scores)
-    saved, written = manifest(tmp_path / "saved"), manifest(output)
+    saved, written = manifest(tmp_path / "saved here"), manifest(output)
     assert saved.keys() == written.keys() and saved["identity"] == written["identity"]
-    told = f"wrote {tmp_path}/saved\nnext: xabl report --results={tmp_path}/saved "
+    place = f"{tmp_path}/saved here"
+    told = f"wrote {place}\nnext: xabl report --results='{place}' --output=report.html"
     assert told in capsys.readouterr().out
     with pytest.raises(xabl.UserError, match="another output= .* with overwrite=True"):
-        scores.save(tmp_path / "saved")
+        scores.save(tmp_path / "saved here")
 
 
 def test_an_example_gives_its_rows(scored, regions):

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -116,9 +117,9 @@ def _run(
 
 def told_of(results: ResultsDirectory) -> str:
     """What was written, and the next step."""
+    path = shlex.quote(str(results.path))
     return (
-        f"wrote {results.path}\n"
-        f"next: xabl report --results={results.path} --output=report.html"
+        f"wrote {results.path}\nnext: xabl report --results={path} --output=report.html"
     )
 
 

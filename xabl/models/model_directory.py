@@ -10,6 +10,7 @@ vocab.txt     the word pieces, if they were given; config.json says whether capt
 import gc
 import json
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -119,7 +120,8 @@ def load_config(directory: Path | str) -> ModelConfig:
     if {"model_type", "architectures"} & fields.keys():
         raise UserError(
             f"{directory}: a checkpoint of transformers, not a model directory; make "
-            f"one of it with: xabl convert {directory} --output=DIRECTORY"
+            f"one of it with: xabl convert {shlex.quote(str(directory))} "
+            "--output=DIRECTORY"
         )
     return ModelConfig.from_dict(fields, source=str(directory / _CONFIG))
 

@@ -83,8 +83,8 @@ class Contents:
         return self._of(f"{directory} {split}", directory, files, _WHOLE)
 
     def save(self) -> None:
-        """Writes what is known for the next process."""
-        if self._is_new:
+        """Writes what is known for the next process, where there is a folder for it."""
+        if self._is_new and self._memory.parent.is_dir():
             with new_file(self._memory, overwrite=True) as temporary:
                 temporary.write_text(json.dumps(self._known), encoding="utf-8")
             self._is_new = False

@@ -43,7 +43,7 @@ class SweepOptions:
 
 
 def plan(options: SweepOptions) -> str:
-    """The table of runs, and what there is to do; computes and writes no results."""
+    """The table of runs, and what there is to do; makes no folder and no results."""
     _, runs, _ = _read(options)
     return plan_text(runs)
 
@@ -54,7 +54,7 @@ def sweep(options: SweepOptions) -> bool:
     Raises:
         UserError: the file is wrong, or somebody else is at it.
     """
-    study, runs, lines = _read(options)
+    study, runs, lines = _read(options, makes_folder=True)
     folder = options.output
     retries = study.retries if options.retries is None else options.retries
     if all(run.is_done() for run in runs) and outcome.is_current(
@@ -75,16 +75,19 @@ def sweep(options: SweepOptions) -> bool:
         return _end(board, study, runs)
 
 
-def _read(options: SweepOptions) -> tuple[StudyFile, list[Run], Lines]:
+def _read(
+    options: SweepOptions, *, makes_folder: bool = False
+) -> tuple[StudyFile, list[Run], Lines]:
     study, lines = read_study(options.study)
     runs = runs_of(study, lines, options.output.absolute())
-    try:
-        options.output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"--output={options.output}: cannot be written to ({reason(error)}); "
-            "choose another"
-        ) from error
+    if makes_folder:
+        try:
+            options.output.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"--output={options.output}: cannot be written to ({reason(error)}); "
+                "choose another"
+            ) from error
     return study, identified(runs, Contents(options.output / ".contents.json")), lines
 
 

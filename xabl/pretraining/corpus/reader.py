@@ -1,6 +1,7 @@
 """Reads a pretraining corpus: all captions at once, images on demand."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -153,4 +154,5 @@ def _not_there(directory: Path, split: str) -> str:
     splits = sorted(path.parent.name for path in directory.glob("*/dataset_info.json"))
     if splits:
         return f"{directory} has no split {split!r}; it has {', '.join(splits)}"
-    return f"{directory} is no corpus; build one with xabl corpus --output={directory}"
+    command = f"xabl corpus --output={shlex.quote(str(directory))}"
+    return f"{directory} is no corpus; build one with {command}"
