@@ -1,17 +1,22 @@
 """A study's file: what it means, and every error with its line."""
 
+import dataclasses
 import pickle
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from tests.helpers.golden import forward_case
+from tests.helpers.torch_writer import write_torch_file
 from xabl.ablation.asked import alternatives, name_of, options_of
 from xabl.ablation.options import RunOptions
 from xabl.errors import UserError
+from xabl.models import model_directory
 from xabl.results.conditions import THRESHOLDS, Direction
 from xabl.studies.contents import Contents
 from xabl.studies.runs import identified, runs_of
+from xabl.studies.sources import Checkpoint
 from xabl.studies.study_file import Ablation, Data, read_study
 
 
@@ -69,8 +74,8 @@ def test_every_error_is_named_with_its_line(write):
           replace: [drop, blur]
         models:
           - {label: UNITER, seed: x, model: a}
-          - label: UNITER
-            checkpoint: y
+          - {label: UNITER, model: y,
+             config: bert_base}
           - label: a b
             model: z
           - {label: VL-BERT, model: a, checkpoint: b}
@@ -85,7 +90,7 @@ def test_every_error_is_named_with_its_line(write):
         "7: ablation.replace: 'blur' is no way of removing (regions: average, zero, "
         "other_image, drop; words: mask, other_caption, drop)",
         "9: models[0].seed: should be a valid integer; found 'x'",
-        "10: models[1]: a checkpoint needs its config, a preset or a file",
+        "10: models[1]: config is that of a checkpoint",
         "12: models[2].label: give letters, digits and . _ + - only, the first a "
         "letter or a digit; found 'a b'",
         "14: models[3]: give either a model directory or a checkpoint",
@@ -235,6 +240,52 @@ def test_paths_begin_in_the_folder_of_the_file(write, tmp_path, monkeypatch):
         assert config.vocabulary == "/v.txt"
         assert Path(config.initial.bert).resolve() == tmp_path / "bert"
         assert config.initial.model is None
+
+
+def test_a_checkpoint_without_config_is_recognised(write, tmp_path):
+    case = forward_case("ctrl_vilbert_base")
+    state = case.state_dict()
+    (tmp_path / "mine").mkdir()
+    checkpoint = write_torch_file(tmp_path / "mine" / "pytorch_model.bin", state, "zip")
+    checkpoint.with_name("config.json").write_text(case.config_file.read_text())
+    path = write("""
+        data: {entities: e}
+        models:
+          - {label: A, checkpoint: mine/pytorch_model.bin}
+          - {label: B, checkpoint: mine}
+          - {label: C, checkpoint: vocab}
+        """)
+    (tmp_path / "vocab").write_text("none")
+    *runs, wrong = (run.source for run in runs_of(*read_study(path), tmp_path / "out"))
+    nameless = dataclasses.replace(case.config, name="")
+    for source in runs:
+        assert dataclasses.replace(source.config(), name="") == nameless
+        directory = source.prepared(lambda done, of, what: None)
+        assert model_directory.load_config(directory) == source.config()
+    with pytest.raises(UserError, match=f"{tmp_path}/vocab"):
+        wrong.config()
+
+
+def test_what_lies_beside_a_checkpoint_determines_the_model(tmp_path):
+    (tmp_path / "part.safetensors").write_bytes(b"1")
+    for name in ("model.bin", "model.safetensors.index.json"):
+        source = Checkpoint(
+            file=tmp_path / name,
+            configuration="bert_base",
+            vocabulary=None,
+            output=tmp_path / "model",
+        )
+        source.file.write_text("{}")
+
+        def known(source=source):
+            return source.determines(Contents(tmp_path.parent / "memory.json"))
+
+        before = known()
+        (tmp_path / "vocab.txt").write_text(f"[PAD] {name}")
+        assert before != known() == known()
+    before = known()
+    (tmp_path / "part.safetensors").write_bytes(b"2")
+    assert before != known()
 
 
 def test_a_path_that_leads_nowhere_is_named_whole(write, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pyarrow.parquet
 
+from xabl.data.tokenizer_files import TOKENIZER_FILES
 from xabl.errors import UserError, reason
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
@@ -51,23 +53,29 @@ class Existing:
 class Checkpoint:
     """A published file; `output` is the model directory it is converted to.
 
-    configuration: a preset or a file.
+    configuration: a preset or a file; None: the checkpoint is recognised.
     """
 
     file: Path
-    configuration: str
+    configuration: str | None
     vocabulary: Path | None
     output: Path
     key: str = ""
     is_training = False
 
     def config(self) -> ModelConfig:
+        if self.configuration is None:
+            return _recognised(self.file)
         return load_config(self.configuration)
 
     def determines(self, contents: Contents) -> dict[str, Any]:
+        # What an index names lies beside it.
+        is_index = self.file.suffix == ".json"
+        beside = [self.file.with_name(name) for name in TOKENIZER_FILES]
         return {
             "method": _conversion().METHOD,
-            "checkpoint": contents.of(self.file),
+            "checkpoint": contents.of(self.file.parent if is_index else self.file),
+            "beside": {p.name: contents.of(p) for p in beside if p.is_file()},
             "config": self.config().to_dict(),
             "vocabulary": self.vocabulary and contents.of(self.vocabulary),
         }
@@ -196,6 +204,12 @@ def _conversion() -> ModuleType:
     from checkpoints_conversion import conversion
 
     return conversion
+
+
+@functools.cache
+def _recognised(file: Path) -> ModelConfig:
+    conversion = _conversion()
+    return conversion.recognised(conversion.open_checkpoint(file)).config
 
 
 def _key_file(folder: Path) -> Path:

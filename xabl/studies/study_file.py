@@ -104,7 +104,8 @@ class Model(_Part):
 
     label: what the model is called; models of one label differ in seed.
     group: for the table of the study, of any meaning.
-    config: of a checkpoint: a preset or a configuration file.
+    config: of a checkpoint: a preset or a configuration file; by default the
+        checkpoint is recognised.
     """
 
     label: Name
@@ -119,8 +120,6 @@ class Model(_Part):
     def _is_one_thing(self) -> "Model":
         if (self.model is None) == (self.checkpoint is None):
             raise ValueError("give either a model directory or a checkpoint")
-        if self.checkpoint is not None and self.config is None:
-            raise ValueError("a checkpoint needs its config, a preset or a file")
         if self.model is not None and self.config is not None:
             raise ValueError("config is that of a checkpoint")
         return self
