@@ -1,6 +1,7 @@
 """A flipped bit in what a run keeps is noticed, named and answered."""
 
 import random
+import re
 
 import jax
 import jax.numpy as jnp
@@ -106,6 +107,22 @@ def test_a_flipped_bit_in_a_checkpoint_leads_to_the_one_before(tmp_path, capfd):
     said = capfd.readouterr().err
     assert "checkpoint 2 is damaged (" in said
     assert f"{largest.relative_to(folder / '2')}: not the bytes that were" in said
+
+
+def test_a_removal_that_was_interrupted_is_ended(tmp_path, capfd):
+    """Nothing is said of what is replaced; what was to be kept is set aside."""
+    folder = tmp_path / "checkpoints"
+    with Checkpoints(folder, keep_last=9) as checkpoints:
+        for step in range(1, 8):
+            checkpoints.save(step, {"step": jnp.array(step)}, {"examples": step})
+    for step in (1, 2, 4, 6):  # metadata goes first, or the list of files
+        (folder / str(step) / "_CHECKPOINT_METADATA").unlink()
+    (folder / "2" / "files.json").unlink()
+    with Checkpoints(folder, keep_last=3, keep_every=4):
+        pass
+    assert sorted(path.name for path in folder.iterdir()) == ["3", "5", "7"]
+    said = capfd.readouterr().err
+    assert re.findall(r"checkpoint (\d) is damaged", said) == ["4", "6"]
 
 
 # ---- Corpora ----

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class Checkpoints:
     def __init__(
         self, directory: Path, *, keep_last: int, keep_every: int | None = None
     ):
-        """Opens the folder; removes interrupted saves and sets damaged ones aside.
+        """Opens the folder; ends removals, drops half a save, sets damaged ones aside.
 
         Args:
             directory: made if it does not exist.
@@ -41,10 +42,15 @@ class Checkpoints:
         self._directory = directory.absolute()
         self._keep_last, self._keep_every = keep_last, keep_every
         self._saving: tuple[int, Any] | None = None
+        damaged = {}
         if jax.process_index() == 0:
             for folder in self._directory.glob("*.orbax-checkpoint-tmp*"):
                 shutil.rmtree(folder)
-        self._set_aside(_damaged(self._directory))
+            damaged = _damaged(self._directory)
+            for step in self._half_removed(damaged):
+                shutil.rmtree(self._directory / str(step))
+                damaged.pop(step, None)
+        self._set_aside(damaged)
         self._orbax = self._open()
 
     def save(self, step: int, state: Any, position: dict[str, Any]) -> None:
@@ -171,6 +177,23 @@ class Checkpoints:
             # Orbax cleans up in a thread, which outlives a run that fails at once.
             cleanup_tmp_directories=False,
         )
+
+    def _half_removed(self, damaged: Collection[int]) -> list[int]:
+        """Checkpoints that newer ones have replaced, and of which files are missing.
+
+        Orbax removes such a one file by file; the run was killed meanwhile.
+        """
+        folders = {
+            int(f.name): f for f in self._directory.glob("*") if f.name.isdigit()
+        }
+        readable = folders.keys() - set(damaged)
+        return [
+            step
+            for step, folder in folders.items()
+            if (step in damaged or not (folder / _FILES).is_file())
+            and sum(newer > step for newer in readable) >= self._keep_last
+            and not (self._keep_every and step % self._keep_every == 0)
+        ]
 
     def _set_aside(self, damaged: dict[int, str]) -> None:
         """Moves damaged checkpoints to a folder beside, and reports it."""
