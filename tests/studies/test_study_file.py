@@ -284,6 +284,8 @@ def test_what_lies_beside_a_checkpoint_determines_the_model(tmp_path):
         (tmp_path / "vocab.txt").write_text(f"[PAD] {name}")
         assert before != known() == known()
     before = known()
+    (tmp_path / "table.tsv").write_text("results of the study, in the same folder")
+    assert before == known()
     (tmp_path / "part.safetensors").write_bytes(b"2")
     assert before != known()
 

@@ -69,12 +69,13 @@ class Checkpoint:
         return load_config(self.configuration)
 
     def determines(self, contents: Contents) -> dict[str, Any]:
-        # What an index names lies beside it.
-        is_index = self.file.suffix == ".json"
         beside = [self.file.with_name(name) for name in TOKENIZER_FILES]
+        if self.file.suffix == ".json":  # an index of parts: x.safetensors.index.json
+            part = Path(self.file.name.removesuffix(".index.json")).suffix
+            beside += sorted(self.file.parent.glob(f"*{part}"))
         return {
             "method": _conversion().METHOD,
-            "checkpoint": contents.of(self.file.parent if is_index else self.file),
+            "checkpoint": contents.of(self.file),
             "beside": {p.name: contents.of(p) for p in beside if p.is_file()},
             "config": self.config().to_dict(),
             "vocabulary": self.vocabulary and contents.of(self.vocabulary),
