@@ -26,7 +26,7 @@ from checkpoints_conversion.source_names import SourceNames
 from xabl.data.checkpoints.opening import open_checkpoint
 from xabl.data.checkpoints.tensors import Tensor, TensorFile
 from xabl.data.tokenizer_files import find_tokenizer
-from xabl.errors import UserError
+from xabl.errors import UserError, naming
 from xabl.kinds import Kind, kind_if_readable
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
@@ -265,7 +265,7 @@ def _sha256(paths: Iterable[Path]) -> str:
     """Of the files' content, one after the other."""
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             hashlib.file_digest(file, lambda: digest)
     return digest.hexdigest()
 

@@ -5,6 +5,7 @@ import difflib
 import errno
 import math
 import numbers
+import os
 from collections.abc import Collection, Iterator, Sequence
 
 # What to do about it, where the system's own words do not say.
@@ -17,7 +18,14 @@ _CURES = {
     errno.EDQUOT: "make room, or choose another output",
     errno.EROFS: "choose a path that can be written",
     errno.EIO: "the disk fails: copy what is on it, and give another path",
+    # A network share went away.
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN),
+        "mount the network share again, and give the same command",
+    ),
 }
+# What a file may do that was opened well: then nothing is wrong with what it holds.
+_GONE = (errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN)
 _LONGEST = 2000  # characters of a line: what a file holds may be quoted in it
 
 
@@ -33,6 +41,14 @@ class UserError(Exception):
     def __str__(self) -> str:
         lines = visible(super().__str__()).split("\n")
         return "\n".join(map(_shortened, lines))
+
+
+class DiskFails(UserError):
+    """A disk or a network share does, while a file on it is read.
+
+    Nothing is known of what the file holds: it is not left out as a damaged one may be,
+    and another attempt may succeed.
+    """
 
 
 def _shortened(line: str) -> str:
@@ -83,6 +99,41 @@ def told() -> Iterator[None]:
         yield
     except OSError as error:
         raise from_system(error) from error
+
+
+@contextlib.contextmanager
+def naming(path: object) -> Iterator[None]:
+    """Names the file whose disk or network share fails while it is read in the block.
+
+    The system names a file that it does not open, but not one that it does not read;
+    and libraries take such a file for a damaged one: zipfile calls it no zip file.
+
+    Raises:
+        DiskFails: the disk or share of `path` does.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        failed = _of_the_disk(error)
+        if failed is None:
+            raise
+        raise DiskFails(from_system(failed, path, "cannot be read")) from error
+
+
+def _of_the_disk(error: BaseException) -> OSError | None:
+    """What a disk said, also where a library raised its own error from it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        for number in _GONE:
+            # Libraries that are not written in Python have it in their text alone.
+            if getattr(cause, "errno", None) == number or (
+                os.strerror(number) in str(cause)
+            ):
+                return OSError(number, os.strerror(number))
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -6,6 +6,10 @@
  * call to a file, a line each. fault_arm(kind, n, mode) strikes the n-th call of a kind,
  * where mode is an errno, negative for one that stays from then on (a disk that is
  * full), or 0 for a kill. fault_struck() says whether that call came.
+ *
+ * fault_reading(path, at) lets every byte from there on fail to be read, of a file or of
+ * all below a folder, with an I/O error. A file in memory would end the process then: so
+ * fault_mapped() says whether one of them was mapped.
  */
 #define _GNU_SOURCE
 #include <ctype.h>
@@ -19,6 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -43,6 +48,20 @@ void fault_arm(const char *kind, long n, int how) {
 }
 
 int fault_struck(void) { return atomic_load(&struck); }
+
+static char *unread;
+static off_t unread_from;
+static atomic_int mapped;
+
+void fault_reading(const char *path, long at) {
+  unread = NULL;
+  unread_from = at;
+  atomic_store(&mapped, 0);
+  atomic_store(&struck, 0);
+  if (*path) unread = strdup(path);
+}
+
+int fault_mapped(void) { return atomic_load(&mapped); }
 
 static int in_word(char c) { return isalnum((unsigned char)c) || c == '_'; }
 
@@ -108,6 +127,56 @@ ssize_t writev(int fd, const struct iovec *parts, int number) {
 ssize_t pwritev(int fd, const struct iovec *parts, int number, off_t at) {
   return file_fails("write", fd, 1) ? -1 : REAL(pwritev)(fd, parts, number, at);
 }
+static int is_unread(int fd) {
+  char link[64], path[PATH_MAX];
+  if (!unread || fd < 0) return 0;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  size_t known = strlen(unread);
+  return length >= (ssize_t)known && strncmp(path, unread, known) == 0;
+}
+
+/* How many bytes a read gets; -1: none, and an error. */
+static ssize_t read_up_to(int fd, off_t at, size_t size) {
+  if (size == 0 || !is_unread(fd)) return size;
+  if (at < 0) at = lseek(fd, 0, SEEK_CUR);
+  if (at + (off_t)size <= unread_from) return size;
+  if (at < unread_from) return unread_from - at;
+  struct stat about;
+  if (fstat(fd, &about) == 0 && at >= about.st_size) return size; /* the end */
+  atomic_store(&struck, 1);
+  errno = EIO;
+  return -1;
+}
+
+ssize_t read(int fd, void *data, size_t size) {
+  ssize_t whole = read_up_to(fd, -1, size);
+  return whole < 0 ? -1 : REAL(read)(fd, data, whole);
+}
+ssize_t pread(int fd, void *data, size_t size, off_t at) {
+  ssize_t whole = read_up_to(fd, at, size);
+  return whole < 0 ? -1 : REAL(pread)(fd, data, whole, at);
+}
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
+  ssize_t whole = read_up_to(fd, at, size);
+  return whole < 0 ? -1 : REAL(pread64)(fd, data, whole, at);
+}
+ssize_t readv(int fd, const struct iovec *parts, int number) {
+  return read_up_to(fd, -1, SSIZE_MAX / 2) < 0 ? -1 : REAL(readv)(fd, parts, number);
+}
+ssize_t preadv(int fd, const struct iovec *parts, int number, off_t at) {
+  return read_up_to(fd, at, SSIZE_MAX / 2) < 0 ? -1
+                                               : REAL(preadv)(fd, parts, number, at);
+}
+void *mmap(void *address, size_t size, int bits, int flags, int fd, off_t at) {
+  if (is_unread(fd)) atomic_store(&mapped, 1);
+  return REAL(mmap)(address, size, bits, flags, fd, at);
+}
+void *mmap64(void *address, size_t size, int bits, int flags, int fd, off64_t at) {
+  if (is_unread(fd)) atomic_store(&mapped, 1);
+  return REAL(mmap64)(address, size, bits, flags, fd, at);
+}
+
 int fsync(int fd) { return file_fails("fsync", fd, 0) ? -1 : REAL(fsync)(fd); }
 int fdatasync(int fd) {
   return file_fails("fsync", fd, 0) ? -1 : REAL(fdatasync)(fd);

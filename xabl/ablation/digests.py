@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from xabl.data.flickr30k_entities import split_file
+from xabl.support.files import read_bytes
 
 
 def params_sha256(params: Mapping[str, Any]) -> str:
@@ -23,8 +24,8 @@ def params_sha256(params: Mapping[str, Any]) -> str:
 
 def entities_sha256(directory: Path, split: str, image_ids: Sequence[str]) -> str:
     """Digest of the split file, and the captions and boxes of `image_ids`."""
-    digest = hashlib.sha256(split_file(directory, split).read_bytes())
+    digest = hashlib.sha256(read_bytes(split_file(directory, split)))
     for image_id in image_ids:
-        digest.update((directory / "Sentences" / f"{image_id}.txt").read_bytes())
-        digest.update((directory / "Annotations" / f"{image_id}.xml").read_bytes())
+        digest.update(read_bytes(directory / "Sentences" / f"{image_id}.txt"))
+        digest.update(read_bytes(directory / "Annotations" / f"{image_id}.xml"))
     return digest.hexdigest()

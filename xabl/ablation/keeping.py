@@ -11,7 +11,7 @@ from xabl.ablation.engine.pair_scores import AblationScores
 from xabl.ablation.engine.unfinished import KeptScores, NotKept
 from xabl.ablation.plan import Plan
 from xabl.ablation.shares import Shares
-from xabl.errors import UserError
+from xabl.errors import DiskFails, UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.support import lease
@@ -77,7 +77,7 @@ def keep_scores(
             scores = score(
                 found=found, on_scores=on_scores, share=(shares.this, shares.count)
             )
-        except (NotKept, lease.Lost):
+        except (NotKept, lease.Lost, DiskFails):
             raise
         except UserError:
             if shares.count == 1:

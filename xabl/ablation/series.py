@@ -16,6 +16,7 @@ from xabl.ablation.inputs import Inputs, read_inputs
 from xabl.ablation.options import InputFiles, Options
 from xabl.models import model_directory
 from xabl.support.devices import LocalDevices
+from xabl.support.files import read_bytes
 from xabl.support.freed_memory import return_freed
 
 
@@ -103,7 +104,7 @@ class Series:
         return (
             dataclasses.replace(files, model=None),
             model_directory.load_config(files.model),
-            vocabulary and hashlib.sha256(vocabulary.read_bytes()).digest(),
+            vocabulary and hashlib.sha256(read_bytes(vocabulary)).digest(),
         )
 
 

@@ -20,6 +20,7 @@ from xabl.ablation.engine.schedule import TableSizes
 from xabl.ablation.engine.unfinished import KeptScores
 from xabl.errors import UserError
 from xabl.support import lease
+from xabl.support.files import read_bytes
 from xabl.support.hosts import leave, together
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -63,7 +64,7 @@ class Shares:
         """
         if self.count == 1:
             return
-        steps = json.loads(self._plan.read_text(encoding="utf-8"))
+        steps = json.loads(read_bytes(self._plan))
         if steps["devices"] != len(evaluation.devices):
             raise UserError(
                 f"process {self.this} has {len(evaluation.devices)} devices, the first "

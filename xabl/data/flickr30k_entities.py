@@ -14,7 +14,7 @@ from xml.parsers import expat
 import numpy as np
 from jaxtyping import Float32
 
-from xabl.errors import UserError, from_system
+from xabl.errors import DiskFails, UserError, from_system
 from xabl.support.files import read_bytes, read_text
 
 _NOT_VISUAL = "0"  # the chain of phrases that nothing in an image shows
@@ -108,7 +108,7 @@ def read_images(
         try:
             images.append(read_image(directory, image_id))
         except UserError as error:
-            if on_error is None:
+            if on_error is None or isinstance(error, DiskFails):
                 raise
             on_error(image_id, error)
     return tuple(images)

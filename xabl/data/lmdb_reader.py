@@ -13,7 +13,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from xabl.errors import UserError, from_system
+from xabl.errors import UserError, from_system, naming
 from xabl.support.files import beginning
 
 _HEADER = struct.Struct("<QHHHH")  # page number, -, flags, lower and upper bound
@@ -214,12 +214,13 @@ class LmdbFile:
     def _read(self, at: int, size: int) -> bytes:
         if at + size > self._length:
             raise self._no_lmdb(f"it has {self._length} bytes")
-        try:
-            content = os.pread(self._file, size, at)
-        except OSError as error:
-            raise from_system(error, self.path) from error
-        if len(content) != size:
-            raise UserError(f"{self.path}: became shorter while it was read")
+        content = b""
+        while len(content) < size:  # a disk gives what comes before a bad block
+            with naming(self.path):
+                part = os.pread(self._file, size - len(content), at + len(content))
+            if not part:
+                raise UserError(f"{self.path}: became shorter while it was read")
+            content += part
         return content
 
     def _damaged(self, number: int) -> UserError:

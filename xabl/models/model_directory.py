@@ -21,7 +21,7 @@ from orbax.checkpoint import v1 as ocp
 
 from xabl.data.regions.description import RegionDescription
 from xabl.data.word_pieces import read_vocabulary
-from xabl.errors import UserError, reason
+from xabl.errors import UserError, naming, reason
 from xabl.models.config import ModelConfig
 from xabl.models.model import parameter_shapes
 from xabl.support import checksums
@@ -166,7 +166,8 @@ def load(
     if sharding is None:
         sharding = jax.sharding.SingleDeviceSharding(local_devices()[0])
     try:
-        stored = ocp.metadata(directory / _PARAMS).metadata
+        with naming(directory / _PARAMS):
+            stored = ocp.metadata(directory / _PARAMS).metadata
         if stored is None:
             raise ValueError("their description is damaged")
         _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, stored))
@@ -176,7 +177,7 @@ def load(
             ),
             parameter_shapes(config),
         )
-        with _alone(_sparing(wanted)):
+        with naming(directory / _PARAMS), _alone(_sparing(wanted)):
             params = ocp.load(directory / _PARAMS, wanted)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(

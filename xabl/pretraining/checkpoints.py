@@ -21,7 +21,7 @@ from orbax.checkpoint import v1 as ocp
 from xabl.errors import UserError
 from xabl.support import checksums, lease
 from xabl.support.atomic import new_file
-from xabl.support.files import from_json
+from xabl.support.files import from_json, read_bytes
 
 _FILES = "files.json"
 
@@ -229,7 +229,7 @@ def _damaged(directory: Path) -> dict[int, str]:
     for path in sorted(directory.glob(f"[0-9]*/{_FILES}")):
         step = int(path.parent.name)
         try:
-            expected = from_json(path.read_text(encoding="utf-8"))
+            expected = from_json(read_bytes(path).decode())
         except ValueError:
             damaged[step] = f"{_FILES} is cut off"
             continue

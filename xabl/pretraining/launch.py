@@ -1,7 +1,7 @@
 """From a command line to a run: its configuration, its hosts, its devices."""
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
@@ -14,6 +14,7 @@ from xabl.pretraining.corpus.reader import Corpus
 from xabl.pretraining.small_models import toy
 from xabl.pretraining.train import pretrain
 from xabl.support import lease
+from xabl.support.atomic import folder_for
 from xabl.support.compilation_cache import use_compilation_cache
 from xabl.support.devices import Devices
 from xabl.support.freed_memory import keep_freed
@@ -79,12 +80,17 @@ def start(
     devices = Devices.all(num_devices)
     if devices.are_the_host:
         keep_freed()
-    with only_run(Path(workdir)) if jax.process_index() == 0 else nullcontext():
+    with (
+        only_run(Path(workdir))
+        if jax.process_index() == 0
+        else contextlib.nullcontext()
+    ):
         return pretrain(config, workdir, devices=devices, num_workers=num_workers)
 
 
-def only_run(workdir: Path, patience: float = 0.0) -> lease.Lease:
-    """While it is held nobody else trains in that folder.
+@contextlib.contextmanager
+def only_run(workdir: Path, patience: float = 0.0) -> Iterator[None]:
+    """While the block runs nobody else trains in that folder.
 
     Args:
         patience: seconds to wait for another run that does.
@@ -94,13 +100,16 @@ def only_run(workdir: Path, patience: float = 0.0) -> lease.Lease:
         UserError: the folder cannot be written.
     """
     folder = workdir.absolute().with_name(f".{workdir.name}.lock")
-    try:
-        return lease.acquire(folder, patience=patience)
-    except lease.Held as error:
-        raise lease.Held(
-            f"{workdir}: another run trains there ({error.holder}); wait until it has "
-            "ended, or take another workdir",
-            error.holder,
-        ) from error
-    except OSError as error:
-        raise from_system(error, workdir, "cannot be written") from error
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder_for(workdir))
+            stack.enter_context(lease.acquire(folder, patience=patience))
+        except lease.Held as error:
+            raise lease.Held(
+                f"{workdir}: another run trains there ({error.holder}); wait until it "
+                "has ended, or take another workdir",
+                error.holder,
+            ) from error
+        except OSError as error:
+            raise from_system(error, workdir, "cannot be written") from error
+        yield

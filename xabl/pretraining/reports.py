@@ -15,6 +15,7 @@ import jax
 from xabl.errors import UserError
 from xabl.pretraining.train_step import Metrics
 from xabl.support.atomic import new_file
+from xabl.support.files import read_bytes
 
 _STEPS_AHEAD = 2  # more would hold more batches on the devices and gain nothing
 
@@ -162,14 +163,14 @@ def _keep_lines_until(path: Path, step: int) -> None:
     if not path.exists():
         return
     kept = []
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in read_bytes(path).splitlines(keepends=True):
         try:
             if json.loads(line)["step"] <= step:
                 kept.append(line)
         except (ValueError, KeyError, TypeError):
             continue
     with new_file(path, overwrite=True) as temporary:
-        temporary.write_text("".join(kept), encoding="utf-8")
+        temporary.write_bytes(b"".join(kept))
 
 
 def _flat(metrics: Metrics) -> dict[str, float]:

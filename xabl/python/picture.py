@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from xabl.data.regions import ImageRegions
-from xabl.errors import UserError
+from xabl.errors import UserError, from_system
+from xabl.support.files import read_bytes
 
 _WIDTH = 480  # pixels on the screen
 _TYPES = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
@@ -83,9 +84,9 @@ class Picture:
         if kind is None:
             raise UserError(f"{self.file}: not a picture; expected .jpg or .png")
         try:
-            data = base64.b64encode(self.file.read_bytes()).decode()
+            data = base64.b64encode(read_bytes(self.file)).decode()
         except OSError as error:
-            raise UserError(f"{self.file}: cannot be read: {error.strerror}") from error
+            raise from_system(error, self.file, "cannot be read") from error
         return (
             f'<image width="{self.image.img_w}" height="{self.image.img_h}" '
             f'preserveAspectRatio="none" href="data:image/{kind};base64,{data}"/>'

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from xabl.errors import UserError
 from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED
 from xabl.support import lease
-from xabl.support.atomic import check_place, new_directory
+from xabl.support.atomic import check_place, folder_for, new_directory
 from xabl.support.files import read_json
 
 
@@ -53,16 +53,17 @@ class ResultsDirectory:
             Held: another run does; names it.
         """
         folder = self.path.with_name(f".{self.path.name}.lock")
-        try:
-            held = lease.acquire(folder, patience=patience)
-        except lease.Held as error:
-            raise lease.Held(
-                f"{self.path}: another run is writing there ({error.holder}); wait "
-                "until it has ended, or choose another --output",
-                error.holder,
-            ) from error
-        with held:
-            yield
+        with folder_for(self.path):
+            try:
+                held = lease.acquire(folder, patience=patience)
+            except lease.Held as error:
+                raise lease.Held(
+                    f"{self.path}: another run is writing there ({error.holder}); wait "
+                    "until it has ended, or choose another --output",
+                    error.holder,
+                ) from error
+            with held:
+                yield
 
     @property
     def unfinished(self) -> Path:
@@ -110,9 +111,9 @@ class ResultsDirectory:
 
     def _check_writable(self) -> None:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".xabl-"):
-                pass
+            with folder_for(self.path):
+                with tempfile.TemporaryDirectory(dir=self.path.parent, prefix=".xabl-"):
+                    pass
         except OSError as error:
             raise UserError(
                 f"{self.path}: cannot be written ({error.strerror}); choose another "

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Float32, Int, Int32
 
-from xabl.errors import UserError, told
+from xabl.errors import UserError, naming, told
 from xabl.results.columns import (
     form_problems,
     missing_rows,
@@ -259,7 +259,8 @@ def read_file(directory: Path, file: File) -> pa.Table:
         raise UserError(f"{directory}: no {file.name}; {file.absent}")
     try:
         beginning(path)
-        table = pq.read_table(path, page_checksum_verification=True)
+        with naming(path):
+            table = pq.read_table(path, page_checksum_verification=True)
         table.validate(full=True)  # that text is text, for one
         problems = form_problems(table, file)
     except (pa.ArrowException, OSError, ValueError) as error:

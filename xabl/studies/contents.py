@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.data.flickr30k_entities import read_image_ids, split_file
-from xabl.errors import UserError, reason
+from xabl.errors import UserError, naming, reason
 from xabl.support.atomic import new_file
 
 _WHOLE = 4 * 2**30  # larger files are sampled
@@ -147,7 +147,7 @@ def _cannot_read(path: object, error: Exception) -> str:
 
 
 def _digest(path: Path, size: int, whole: int) -> str:
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         if size <= whole:
             return hashlib.file_digest(file, "sha256").hexdigest()
         digest = hashlib.sha256()

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from xabl.errors import UserError
+from xabl.errors import UserError, naming
 from xabl.studies.record import is_studys
 from xabl.studies.runs import Run
 from xabl.studies.study_file import Report
 from xabl.support.atomic import new_file
+from xabl.support.files import read_bytes
 
 TABLE, REPORT = "table.tsv", "report.html"
 _OF = ".outcome.json"  # which runs the two are of
@@ -86,7 +87,7 @@ def _outcome_of(runs: Sequence[Run], report: Report) -> dict[str, Any]:
 
 def _note_group(run: Run) -> None:
     """A group may change in the file, though nothing is scored anew."""
-    manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
+    manifest = json.loads(read_bytes(run.manifest))
     if manifest["model"].get("group") != run.options.group:
         manifest["model"]["group"] = run.options.group
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
@@ -97,7 +98,8 @@ def _note_group(run: Run) -> None:
 def _write_table(path: Path, runs: Sequence[Run]) -> None:
     rows, columns = [], ["Model", "Seed", "Group"]
     for run in runs:
-        with open(run.output / "summary.tsv", encoding="utf-8", newline="") as file:
+        summary = run.output / "summary.tsv"
+        with naming(summary), open(summary, encoding="utf-8", newline="") as file:
             for row in csv.DictReader(file, delimiter="\t"):
                 columns += [name for name in row if name not in columns]
                 about = run.options

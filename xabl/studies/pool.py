@@ -232,5 +232,7 @@ def _main(board: Board, place: Place, tell: Connection) -> None:
         work(board, on_job)
     except Stopped:
         sys.exit(START_AGAIN)
-    except OSError as error:  # of the study's folder, such as a full disk
+    except UserError as error:  # of the study's folder, which cannot be read
+        sys.exit(f"error: {error}")
+    except OSError as error:  # such as a full disk
         sys.exit(f"error: {from_system(error, board.folder)}")

@@ -9,6 +9,7 @@ from typing import Any
 from xabl.errors import UserError, reason
 from xabl.studies.jobs import Job, OnProgress
 from xabl.support.atomic import new_file
+from xabl.support.files import read_bytes
 
 _FILE = "runs.json"
 
@@ -39,9 +40,12 @@ def key_in(path: Path) -> str | None:
     """Of which run a file is: a manifest of results, or of scores that were kept.
 
     None if it is not there; "" if it is of no study.
+
+    Raises:
+        UserError: its disk fails: who took it for absent would do the run again.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_bytes(path))
         return content.get("identity", content).get("study_key", "")
     except OSError:
         return None
@@ -68,7 +72,7 @@ def read_record(folder: Path) -> list[Job]:
         UserError: no study was begun there.
     """
     try:
-        rows = json.loads((folder / _FILE).read_text(encoding="utf-8"))
+        rows = json.loads(read_bytes(folder / _FILE))
         return [
             Recorded(
                 **{

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet
 
 from xabl.data.tokenizer_files import TOKENIZER_FILES
-from xabl.errors import UserError, reason
+from xabl.errors import UserError, naming, reason
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.presets import load_config
@@ -25,6 +25,7 @@ from xabl.studies.contents import Contents, key_of
 from xabl.studies.jobs import OnProgress
 from xabl.studies.worker import Stopped
 from xabl.support import lease
+from xabl.support.files import read_bytes
 
 _SECONDS_BETWEEN_LOOKS = 2.0
 
@@ -165,7 +166,8 @@ class Training:
             return config.steps
         captions = Path(config.corpus) / config.train_split / CAPTIONS_FILE
         try:
-            count = pyarrow.parquet.read_metadata(captions).num_rows
+            with naming(captions):
+                count = pyarrow.parquet.read_metadata(captions).num_rows
         except (OSError, pyarrow.ArrowException) as error:
             raise UserError(f"{captions}: cannot be read ({reason(error)})") from error
         return config.epochs * (count // config.batch_size)
@@ -219,8 +221,13 @@ def _key_file(folder: Path) -> Path:
 
 
 def _text(path: Path) -> str | None:
+    """Of a file that may not be there.
+
+    Raises:
+        UserError: its disk fails: a training would be put aside as another's.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path).decode(errors="replace")
     except OSError:
         return None
 

@@ -21,6 +21,7 @@ from xabl.studies.slurm import Resources, SlurmPool
 from xabl.studies.study_file import Report, StudyFile, read_study
 from xabl.studies.yaml_lines import Lines
 from xabl.support import lease
+from xabl.support.atomic import folder_for
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +55,19 @@ def sweep(options: SweepOptions) -> bool:
     Raises:
         UserError: the file is wrong, or somebody else is at it.
     """
-    study, runs, lines = _read(options, makes_folder=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(folder_for(options.output / outcome.TABLE))
+        except OSError as error:
+            raise UserError(
+                f"--output={options.output}: cannot be written to ({reason(error)}); "
+                "choose another"
+            ) from error
+        return _swept(options)
+
+
+def _swept(options: SweepOptions) -> bool:
+    study, runs, lines = _read(options)
     folder = options.output
     retries = study.retries if options.retries is None else options.retries
     if all(run.is_done() for run in runs) and outcome.is_current(
@@ -75,19 +88,9 @@ def sweep(options: SweepOptions) -> bool:
         return _end(board, study, runs)
 
 
-def _read(
-    options: SweepOptions, *, makes_folder: bool = False
-) -> tuple[StudyFile, list[Run], Lines]:
+def _read(options: SweepOptions) -> tuple[StudyFile, list[Run], Lines]:
     study, lines = read_study(options.study)
     runs = runs_of(study, lines, options.output.absolute())
-    if makes_folder:
-        try:
-            options.output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"--output={options.output}: cannot be written to ({reason(error)}); "
-                "choose another"
-            ) from error
     return study, identified(runs, Contents(options.output / ".contents.json")), lines
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from xabl.errors import UserError
+from xabl.errors import DiskFails, UserError
 from xabl.pretraining.launch import START_AGAIN
 from xabl.studies.events import Events
 from xabl.studies.jobs import Board, Job, MayPass
@@ -108,7 +108,8 @@ def _do(
             return False  # its failure or success is the other's to note
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            text, may_pass = str(error), isinstance(error, MayPass | lease.Held)
+            text = str(error)
+            may_pass = isinstance(error, MayPass | DiskFails | lease.Held)
         except Exception as error:
             traceback.print_exc()
             text, may_pass = f"{type(error).__name__}: {error}", True

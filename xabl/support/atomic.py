@@ -130,15 +130,18 @@ def _new(
             raise UserError(
                 f"{path} exists already; choose another path, or --overwrite"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _remove(temporary)
-        try:
-            yield temporary
-        except UserError as error:  # of a file inside, by the name it has for now
-            said = str(error)
-            if str(temporary) not in said:
-                raise
-            raise UserError(said.replace(str(temporary), str(path))) from error
+        with folder_for(path):
+            _remove(temporary)
+            try:
+                yield temporary
+            except UserError as error:  # of a file inside, by the name it has for now
+                said = str(error)
+                if str(temporary) not in said:
+                    raise
+                raise UserError(said.replace(str(temporary), str(path))) from error
+            finally:
+                with contextlib.suppress(OSError):  # the first error is to be reported
+                    _remove(temporary)
     except OSError as error:
         if _is_elsewhere(error, path):  # something that was read meanwhile
             raise from_system(error) from error
@@ -148,9 +151,23 @@ def _new(
         raise UserError(
             f"{path} cannot be written ({error.strerror or error}); {cure}"
         ) from error
+
+
+@contextlib.contextmanager
+def folder_for(path: Path | str) -> Iterator[None]:
+    """Makes the folder that `path` will be in, and those above it.
+
+    Those of them that are empty when the block ends, as after an error, go again.
+    """
+    path = Path(path)
+    made = [folder for folder in path.absolute().parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        with contextlib.suppress(OSError):  # the first error is the one to report
-            _remove(temporary)
+        for folder in made:
+            with contextlib.suppress(OSError):  # it is used, or gone
+                folder.rmdir()
 
 
 def check_place(path: Path | str) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from xabl.errors import naming
 from xabl.support.files import stand_in
 
 
@@ -30,7 +31,8 @@ def problem(folder: Path, expected: Mapping[str, Any]) -> str | None:
         expected: as `listed` gives it; sizes alone are what earlier versions kept.
 
     Raises:
-        OSError: a file cannot be read.
+        UserError: the disk of a file fails.
+        OSError: a file cannot be opened.
     """
     for name, entry in expected.items():
         size, digest = entry if isinstance(entry, list) else (entry, None)
@@ -46,11 +48,11 @@ def problem(folder: Path, expected: Mapping[str, Any]) -> str | None:
 
 def _stand_in(path: Path) -> str | None:
     """What lies in a file's place, as after a clone without Git LFS."""
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         return stand_in(file.read(200))
 
 
 def file_sha256(path: Path | str) -> str:
     """Digest of one file."""
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

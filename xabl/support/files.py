@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import Any
 
-from xabl.errors import UserError, from_system
+from xabl.errors import UserError, from_system, naming
 
 _LOOKED_AT = 4096  # bytes
 # By how a file begins: what is stored or fetched in the place of another.
@@ -53,9 +53,9 @@ def beginning(path: Path | str, allowed: bytes = b"") -> bytes:
         allowed: how files of its kind may begin, though packed ones do.
 
     Raises:
-        UserError: it is empty, no file (a pipe, a device), or stands in the place of
-            one.
-        OSError: it is not there, is a folder, or cannot be read.
+        UserError: it is empty, no file (a pipe, a device), stands in the place of one,
+            or its disk fails.
+        OSError: it is not there, is a folder, or cannot be opened.
     """
     start = _read(path, _LOOKED_AT, allowed)
     if not start:
@@ -67,8 +67,9 @@ def read_bytes(path: Path | str) -> bytes:
     """All of a small file.
 
     Raises:
-        UserError: it is no file (a pipe, a device), or stands in the place of one.
-        OSError: it is not there, is a folder, or cannot be read.
+        UserError: it is no file (a pipe, a device), stands in the place of one, or its
+            disk fails.
+        OSError: it is not there, is a folder, or cannot be opened.
     """
     return _read(path, -1)
 
@@ -80,7 +81,7 @@ def _read(path: Path | str, size: int, allowed: bytes = b"") -> bytes:
             f"{path} is a pipe or a device, which can be read only once: write what "
             "comes out of it to a file, and give that"
         )
-    with open(path, "rb") as file:
+    with naming(path), open(path, "rb") as file:
         content = file.read(size)
     start = content[:_LOOKED_AT]
     what = None if allowed and start.startswith(allowed) else stand_in(start)

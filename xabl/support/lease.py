@@ -33,6 +33,7 @@ import uuid
 from pathlib import Path
 
 from xabl.errors import UserError
+from xabl.support.files import read_bytes
 
 RENEWED_EVERY = 15.0
 EXPIRES_AFTER = 120.0
@@ -229,7 +230,7 @@ def _read(file: Path) -> Holder:
     A process may be killed just then, or its disk be full.
     """
     try:
-        return Holder(**json.loads(file.read_text(encoding="utf-8")))
+        return Holder(**json.loads(read_bytes(file)))
     except (ValueError, TypeError):
         since = file.stat().st_mtime
     machine, process, start, *_ = [*file.stem.split(_SEPARATOR), "", ""]

@@ -17,7 +17,7 @@ from xabl.errors import UserError
 from xabl.results.conditions import Direction
 from xabl.results.directory import differences
 from xabl.support import lease
-from xabl.support.files import from_json
+from xabl.support.files import from_json, read_bytes
 
 _RUN = "run.json"
 _SECONDS_BETWEEN_PARTS = 30.0
@@ -73,7 +73,7 @@ class KeptScores:
             UserError: it was another run; names what differs.
         """
         try:
-            before = from_json((self.folder / _RUN).read_text(encoding="utf-8"))
+            before = from_json(read_bytes(self.folder / _RUN).decode())
             differing = differences(before, run)
         except (ValueError, AttributeError) as error:
             raise UserError(

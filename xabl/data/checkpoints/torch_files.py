@@ -19,7 +19,7 @@ import numpy as np
 from xabl.data import safe_pickle
 from xabl.data.checkpoints.tensors import Tensor, TensorFile
 from xabl.data.checkpoints.torch_pickle import Storage, View, load_description
-from xabl.errors import UserError
+from xabl.errors import UserError, naming
 
 # Where programs put the weights that save other things beside them.
 WRAPPERS = ("model_state_dict", "state_dict", "model")
@@ -52,11 +52,10 @@ def open_torch_file(path: Path) -> TensorFile:
             that weights do not need; it holds no weights.
     """
     try:
-        with path.open("rb") as file:
-            is_zip = file.read(len(_ZIP_START)) == _ZIP_START
-        if is_zip:
-            return _open_zip(path)
-        return _open_sequence(path)
+        with naming(path):
+            with path.open("rb") as file:
+                is_zip = file.read(len(_ZIP_START)) == _ZIP_START
+            return _open_zip(path) if is_zip else _open_sequence(path)
     except _DAMAGED as error:
         raise UserError(f"{path}: cannot be read ({error}); {_FETCH_AGAIN}") from error
 
@@ -99,7 +98,7 @@ def _open_zip(path: Path) -> TensorFile:
 
     def read(storage: Storage) -> bytes:
         try:  # zipfile compares the member's CRC
-            with zipfile.ZipFile(path) as archive:
+            with naming(path), zipfile.ZipFile(path) as archive:
                 return archive.read(f"{root}data/{storage.key}")
         except _DAMAGED as error:
             raise UserError(f"{path}: {error}; {_FETCH_AGAIN}") from error
@@ -148,7 +147,7 @@ def _open_sequence(path: Path) -> TensorFile:
             at += 8 + size
 
     def read(storage: Storage) -> bytes:
-        with path.open("rb") as file:
+        with naming(path), path.open("rb") as file:
             return _read_exactly(
                 file, starts[storage.key], storage.numel * storage.dtype.itemsize
             )

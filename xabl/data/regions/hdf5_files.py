@@ -18,7 +18,7 @@ from xabl.data.regions.records import (
     regions_of_record,
 )
 from xabl.data.regions.source import OnError, RegionSource
-from xabl.errors import UserError
+from xabl.errors import UserError, naming
 from xabl.support.atomic import new_file
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # begins a file
@@ -86,10 +86,10 @@ class Hdf5Regions(VisitedRegions):
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
         record: dict[str, object] = dict(group.attrs)
-        for name in FIELD_NAMES:
-            dataset = group.get(name)
-            if dataset is None:
-                continue
+        # The library's `get` and `in` take what cannot be read for absent.
+        there = set(group)
+        for name in there.intersection(FIELD_NAMES):
+            dataset = group[name]
             if not isinstance(dataset, h5py.Dataset) or dataset.nbytes > _LARGEST_FIELD:
                 raise UserError(
                     f"{self.path}: image {image_id}: {name} is no array of the size "
@@ -132,7 +132,8 @@ def reading(path: Path, image_id: str | None = None) -> Iterator[None]:
         UserError: names the file, and the image if there is one.
     """
     try:
-        yield
+        with naming(path):
+            yield
     except UserError:
         raise
     except Exception as error:  # a damaged file may show in any way

@@ -9,7 +9,7 @@ from xabl.data.regions.hdf5_files import Hdf5Regions, open_hdf5, reading
 from xabl.data.regions.lmdb_files import LmdbRegions
 from xabl.data.regions.source import RegionSource
 from xabl.data.regions.tsv_files import TsvRegions
-from xabl.errors import UserError, from_system
+from xabl.errors import UserError, from_system, naming
 from xabl.support.files import beginning
 
 _FORMS = (
@@ -72,7 +72,9 @@ def region_form(path: Path) -> type[RegionSource] | None:
     if path.is_dir():
         return LmdbRegions if (path / "data.mdb").is_file() else None
     start = beginning(path)
-    if h5py.is_hdf5(path):
+    with naming(path):
+        is_hdf5 = h5py.is_hdf5(path)
+    if is_hdf5:
         with open_hdf5(path) as file:
             with reading(path):
                 is_store = file.attrs.get("format") == store.FORMAT

@@ -14,7 +14,7 @@ from xabl.data.regions.image_regions import (
     StackedRegions,
     canonical_id,
 )
-from xabl.errors import UserError
+from xabl.errors import DiskFails, UserError
 
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]
@@ -133,7 +133,7 @@ class RegionSource(abc.ABC):
             try:
                 image = self.read(image_id)
             except UserError as error:
-                if on_error is None:
+                if on_error is None or isinstance(error, DiskFails):
                     raise
                 on_error(image_id, error)
                 continue

@@ -61,13 +61,13 @@ class RegionStore(VisitedRegions):
         with reading(self.path, image_id):
             n, width, height = (int(self._file[name][row]) for name in _NUMBERS)
             arrays = {
-                name: self._file[name][row, :n] if name in self._file else None
+                name: self._file[name][row, :n] if name in self._names else None
                 for name in ARRAYS
             }
             image = ImageRegions(
                 image_id=canonical_id(image_id), img_w=width, img_h=height, **arrays
             )
-            digest = self._file[_DIGESTS][row] if _DIGESTS in self._file else None
+            digest = self._file[_DIGESTS][row] if _DIGESTS in self._names else None
             if digest is not None and bytes(digest).hex() != image.sha256():
                 raise UserError(
                     f"{self.path}: image {image_id} is not what was imported: the "
@@ -92,7 +92,9 @@ class RegionStore(VisitedRegions):
             )
         arrays = (name for name, (_, optional) in ARRAYS.items() if not optional)
         needed = {"image_ids", *_NUMBERS, *arrays}
-        if not needed <= set(self._file) or "manifest" not in self._file.attrs:
+        # The library's `in` takes what cannot be read for absent.
+        self._names = set(self._file)
+        if not needed <= self._names or "manifest" not in set(self._file.attrs):
             raise UserError(
                 f"{self.path}: a region store that was not finished; import it again"
             )

@@ -12,7 +12,7 @@ from xabl.data.regions.records import (
     regions_of_record,
 )
 from xabl.data.regions.source import OnError, RegionSource
-from xabl.errors import UserError
+from xabl.errors import UserError, naming
 from xabl.support.atomic import new_file
 
 COLUMNS = (
@@ -47,7 +47,7 @@ class TsvRegions(RegionSource):
     def __init__(self, path: Path):
         super().__init__(path)
         self._file = open(path, "rb")
-        self._num_columns = self._file.readline(_LONGEST_ROW).count(b"\t") + 1
+        self._num_columns = self._row(0).count(b"\t") + 1
         if self._num_columns < _REQUIRED_COLUMNS:
             self.close()
             raise UserError(
@@ -67,8 +67,7 @@ class TsvRegions(RegionSource):
         if canonical_id(image_id) not in self._index:
             raise self.missing_image(image_id)
         number, offset = self._index[canonical_id(image_id)]
-        self._file.seek(offset)
-        return self._parsed(number, self._file.readline(_LONGEST_ROW))
+        return self._parsed(number, self._row(offset))
 
     def _each(
         self, image_ids: Sequence[str], on_error: OnError | None
@@ -107,14 +106,18 @@ class TsvRegions(RegionSource):
         """Line number, byte offset and bytes of every row."""
         offset, number = 0, 1
         while True:
-            self._file.seek(offset)  # another read may have moved it
-            row = self._file.readline(_LONGEST_ROW)
+            row = self._row(offset)
             if not row:
                 return
             if row.strip(b"\r\n"):  # a file may end with empty lines
                 yield number, offset, row
             offset += len(row)
             number += 1
+
+    def _row(self, offset: int) -> bytes:
+        with naming(self.path):
+            self._file.seek(offset)  # another read may have moved it
+            return self._file.readline(_LONGEST_ROW)
 
     def _parsed(self, number: int, row: bytes) -> ImageRegions:
         place = f"{self.path}, line {number}"

@@ -9,7 +9,7 @@ import pyarrow
 import pyarrow.parquet
 from jaxtyping import Float32, Int32
 
-from xabl.errors import UserError, reason
+from xabl.errors import UserError, naming, reason
 from xabl.support.files import beginning
 
 CAPTIONS_FILE = "captions.parquet"
@@ -72,11 +72,13 @@ class Corpus:
         try:
             for file in folder.iterdir():
                 beginning(file)
-            builder = tfds.builder_from_directory(folder)
-            self._records = builder.as_data_source(split=split)
-            table = pyarrow.parquet.read_table(
-                folder / CAPTIONS_FILE, page_checksum_verification=True
-            )
+            with naming(folder):
+                builder = tfds.builder_from_directory(folder)
+                self._records = builder.as_data_source(split=split)
+            with naming(folder / CAPTIONS_FILE):
+                table = pyarrow.parquet.read_table(
+                    folder / CAPTIONS_FILE, page_checksum_verification=True
+                )
             self.metadata = dict(builder.info.metadata or {})
             self.num_images = len(self._records)
             self.captions: pyarrow.ChunkedArray = table["caption"].combine_chunks()
@@ -125,7 +127,10 @@ class Corpus:
 
     def _read(self, record: int) -> CorpusImage:
         try:
-            fields = self._records[record]
+            with naming(self.directory / self.split):
+                fields = self._records[record]
+        except UserError:
+            raise
         except Exception as error:  # the reader does not document what it raises
             raise UserError(
                 f"{self.directory / self.split}: image number {record} cannot be read "
