@@ -60,14 +60,14 @@ def test_an_import_survives_faults_at_a_few_places():
 @pytest.mark.parametrize(
     ("job", "repeats", "modes"),
     [
-        ("import", 0, "ENOSPC,EIO,KILL"),
-        ("world", 0, "ENOSPC,EIO,KILL"),
-        ("corpus", 0, "ENOSPC,EIO,KILL"),
-        ("report", 0, "ENOSPC,EIO,KILL"),
-        ("convert", 1, "EIO,KILL"),
-        ("ablate", 3, "ENOSPC,EIO,KILL"),
-        ("resume", 1, "ENOSPC,EIO,KILL"),
-        ("pretrain", 1, "KILL"),
+        ("import", 0, "ENOSPC,EIO,KILL,GONE"),
+        ("world", 0, "ENOSPC,EIO,KILL,GONE"),
+        ("corpus", 0, "ENOSPC,EIO,KILL,GONE"),
+        ("report", 0, "ENOSPC,EIO,KILL,GONE"),
+        ("convert", 1, "EIO,KILL,GONE"),
+        ("ablate", 3, "ENOSPC,EIO,KILL,GONE"),
+        ("resume", 1, "ENOSPC,EIO,KILL,GONE"),
+        ("pretrain", 1, "KILL,GONE"),
     ],
 )
 def test_every_job_survives_faults(job, repeats, modes):

@@ -5,7 +5,8 @@
  * random names and steps differ from run to run. fault_log(fd) writes the kind of each
  * call to a file, a line each. fault_arm(kind, n, mode) strikes the n-th call of a kind,
  * where mode is an errno, negative for one that stays from then on (a disk that is
- * full), or 0 for a kill. fault_struck() says whether that call came.
+ * full), 0 for a kill, or -1 to have the folder itself taken away before the call, under
+ * the name it has with ".gone" behind. fault_struck() says whether that call came.
  *
  * fault_reading(path, at) lets every byte from there on fail to be read, of a file or of
  * all below a folder, with an I/O error. A file in memory would end the process then: so
@@ -28,6 +29,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+enum { GONE = -1 };
 static atomic_long count;
 static atomic_int struck;
 static int log_to = -1, mode;
@@ -93,6 +95,14 @@ static int fails(const char *call, const char *path, int needs_room) {
   if (strcmp(kind, armed) == 0 && atomic_fetch_add(&count, 1) == target) {
     if (mode == 0) kill(getpid(), SIGKILL);
     atomic_store(&struck, 1);
+    if (mode == GONE) {
+      char gone[PATH_MAX];
+      snprintf(gone, sizeof gone, "%s.gone", root);
+      ((__typeof__(&rename))dlsym(RTLD_NEXT, "rename"))(root, gone);
+      return 0;
+    }
+  } else if (mode == GONE) {
+    return 0;
   } else if (!(mode < 0 && needs_room && atomic_load(&struck))) {
     return 0;
   }

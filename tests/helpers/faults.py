@@ -1,6 +1,6 @@
 """Runs a job once for every place where a write, sync, rename or mkdir can fail.
 
-    python -m tests.helpers.faults import [--repeats=0] [--modes=ENOSPC,EIO,KILL]
+    python -m tests.helpers.faults import [--repeats=0] [--modes=ENOSPC,EIO,KILL,GONE]
     python -m tests.helpers.faults import --places=40:90    those of a long list
     python -m tests.helpers.faults import --kills=10    at random moments instead
 
@@ -8,7 +8,8 @@ What fails is any such call of the process below its output's folder, whatever l
 makes it (faults.c, which is loaded before the others). Each attempt is a copy of one
 process that has imported everything. Afterwards the output is the old or the new one;
 the same job, given again, finishes with the result of one that nothing disturbed; and
-nothing is left beside it.
+nothing is left beside it. GONE takes the folder away that the output is in: then the
+job says so, or has made the new one.
 
 Many places are alike: a table is written by a hundred calls. With --repeats=N, N of
 each kind are tried, from its first to its last (faults.c says what a kind is). What a
@@ -37,7 +38,7 @@ from tests.helpers.binaries import ROOT
 from tests.helpers.fault_jobs import JOBS, Job
 
 # Negative: from then on every call that needs room fails, as on a full disk.
-MODES = {"ENOSPC": -errno.ENOSPC, "EIO": errno.EIO, "KILL": 0}
+MODES = {"ENOSPC": -errno.ENOSPC, "EIO": errno.EIO, "KILL": 0, "GONE": -1}
 _REFUSED, _BUG = 1, 99
 _SECONDS = 300  # for one attempt: what hangs is ended by a signal
 _SOURCE = Path(__file__).with_suffix(".c")
@@ -140,7 +141,8 @@ class Attempts:
         return {"kills": times, "before_the_end": killed}
 
     def _reset(self) -> None:
-        shutil.rmtree(self._root)
+        for folder in (self._root, self._root.with_name("root.gone")):
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self._pristine, self._root)
 
     def _try(self, kind: str, number: int, mode: str) -> bool:
@@ -162,9 +164,16 @@ class Attempts:
         # Some calls fail without harm, as those for a cache or a last message.
         expected = (0, _REFUSED) if mode != "KILL" else (0, _REFUSED, -signal.SIGKILL)
         assert status in expected, f"{place}: ended with {status}"
+        if mode == "GONE":
+            if status == 0:
+                assert self._child(self._is_new) == 0, f"{place}: said to be there"
+            # What a library has made anew since then is the user's to remove.
+            shutil.rmtree(self._root, ignore_errors=True)
+            self._root.mkdir()
         left = self._left()
         if left not in self._gone_on_from:
-            assert self._child(self._afterwards) == 0, place
+            afterwards = self._again if mode == "GONE" else self._afterwards
+            assert self._child(afterwards) == 0, place
             self._gone_on_from.add(left)
         return struck.exists() or status == -signal.SIGKILL
 
@@ -177,9 +186,15 @@ class Attempts:
                 found.update(hashlib.sha256(path.read_bytes()).digest())
         return found.hexdigest()
 
+    def _is_new(self) -> None:
+        assert self._job.state() == "new"
+
     def _afterwards(self) -> None:
         state = self._job.state()
         assert state in ("old", "new"), state
+        self._again()
+
+    def _again(self) -> None:
         self._job.run()
         assert self._job.state() == "new", "not finished the second time"
         self._job.check()

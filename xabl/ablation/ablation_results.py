@@ -73,6 +73,8 @@ class AblationResults:
         except lease.Lost:
             raise  # nothing may be written any more, so nothing is to be resumed here
         except UserError as error:
+            if not kept.exist:  # they went with their folder
+                raise
             raise UserError(
                 f"{error}; the scores are kept: run again with --resume"
             ) from error

@@ -15,7 +15,7 @@ from xabl.pretraining.inputs.pipeline import validation_batches
 from xabl.pretraining.reports import Reports
 from xabl.pretraining.run import Run, initial_values, prepare
 from xabl.pretraining.train_step import TrainState, evaluation_step, train_step
-from xabl.pretraining.workdir import claim, export, write_json
+from xabl.pretraining.workdir import check_there, claim, export, write_json
 from xabl.support.devices import Devices
 
 # Of training. Who changes what parameters come out of a configuration and a corpus
@@ -69,6 +69,7 @@ def pretrain(
             loop = _Loop(run, workdir, checkpoints, reports)
             state, step = loop.train(state, step, stop_requested)
         finished = step == run.total_steps
+        check_there(workdir)
         if finished and not (workdir / "model").exists():
             _export(run, workdir / "model", state, step)
     return finished
@@ -123,6 +124,7 @@ class _Loop:
         with self._advised():  # a loss that is not finite never becomes a checkpoint
             self._reports.flush()
         self._reports.sync()
+        check_there(self._workdir)
         self._checkpoints.save(
             step, self._run.devices.globally(state), self._run.training.get_state()
         )
@@ -158,6 +160,7 @@ class _Loop:
         A run that is killed in between does both again.
         """
         run = self._run
+        check_there(self._workdir)
         with self._reports.not_training():
             if run.validation is not None:
                 values = self._validate(state)

@@ -95,6 +95,19 @@ def claim(workdir: Path, config: PretrainingConfig, *, may_move: bool = False) -
             ) from error
 
 
+def check_there(workdir: Path) -> None:
+    """Asks before anything is added: libraries would make the folders anew.
+
+    Raises:
+        UserError: the folder was removed while the run trained in it.
+    """
+    if jax.process_index() == 0 and not (workdir / _CONFIG).exists():
+        raise UserError(
+            f"{workdir}: was removed while the run trained in it, so nothing more is "
+            "written there; give the same command again"
+        )
+
+
 def _is_barely_begun(workdir: Path) -> bool:
     """Whether there is nothing but what is left of a run killed at its first file."""
     names = (path.name for path in workdir.iterdir())

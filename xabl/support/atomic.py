@@ -56,7 +56,11 @@ def new_directory(
     other = functools.partial(_other_than_a_folder, holds)
     with _new(path, overwrite, other) as temporary:
         temporary.mkdir()
+        made = temporary.stat()
         yield temporary
+        if not os.path.samestat(made, temporary.stat()):
+            # Some libraries make folders anew where they do not find them.
+            raise FileNotFoundError(errno.ENOENT, "it was removed meanwhile")
         lease.check()
         if path.exists() and _exchanged(temporary, path):
             return  # the old one goes with the temporary name
@@ -134,10 +138,18 @@ def _new(
             _remove(temporary)
             try:
                 yield temporary
-            except UserError as error:  # of a file inside, by the name it has for now
+            except lease.Lost:
+                raise
+            except (UserError, OSError) as error:
+                if not path.parent.is_dir():
+                    raise UserError(
+                        f"{path} cannot be written: its folder was removed meanwhile; "
+                        "give the same command again"
+                    ) from error
                 said = str(error)
-                if str(temporary) not in said:
+                if isinstance(error, OSError) or str(temporary) not in said:
                     raise
+                # Of a file inside, by the name it has for now.
                 raise UserError(said.replace(str(temporary), str(path))) from error
             finally:
                 with contextlib.suppress(OSError):  # the first error is to be reported

@@ -1,5 +1,6 @@
 """Scores of a run under way, kept so that an interrupted one can be continued."""
 
+import errno
 import json
 import os
 import shutil
@@ -61,10 +62,7 @@ class KeptScores:
             _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
         except OSError as error:
             self.discard()
-            raise NotKept(
-                f"{self.folder}: scores cannot be kept ({error.strerror or error}); "
-                "make room or choose another output"
-            ) from error
+            raise self._not_kept(error, "make room or choose another output") from error
 
     def load(self, run: Mapping[str, Any], plan: Plan) -> AblationScores:
         """What was kept of this run.
@@ -121,10 +119,14 @@ class KeptScores:
             lease.check()
             self._flush()
         except OSError as error:
-            raise NotKept(
-                f"{self.folder}: scores cannot be kept ({error.strerror or error}); "
-                "make room and run again with --resume"
-            ) from error
+            cure = "make room and run again with --resume"
+            raise self._not_kept(error, cure) from error
+
+    def _not_kept(self, error: OSError, cure: str) -> NotKept:
+        why = error.strerror or error
+        if not self.folder.is_dir() and error.errno == errno.ENOENT:
+            why, cure = "the folder was removed meanwhile", "give the command again"
+        return NotKept(f"{self.folder}: scores cannot be kept ({why}); {cure}")
 
     def _flush(self) -> None:
         alike: dict = {}
