@@ -1,8 +1,9 @@
 """What an object detector found in an image, and many images of it stacked."""
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
@@ -245,6 +246,11 @@ class StackedRegions:
     def __len__(self) -> int:
         return len(self.image_ids)
 
+    @functools.cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each image, by `canonical_id`."""
+        return rows_by_id(self.image_ids)
+
     def image(self, row: int) -> ImageRegions:
         """The regions of one image, padding taken off; arrays are views."""
         n = int(self.num_boxes[row])
@@ -280,3 +286,8 @@ def canonical_id(image_id: str) -> str:
     may carry leading zeros.
     """
     return str(int(image_id)) if image_id.isdecimal() else image_id
+
+
+def rows_by_id(image_ids: Iterable[str]) -> dict[str, int]:
+    """The place of each image in a list, by `canonical_id`."""
+    return {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}

@@ -13,6 +13,7 @@ from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
     canonical_id,
+    rows_by_id,
 )
 from xabl.errors import UserError
 
@@ -153,7 +154,7 @@ class RegionSource(abc.ABC):
             UserError: as `read`; no image could be read; the images differ in feature
                 size or only some have `cls_prob`.
         """
-        rows = {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
+        rows = rows_by_id(image_ids)
         if len(rows) != len(image_ids):
             raise ValueError("an image id is asked for twice")
         arrays: dict[str, np.ndarray] = {}

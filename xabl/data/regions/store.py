@@ -13,6 +13,7 @@ from xabl.data.regions.image_regions import (
     ImageRegions,
     canonical_id,
     combined_sha256,
+    rows_by_id,
 )
 from xabl.data.regions.records import ARRAYS
 from xabl.data.regions.source import RegionSource
@@ -77,7 +78,7 @@ class RegionStore(VisitedRegions):
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
-        return {canonical_id(i): row for row, i in enumerate(self.image_ids)}
+        return rows_by_id(self.image_ids)
 
     def _check_layout(self) -> None:
         with reading(self.path):
@@ -117,7 +118,7 @@ def write(
         UserError: the file exists or cannot be written, an image is missing, or
             the images do not have the same fields.
     """
-    rows = {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
+    rows = rows_by_id(image_ids)
     digests: dict[int, str] = {}
     with new_hdf5(Path(path), overwrite) as (file, check):
         for image in images:
