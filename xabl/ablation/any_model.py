@@ -76,20 +76,24 @@ def flax_model(config: ModelConfig, params: dict, precision: str = "highest") ->
     # All heads everywhere, whatever a loss reads of them.
     @jax.jit
     def logits(params: dict, words: Words, regions: Regions | None) -> Logits:
-        text = TextInput(
-            token_ids=words.token_ids,
-            mask=words.mask,
-            token_type_ids=jnp.zeros_like(words.token_ids),
-            position_shift_start=words.shift_starts,
-        )
         rows = None if regions is None else region_rows(config, regions)
-        output = model.apply({"params": params}, text, rows)
+        output = model.apply({"params": params}, text_rows(words), rows)
         of_regions = None if target is None else output.region_logits[target.name]
         if of_regions is not None and config.has_image_row:
             of_regions = of_regions[:, 1:] if first else of_regions[:, :-1]
         return Logits(words=output.mlm_logits, regions=of_regions)
 
     return functools.partial(logits, params)
+
+
+def text_rows(words: Words) -> TextInput:
+    """The words as our models take them."""
+    return TextInput(
+        token_ids=words.token_ids,
+        mask=words.mask,
+        token_type_ids=jnp.zeros_like(words.token_ids),
+        position_shift_start=words.shift_starts,
+    )
 
 
 def region_rows(config: ModelConfig, regions: Regions) -> RegionInput:
