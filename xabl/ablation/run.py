@@ -28,9 +28,7 @@ from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import check_folder
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import (
-    WORDS,
-)
+from xabl.results.format import WORDS
 from xabl.results.published import published_row
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import together
