@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xabl.data.regions.image_regions import canonical_id
 from xabl.errors import UserError
 from xabl.support.files import read_json
+from xabl.support.image_ids import canonical_id
 
 # Of three annotators, who must take the caption and not the foil for the right one.
 _VALID_VOTES = 2

@@ -43,7 +43,6 @@ from xabl.ablation.record import Clock, identity_of
 from xabl.ablation.run import told_of
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import SUFFIXES, check_folder, image_file
-from xabl.data.regions.image_regions import canonical_id
 from xabl.data.whole_words import Tokens, WholeWords
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
@@ -51,6 +50,7 @@ from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import ANYTHING
+from xabl.support.image_ids import canonical_id
 
 _FIRST = "the model is asked for the first time"
 

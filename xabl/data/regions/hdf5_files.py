@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from xabl.data.regions import scout
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import (
     FIELD_NAMES,
     record_of_regions,
@@ -20,6 +20,7 @@ from xabl.data.regions.records import (
 from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_file
+from xabl.support.image_ids import canonical_id
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # begins a file
 _LARGEST_FIELD = 64 * 2**20  # bytes; features of an image have 0.3 MB

@@ -13,7 +13,7 @@ from typing import Any
 
 from xabl.data import safe_pickle
 from xabl.data.lmdb_reader import LmdbFile
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import (
     in_base64,
     record_of_regions,
@@ -22,6 +22,7 @@ from xabl.data.regions.records import (
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_directory
+from xabl.support.image_ids import canonical_id
 
 _KEYS = b"keys"  # the entry that lists the others
 _FIRST_MAP_SIZE = 2**24

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
+from xabl.support.image_ids import canonical_id
 
 # Field, its number type, whether it may be missing.
 ARRAYS: dict[str, tuple[str, bool]] = {

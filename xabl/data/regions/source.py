@@ -3,21 +3,19 @@
 import abc
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from xabl.data.regions.frame import Reach, Size, in_frame
+from xabl.data.box_forms import BoxForms, OnError, Size
+from xabl.data.regions.frame import Reach, in_frame
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
-    canonical_id,
 )
 from xabl.errors import UserError
-
-# Called with the image id and what is wrong with it, instead of raising.
-OnError = Callable[[str, UserError], None]
+from xabl.support.image_ids import canonical_id
 
 _STACKED = tuple(
     field.name
@@ -93,12 +91,13 @@ class RegionSource(abc.ABC):
 
         Raises:
             UserError: as `read`; or, at the end, what only all images together show:
-                boxes in another frame than that of the images.
+                boxes in another form, or another frame than that of the images.
         """
-        reach = Reach()
+        reach, forms = Reach(), BoxForms()
         wanted = {canonical_id(name): size for name, size in (sizes or {}).items()}
-        for image in self._each(image_ids, on_error):
+        for image in self._each(image_ids, forms.watching(on_error)):
             reach.add(image)
+            forms.add(image.boxes, (image.img_w, image.img_h))
             size = wanted.get(canonical_id(image.image_id), (image.img_w, image.img_h))
             try:
                 framed = in_frame(image, size, str(self.path))
@@ -110,8 +109,9 @@ class RegionSource(abc.ABC):
             if framed is not image:
                 self._rescaled.append(((image.img_w, image.img_h), size))
             yield framed
-        if reach.problem:
-            raise UserError(f"{self.path}: {reach.problem}")
+        problem = forms.problem or reach.problem
+        if problem:
+            raise UserError(f"{self.path}: {problem}")
 
     @property
     def notice(self) -> str | None:

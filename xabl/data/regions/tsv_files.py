@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import (
     in_base64,
     record_of_regions,
@@ -14,6 +14,7 @@ from xabl.data.regions.records import (
 from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_file
+from xabl.support.image_ids import canonical_id
 
 COLUMNS = (
     "img_id",

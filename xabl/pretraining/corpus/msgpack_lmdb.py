@@ -13,9 +13,10 @@ import msgpack
 import numpy as np
 
 from xabl.data.lmdb_reader import LmdbFile
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import regions_of_record
 from xabl.errors import UserError
+from xabl.support.image_ids import canonical_id
 
 FIELDS = (
     "features",

@@ -11,10 +11,11 @@ from pathlib import Path
 
 from xabl.data.flickr30k_entities import read_images, read_split
 from xabl.data.regions import open_regions
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
 from xabl.pretraining.corpus.msgpack_lmdb import is_msgpack_lmdb, read_msgpack_lmdb
 from xabl.support.files import read_json
+from xabl.support.image_ids import canonical_id
 
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]
