@@ -5,6 +5,7 @@ Plummer et al. 2015. A directory holds `<split>.txt` (one image id per line),
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from xabl.data.annotated_boxes import read_boxes
 from xabl.data.box_forms import BoxForms, OnError
 from xabl.errors import UserError
 from xabl.support.files import read_text
+from xabl.support.image_ids import by_loose_id, canonical_id, other_form, with_hint
 
 _NOT_VISUAL = "0"  # the chain of phrases that nothing in an image shows
 
@@ -103,14 +105,23 @@ def read_images(
     on_error: OnError | None = None,
 ) -> tuple[AnnotatedImage, ...]:
     """As `read_split`, the images of a list."""
-    images, forms = [], BoxForms()
+    images, forms, first = [], BoxForms(), None
     on_error = forms.watching(on_error)
+    folder = directory / "Sentences"
+
+    @functools.cache
+    def there() -> dict[str, str]:
+        return by_loose_id(file.stem for file in folder.glob("*.txt"))
+
     for image_id in image_ids:
         try:
             image = read_image(directory, image_id)
         except UserError as error:
+            if not (folder / f"{image_id}.txt").exists():
+                error = with_hint(error, other_form(image_id, there()))
             if on_error is None:
-                raise
+                raise error
+            first = first or error
             on_error(image_id, error)
         else:
             images.append(image)
@@ -119,6 +130,10 @@ def read_images(
                 forms.add(every, (image.width, image.height))
     if forms.problem:
         raise UserError(f"{directory / 'Annotations'}: {forms.problem}")
+    if first is not None and not images:
+        raise UserError(
+            f"{directory}: none of the images can be read; the first: {first}"
+        )
     return tuple(images)
 
 
@@ -189,24 +204,25 @@ def read_image_ids(path: Path) -> tuple[str, ...]:
 
     Raises:
         UserError: the file cannot be read, is empty, or holds a line that is no id
-            or an id twice.
+            or an id twice, in whatever form.
     """
-    first_line: dict[str, int] = {}
+    first_line: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(_lines(path, "a list of image ids"), start=1):
         image_id = line.strip()
         # An id becomes a file name: it must not lead out of the data folder.
         is_name = image_id.isprintable() and "/" not in image_id
         if not is_name or len(image_id.split()) != 1:
             raise UserError(f"{path}, line {number}: {line!r:.80} is not an image id")
-        if image_id in first_line:
+        first, form = first_line.setdefault(canonical_id(image_id), (number, image_id))
+        if first != number:
+            other = f", as {form}" if form != image_id else ""
             raise UserError(
-                f"{path}, line {number}: image {image_id} stands on line "
-                f"{first_line[image_id]} already"
+                f"{path}, line {number}: image {image_id} stands on line {first} "
+                f"already{other}"
             )
-        first_line[image_id] = number
     if not first_line:
         raise UserError(f"{path}: no image ids; expected one a line")
-    return tuple(first_line)
+    return tuple(image_id for _, image_id in first_line.values())
 
 
 def read_image(directory: Path, image_id: str) -> AnnotatedImage:

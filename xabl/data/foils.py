@@ -119,10 +119,12 @@ def image_ids(
     Genome's regions are known by number.
 
     Raises:
-        UserError: images are not there; says how many and names some.
+        UserError: images are not there; says how many and names some. Two files
+            would be one image.
     """
     by_form = {canonical_id(image_id): image_id for image_id in known}
     found, missing = {}, []
+    file_of: dict[str, str] = {}
     for file in dict.fromkeys(pair.image_file for pair in pairs):
         stem = Path(file).stem
         number = re.fullmatch(r".*_(\d{5,})", stem)
@@ -130,6 +132,13 @@ def image_ids(
         ids = [by_form[form] for form in map(canonical_id, forms) if form in by_form]
         if ids:
             found[file] = ids[0]
+            first = file_of.setdefault(ids[0], file)
+            if first != file:
+                raise UserError(
+                    f"{source}: {first} and {file} would both be image {ids[0]}: "
+                    "make region files whose ids tell them apart, or leave the pairs "
+                    "of one out"
+                )
         else:
             missing.append(file)
     if missing:

@@ -7,11 +7,12 @@ from xabl.errors import UserError
 
 
 def canonical_id(image_id: str) -> str:
-    """The form in which image ids are compared: "007" and "7" are one image.
+    """The form in which image ids are compared: "007", "7" and "7 " are one image.
 
     The published LMDB files are keyed by str(int(id)), while split files and TSV rows
     may carry leading zeros.
     """
+    image_id = image_id.strip()
     return str(int(image_id)) if image_id.isdecimal() else image_id
 
 
@@ -67,3 +68,8 @@ def other_form(image_id: str, known: Mapping[str, str]) -> str:
     if like is None or like == image_id:
         return ""
     return f"there is {like!r} for {image_id!r}: write both in one form"
+
+
+def with_hint(error: UserError, hint: str) -> UserError:
+    """The error with a clause more, if there is one."""
+    return UserError(f"{error}; {hint}") if hint else error

@@ -53,7 +53,10 @@ def read_examples(study: Study) -> Examples:
     table = read_file(run.directory, EXAMPLES)
     known = dict(zip(table.column_names, table.columns, strict=True))
     columns = EXAMPLES.table(known, len(table)).to_pydict()
-    if columns["example"] != run.example_ids.tolist():
+    if (
+        columns["example"] != run.example_ids.tolist()
+        or columns["image_id"] != run.texts["image_id"].tolist()
+    ):
         raise UserError(
             f"{path}: holds other examples than the scores beside it; write the "
             "results again"

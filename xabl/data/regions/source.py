@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from xabl.data.regions.image_regions import (
     StackedRegions,
 )
 from xabl.errors import UserError
-from xabl.support.image_ids import canonical_id
+from xabl.support.image_ids import by_loose_id, canonical_id, other_form
 
 _STACKED = tuple(
     field.name
@@ -158,13 +159,22 @@ class RegionSource(abc.ABC):
             raise ValueError("an image id is asked for twice")
         arrays: dict[str, np.ndarray] = {}
         filled = np.zeros(len(image_ids), bool)
-        for image in self.read_many(image_ids, on_error, sizes):
+        errors: list[UserError] = []
+
+        def left_out(image_id: str, error: UserError) -> None:
+            errors.append(error)
+            on_error(image_id, error)
+
+        for image in self.read_many(image_ids, on_error and left_out, sizes):
             arrays = arrays or _empty_arrays(len(image_ids), image)
             row = rows[canonical_id(image.image_id)]
             self._fill_row(arrays, row, image)
             filled[row] = True
         if not arrays:
-            raise UserError(f"{self.path}: none of the images asked for could be read")
+            raise UserError(
+                f"{self.path}: none of the images asked for could be read"
+                + (f"; the first: {errors[0]}" if errors else "")
+            )
         if not filled.all():
             arrays = {name: array[filled] for name, array in arrays.items()}
         return StackedRegions(
@@ -172,11 +182,27 @@ class RegionSource(abc.ABC):
             **{name: arrays.get(name) for name in _STACKED},
         )
 
-    def missing_image(self, image_id: str) -> UserError:
-        return UserError(
-            f"{self.path} has no regions for image {image_id}; take the file with the "
-            "regions of this split, or leave the image out"
+    def missing_image(
+        self, image_id: str, known: Mapping[str, str] | None = None
+    ) -> UserError:
+        """Says so, and which id of the file may be meant.
+
+        Args:
+            known: ids of the file, as `by_loose_id` has them; None: all.
+        """
+        if known is None:
+            known = self._by_loose_id
+        cure = other_form(image_id, known) or (
+            "take the file with the regions of this split, or leave the image out"
         )
+        return UserError(f"{self.path} has no regions for image {image_id}; {cure}")
+
+    @functools.cached_property
+    def _by_loose_id(self) -> dict[str, str]:
+        try:
+            return by_loose_id(self.image_ids)
+        except UserError:  # said by whoever needs the list
+            return {}
 
     def _first_image(self) -> ImageRegions:
         return self.read(self.image_ids[0])
