@@ -192,9 +192,7 @@ def test_images_of_another_form_are_named(tmp_path):
         return [row | {"image_id": f"0{row['image_id']}"} for row in rows]
 
     change_scores(folder, with_zero)
-    with pytest.raises(
-        UserError, match=r"image_id of example 0: '(.*)' against '0\\1'"
-    ):
+    with pytest.raises(UserError, match=r"image_id of example 0: '(.*)' against '0\1'"):
         analysis.load_study(tmp_path)
 
 
