@@ -207,8 +207,7 @@ class _Builder:
         self._regions, self._conditions = regions, conditions
         self._mask_id, self._vlbert_positions = mask_id, vlbert_positions
         self._donors, self._needs_regions = donors, needs_regions
-        ids = () if regions is None else regions.image_ids
-        self._row = {canonical_id(image_id): row for row, image_id in enumerate(ids)}
+        self._row = {} if regions is None else regions.rows
         self._word_inputs = Distinct[WordInputKey]()
         self._region_inputs = Distinct[RegionInputKey]()
         self._mlm, self._mrc = Distinct[MlmPairKey](), Distinct[MrcPairKey]()

@@ -10,7 +10,7 @@ import pyarrow as pa
 from xabl.errors import UserError, told
 from xabl.results.columns import missing_rows, rows_by_condition, value_problems
 from xabl.results.conditions import Condition
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS, File
+from xabl.results.format import EXAMPLES, FILES, PREDICTIONS, SCORES, WORDS, File
 from xabl.results.losses import LOSSES, columns_of
 from xabl.results.reading import read_file, read_manifest
 from xabl.results.word_classes import WordClass
@@ -33,7 +33,7 @@ def check(directory: Path | str) -> tuple[str, ...]:
         problems.append(str(error))
     if not directory.is_dir():
         return tuple(problems)
-    for file in (SCORES, EXAMPLES, WORDS, PREDICTIONS):
+    for file in FILES:
         if file.absent is None and not (directory / file.name).is_file():
             continue
         try:

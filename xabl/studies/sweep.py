@@ -65,7 +65,7 @@ def sweep(options: SweepOptions) -> bool:
         return True
     _check_report(study.report, lines)
     board = Board(folder, [with_work(run) for run in runs], retries)
-    with _lead(options, board, study, runs) as leads:
+    with _lead(options, board) as leads:
         watch = status.Watch(board)
         for _ in _work(options, board):
             watch.look()
@@ -104,9 +104,7 @@ def _check_report(report: Report, lines: Lines) -> None:
 
 
 @contextlib.contextmanager
-def _lead(
-    options: SweepOptions, board: Board, study: StudyFile, runs: Sequence[Run]
-) -> Iterator[bool]:
+def _lead(options: SweepOptions, board: Board) -> Iterator[bool]:
     """Makes this process the one that ends the study; False if it only helps."""
     if options.joins:
         yield False

@@ -16,6 +16,11 @@ def canonical_id(image_id: str) -> str:
     return str(int(image_id)) if image_id.isdecimal() else image_id
 
 
+def rows_by_id(image_ids: Iterable[str]) -> dict[str, int]:
+    """The place of each image in a list, by `canonical_id`."""
+    return {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
+
+
 def by_canonical_id(names: Iterable[str], source: str) -> dict[str, str]:
     """The names in their order, by canonical id.
 

@@ -18,8 +18,8 @@ from xabl.data.regions.description import evenly
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.support.image_ids import canonical_id
 
-_MOST_IMAGES = 250  # looked at; of more, so many are taken evenly
-_LEAST_IMAGES = 24  # fewer are too few to tell
+MOST_IMAGES = 250  # looked at; of more, so many are taken evenly
+LEAST_IMAGES = 24  # fewer are too few to tell
 _DEVIATIONS = 3.0  # what chance makes of nothing exceeds them in one case of 700
 # Boxes that fit better by so much mean IoU when they are read in another way are meant
 # in that way.
@@ -62,15 +62,14 @@ class Phrases:
 
 
 def phrases_of(regions: StackedRegions, mentions: Iterable[Mention]) -> list[Phrases]:
-    """Images that have phrases and regions, at most `_MOST_IMAGES` of them."""
-    rows = {canonical_id(name): row for row, name in enumerate(regions.image_ids)}
+    """Images that have phrases and regions, at most `MOST_IMAGES` of them."""
     by_row: dict[int, list[Mention]] = {}
     for mention in mentions:
-        row = rows.get(canonical_id(mention.image.image_id))
+        row = regions.rows.get(canonical_id(mention.image.image_id))
         if row is not None:
             by_row.setdefault(row, []).append(mention)
     found = sorted(by_row)
-    found = [found[place] for place in evenly(len(found), _MOST_IMAGES)]
+    found = [found[place] for place in evenly(len(found), MOST_IMAGES)]
     numbers: dict[str, int] = {}
     return [
         Phrases(
@@ -99,7 +98,7 @@ def annotation_findings(
 ) -> list[Finding]:
     """What does not fit between regions and annotations of the same images."""
     images = phrases_of(regions, mentions)
-    if len(images) < _LEAST_IMAGES:
+    if len(images) < LEAST_IMAGES:
         return []
     reading = other_reading(images)
     found = [reading] if reading else [boxes_of_others(images)]

@@ -1,6 +1,7 @@
 """What an object detector found in an image, and many images of it stacked."""
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ from xabl.data.box_forms import (
     other_form,
 )
 from xabl.errors import UserError
-from xabl.support.image_ids import canonical_id
+from xabl.support.image_ids import canonical_id, rows_by_id
 
 DETECTOR_CLASSES = 1601  # Visual Genome objects; class 0 is background
 DETECTOR_ATTRIBUTES = 401  # attribute 0 is "none"
@@ -258,6 +259,11 @@ class StackedRegions:
 
     def __len__(self) -> int:
         return len(self.image_ids)
+
+    @functools.cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of each image, by `canonical_id`."""
+        return rows_by_id(self.image_ids)
 
     def image(self, row: int) -> ImageRegions:
         """The regions of one image, padding taken off; arrays are views."""

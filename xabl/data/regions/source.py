@@ -16,7 +16,7 @@ from xabl.data.regions.image_regions import (
     StackedRegions,
 )
 from xabl.errors import UserError
-from xabl.support.image_ids import by_loose_id, canonical_id, other_form
+from xabl.support.image_ids import by_loose_id, canonical_id, other_form, rows_by_id
 
 _STACKED = tuple(
     field.name
@@ -154,7 +154,7 @@ class RegionSource(abc.ABC):
             UserError: as `read`; no image could be read; the images differ in feature
                 size or only some have `cls_prob`.
         """
-        rows = {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
+        rows = rows_by_id(image_ids)
         if len(rows) != len(image_ids):
             raise ValueError("an image id is asked for twice")
         arrays: dict[str, np.ndarray] = {}
