@@ -177,6 +177,8 @@ def test_two_pictures_of_foils_are_not_one_image():
         image_ids(pairs, ["238029"], "r.h5")
     both = image_ids(pairs, ["238029", "v7w_238029"], "r.h5")
     assert both == {files[0]: "238029", files[1]: "v7w_238029"}
+    later = dataclasses.replace(pairs[0], image_file="000000238029.jpg")  # COCO, 2017
+    assert len(image_ids([pairs[0], later], ["238029"], "r.h5")) == 2
 
 
 def test_pictures_of_another_form_are_named(tmp_path):

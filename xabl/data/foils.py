@@ -119,8 +119,8 @@ def image_ids(
     Genome's regions are known by number.
 
     Raises:
-        UserError: images are not there; says how many and names some. Two files
-            would be one image.
+        UserError: images are not there; says how many and names some. Two files whose
+            numbers are written differently would be one image.
     """
     by_form = {canonical_id(image_id): image_id for image_id in known}
     found, missing = {}, []
@@ -133,7 +133,8 @@ def image_ids(
         if ids:
             found[file] = ids[0]
             first = file_of.setdefault(ids[0], file)
-            if first != file:
+            # COCO_val2014_000000000007 and 000000000007 are one image; v7w_7 is not.
+            if _digits(first) != _digits(file):
                 raise UserError(
                     f"{source}: {first} and {file} would both be image {ids[0]}: "
                     "make region files whose ids tell them apart, or leave the pairs "
@@ -148,3 +149,8 @@ def image_ids(
             "the file's name without its ending and by the number it ends in"
         )
     return found
+
+
+def _digits(file: str) -> str:
+    """The number that a file's name ends in, as it is written."""
+    return re.search(r"\d*$", Path(file).stem)[0]
