@@ -46,9 +46,10 @@ from xabl.ablation.replacement import (
     regions_instead,
     words_instead,
 )
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
+from xabl.support.image_ids import canonical_id
 
 NO_REGIONS = "image without regions"
 NO_TARGET = "no target region"
