@@ -105,11 +105,15 @@ class OtherProcesses:
     @property
     def share(self) -> float | None:
         """Of all cores' time, 0 ... 1; None where the system does not say."""
+        return self.share_besides(0.0)
+
+    def share_besides(self, core_seconds: float) -> float | None:
+        """The share that is left when some seconds of other processes belong to us."""
         if self._begin is None:
             return None
         wall, own, busy = np.subtract(self._now(), self._begin)
         cores = os.cpu_count() or 1
-        return float(max(0.0, busy - own) / (wall * cores))
+        return float(max(0.0, busy - own - core_seconds) / (wall * cores))
 
     @staticmethod
     def _now() -> tuple[float, float, float] | None:

@@ -6,7 +6,7 @@ Adam goes from parameter to parameter. Written for `benchmarks.pytorch_update`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from xabl.models.config import ModelConfig
 from xabl.models.heads import ITM_DROPOUT
 from xabl.models.sublayers import PADDING_SCORE
 from xabl.pretraining.inputs.batch import PretrainingBatch
-from xabl.pretraining.optimiser import OptimiserConfig
+from xabl.pretraining.optimiser import OptimiserConfig, is_decayed
 
 Pair = tuple[torch.Tensor, torch.Tensor]  # words and regions, [batch positions hidden]
 
@@ -195,6 +195,42 @@ class Adam:
             if self.decayed[path]:
                 parameter.add_(parameter, alpha=-learning_rate * config.weight_decay)
             parameter.grad = None
+
+
+class Training:
+    """Updates of a model of one stream.
+
+    Args:
+        values: parameters by our paths.
+        batches: what is trained on, in turn.
+        rates: learning rate of each update.
+    """
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        recipe: OptimiserConfig,
+        values: Mapping[str, np.ndarray],
+        batches: Sequence[PretrainingBatch],
+        rates: Sequence[float],
+    ):
+        self.model = Uniter(config, values)
+        self.adam = Adam(recipe, self.model.parameters, is_decayed(config))
+        self.batches, self.rates = [batch_of(batch) for batch in batches], rates
+
+    def update(self, number: int) -> float:
+        """Makes update `number`, 0 ...; gives its loss."""
+        loss = self.model.loss(self.batches[number % len(self.batches)])
+        loss.backward()
+        self.adam.update(self.rates[number])
+        return loss.item()
+
+    def loss_without_dropout(self) -> float:
+        """Of the first batch."""
+        self.model.training = False
+        loss = self.model.loss(self.batches[0]).item()
+        self.model.training = True
+        return loss
 
 
 def batch_of(batch: PretrainingBatch) -> dict[str, torch.Tensor]:

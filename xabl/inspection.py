@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xabl.ablation.mismatch.annotations import annotation_findings
+from xabl.ablation.mismatch.annotations import MOST_IMAGES, annotation_findings
 from xabl.ablation.mismatch.features import PUBLISHED_REGIONS, feature_findings
 from xabl.ablation.mismatch.findings import Finding
 from xabl.data.checkpoints.opening import SUFFIXES, open_checkpoint
@@ -34,7 +34,6 @@ from xabl.results.reading import read
 
 PUBLISHED_CAPTIONS = 5
 _SHOWN_PROBLEMS = 20
-_COMPARED_IMAGES = 250  # whose regions are held against annotations
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -257,7 +256,7 @@ def _against_annotations(
     source: RegionSource, entities: Path, split: str
 ) -> list[Finding]:
     images = read_split(entities, split)
-    images = [images[place] for place in evenly(len(images), _COMPARED_IMAGES)]
+    images = [images[place] for place in evenly(len(images), MOST_IMAGES)]
     sizes = {image.image_id: (image.width, image.height) for image in images}
     try:
         regions = source.read_all(list(sizes), sizes=sizes)

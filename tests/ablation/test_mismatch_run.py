@@ -108,7 +108,7 @@ def test_the_second_of_an_architecture_compiles_nothing_for_its_sample(
         inputs, params = series.read(
             dataclasses.replace(files_of, model=model[name]), lambda line: None
         )
-        evaluation = series.evaluation(inputs, params, Options(batch_size=64))
+        evaluation = series.evaluation(inputs, params, Options(batch_size=64), print)
         (trials,) = scored(evaluation, [evaluation.plan])
         assert trials[Direction.LANG4VIS].seen is not None
     assert len(begun) == 2  # one for each direction

@@ -7,9 +7,10 @@ import jax
 import pytest
 
 from tests.helpers import ablation, ablation_binaries, golden_world
-from xabl.ablation.options import InputFiles, Options, RunOptions
+from xabl.ablation.options import InputFiles, Options, Precision, RunOptions
 from xabl.ablation.run import run
 from xabl.ablation.series import Series
+from xabl.support import devices
 
 pytestmark = pytest.mark.usefixtures("quick_unless_slow")
 
@@ -87,3 +88,33 @@ def test_another_architecture_begins_anew(ablate):
     series = Series(1)
     ablate("uniter-1", series)
     assert ablate("two-stream-1", series) == ablate("two-stream-1")
+
+
+def test_bfloat16_is_advised_against_where_it_gains_nothing(
+    folder, tmp_path, monkeypatch
+):
+    """Once, for models that are computed alike."""
+    processor = tmp_path / "cpuinfo"
+    monkeypatch.setattr(devices, "_PROCESSOR", processor)
+    series, said = Series(1), []
+    files = InputFiles(
+        model=folder / "uniter-1",
+        entities=golden_world.ENTITIES,
+        regions=folder / "lmdb",
+        limit=2,
+    )
+    for features, precision, is_told in (
+        ("fpu avx512f", Precision.HIGHEST, False),
+        ("fpu avx512f amx_bf16", Precision.BFLOAT16, False),
+        ("fpu avx512f", Precision.DEFAULT, False),
+        ("fpu avx512f", Precision.BFLOAT16, True),
+        ("fpu avx512f", Precision.BFLOAT16, False),
+    ):
+        processor.write_text(f"processor : 0\nflags\t: {features}\n")
+        inputs, params = series.read(files, lambda line: None)
+        options = Options(precision=precision)
+        evaluation = series.evaluation(inputs, params, options, said.append)
+        assert evaluation.scorer.precision is precision
+        assert [line for line in said if "--precision=highest" in line] == said
+        assert len(said) == is_told, (features, precision)
+        said.clear()

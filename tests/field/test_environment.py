@@ -27,7 +27,7 @@ from xabl.results import checking, reading
 from xabl.studies.record import Recorded, read_record, write_record
 from xabl.studies.study_file import read_study
 from xabl.studies.sweep import SweepOptions, sweep
-from xabl.support import compilation_cache, lease
+from xabl.support import compilation_cache, devices, lease
 from xabl.support.atomic import new_directory, new_file
 from xabl.synthetic.parallel_trials import run_trials
 
@@ -261,6 +261,26 @@ except UserError as error:
         pytest.skip("this machine has a GPU")
     assert done.stdout.startswith(expected)
     assert done.stdout.endswith("; unset it, or set it to cpu\n")
+
+
+@pytest.mark.parametrize(
+    ("processor", "lacks"),
+    [
+        ("flags\t\t: fpu vme avx512f avx512_bf16 amx_tile\nbugs\t: \n", False),
+        ("flags\t\t: fpu amx_bf16\n", False),
+        ("processor\t: 0\nFeatures\t: fp asimd i8mm bf16 bti\n", False),
+        ("model name\t: bf16\nflags\t\t: fpu avx512f\nvmx flags\t: bf16\n", True),
+        ("processor\t: 0\nFeatures\t: fp asimd\n", True),
+        ("isa\t\t: rv64imafdc\n", False),  # nothing that is known
+        (None, False),  # nor does every system say
+    ],
+)
+def test_processors_without_bfloat16_are_known(processor, lacks, tmp_path, monkeypatch):
+    path = tmp_path / "cpuinfo"
+    if processor is not None:
+        path.write_text(processor)
+    monkeypatch.setattr(devices, "_PROCESSOR", path)
+    assert devices.LocalDevices(1).lack_bfloat16 is lacks
 
 
 # ---- Pipes and terminals ----

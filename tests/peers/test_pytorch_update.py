@@ -1,12 +1,15 @@
 """The update that ours is compared with for speed computes what ours does."""
 
+import json
+import subprocess
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from benchmarks.pytorch_uniter import Adam, Uniter, batch_of
-from tests.helpers import tiny_training
+from tests.helpers import binaries, tiny_training
 from xabl.models import heads
 from xabl.pretraining.optimiser import (
     OptimiserConfig,
@@ -61,3 +64,20 @@ def test_losses_and_parameters_are_the_same(monkeypatch):
         np.testing.assert_allclose(ours, other, atol=1e-4, err_msg=path)
         moved = max(moved, np.abs(ours - values[path]).max())
     assert moved > 1e-3
+
+
+def test_the_benchmark_at_small_size(tmp_path):
+    words = binaries.command(
+        "benchmarks.pytorch_update", layers=1, batch_size=2, updates=1, output=tmp_path
+    )
+    # Not forked as other binaries are: it spawns a process that imports it again.
+    subprocess.run(words, cwd=binaries.ROOT, check=True)
+    (path,) = tmp_path.glob("*.json")
+    result = json.loads(path.read_text())
+    for ours, theirs, ratio in (
+        ("our_seconds", "pytorch_seconds", "ratio"),
+        ("our_core_seconds", "pytorch_core_seconds", "ratio_by_core_seconds"),
+    ):
+        assert result[theirs] / result[ours] == pytest.approx(result[ratio])
+    assert 0 < result["share_of_matrix_product_rate"] < 1.5
+    assert 0 <= result["processor_share_of_others"] < 1

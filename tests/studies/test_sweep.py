@@ -145,13 +145,10 @@ def test_a_machine_that_was_taken_away_is_waited_for(tmp_path, monkeypatch, caps
     from xabl.studies.jobs import Board
     from xabl.support import lease
 
-    study = tmp_path / "study.yaml"
-    study.write_text("data: {entities: e}\nmodels: [{label: A, model: m}]\n")
-    options = sweep.SweepOptions(study=study, output=tmp_path / "out")
-    read, runs, _ = sweep._read(options)
+    options = sweep.SweepOptions(study=tmp_path / "study", output=tmp_path / "out")
 
     def led():
-        with sweep._lead(options, Board(options.output, ()), read, runs) as leads:
+        with sweep._lead(options, Board(options.output, ())) as leads:
             return leads
 
     lock = options.output / "locks" / ".sweep"

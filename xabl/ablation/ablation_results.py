@@ -9,7 +9,7 @@ import pyarrow as pa
 from xabl.ablation.engine.unfinished import KeptScores
 from xabl.errors import UserError
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import EXAMPLES, PREDICTIONS, SCORES, WORDS
+from xabl.results.format import FILES, SCORES
 from xabl.results.published import PublishedRow
 from xabl.results.reading import read_file, read_manifest
 from xabl.results.summary import (
@@ -87,13 +87,12 @@ class AblationResults:
         Raises:
             UserError: a file cannot be read.
         """
-        files = (SCORES, EXAMPLES, WORDS, PREDICTIONS)
         about = read_manifest(directory.path)
         return cls(
             label=about["model"]["label"],
             tables={
                 file.name: read_file(directory.path, file)
-                for file in files
+                for file in FILES
                 if (directory.path / file.name).is_file()
             },
             manifest=about,

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool, Float, Int
 
 from xabl.data.boxes import WHOLE_IMAGE
-from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import RegionInput, TextInput
 from xabl.types import AnyArray, pytree
@@ -71,25 +71,29 @@ def flax_model(config: ModelConfig, params: dict, precision: str = "highest") ->
     """
     model = VisionLanguageBert(config, precision=precision)
     target = next(iter(config.visual_targets), None)
-    first = config.add_global_imgfeat is GlobalImage.FIRST
+    first = config.first_box
 
     # All heads everywhere, whatever a loss reads of them.
     @jax.jit
     def logits(params: dict, words: Words, regions: Regions | None) -> Logits:
-        text = TextInput(
-            token_ids=words.token_ids,
-            mask=words.mask,
-            token_type_ids=jnp.zeros_like(words.token_ids),
-            position_shift_start=words.shift_starts,
-        )
         rows = None if regions is None else region_rows(config, regions)
-        output = model.apply({"params": params}, text, rows)
+        output = model.apply({"params": params}, text_rows(words), rows)
         of_regions = None if target is None else output.region_logits[target.name]
-        if of_regions is not None and config.has_image_row:
-            of_regions = of_regions[:, 1:] if first else of_regions[:, :-1]
+        if of_regions is not None:
+            of_regions = of_regions[:, first : first + regions.features.shape[1]]
         return Logits(words=output.mlm_logits, regions=of_regions)
 
     return functools.partial(logits, params)
+
+
+def text_rows(words: Words) -> TextInput:
+    """The words as our models take them."""
+    return TextInput(
+        token_ids=words.token_ids,
+        mask=words.mask,
+        token_type_ids=jnp.zeros_like(words.token_ids),
+        position_shift_start=words.shift_starts,
+    )
 
 
 def region_rows(config: ModelConfig, regions: Regions) -> RegionInput:
@@ -108,6 +112,5 @@ def region_rows(config: ModelConfig, regions: Regions) -> RegionInput:
         locations=jnp.broadcast_to(whole, (batch, 1, config.num_locs)),
         mask=jnp.ones((batch, 1), bool),
     )
-    first = config.add_global_imgfeat is GlobalImage.FIRST
-    rows = (image, boxes) if first else (boxes, image)
+    rows = (image, boxes) if config.first_box else (boxes, image)
     return jax.tree.map(lambda *parts: jnp.concatenate(parts, axis=1), *rows)

@@ -38,12 +38,12 @@ from xabl.data.boxes import iou, relative_locations
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
-    canonical_id,
 )
 from xabl.data.word_pieces import MAX_LENGTH
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.losses import LOSSES
+from xabl.support.image_ids import canonical_id
 from xabl.types import AnyArray, pytree
 
 # Of the method. Who changes what scores are, here, in the plan, the engine or a model,
@@ -314,7 +314,7 @@ class Definition:
         )
         if self.regions is None:
             return words, None, question(example, None, None, condition)
-        row = self._rows[canonical_id(example.image_id)]
+        row = self.regions.rows[canonical_id(example.image_id)]
         image = self.regions.image(row)
         covered = coverage(image.boxes.astype(np.float64), example.boxes)
         hidden = hidden_regions(covered, condition)
@@ -342,8 +342,3 @@ class Definition:
             return np.zeros_like(self.average)[None]
         donor = self.regions.image(instead.donor)
         return donor.features[np.arange(count) % donor.num_boxes]
-
-    @functools.cached_property
-    def _rows(self) -> dict[str, int]:
-        ids = map(canonical_id, self.regions.image_ids)
-        return {image_id: row for row, image_id in enumerate(ids)}

@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Array, Float
 
-from xabl.ablation.any_model import Regions, Words, region_rows
+from xabl.ablation.any_model import Regions, Words, region_rows, text_rows
 from xabl.ablation.average import average_features
 from xabl.ablation.definition import regions_seen
 from xabl.ablation.digests import params_sha256
@@ -27,13 +26,11 @@ from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.ablation.replacement import Fill
 from xabl.data.foils import FoilPair, image_ids, read_foils
 from xabl.data.regions import StackedRegions, open_regions
-from xabl.data.regions.image_regions import canonical_id
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
-from xabl.models.structs import TextInput
 from xabl.results.conditions import Level
 from xabl.results.foils import (
     FOIL_CONDITIONS,
@@ -45,8 +42,10 @@ from xabl.results.foils import (
     scores_table,
     summarise_foils,
 )
+from xabl.results.format import MANIFEST
 from xabl.support import provenance
 from xabl.support.atomic import new_directory
+from xabl.support.image_ids import canonical_id
 from xabl.support.progress import Progress
 
 _PAIRS_TOGETHER = 16
@@ -73,14 +72,8 @@ def flax_matching(config: ModelConfig, params: dict) -> Matching:
     def matching(
         params: dict, words: Words, regions: Regions
     ) -> Float[Array, " batch"]:
-        text = TextInput(
-            token_ids=words.token_ids,
-            mask=words.mask,
-            token_type_ids=jnp.zeros_like(words.token_ids),
-            position_shift_start=words.shift_starts,
-        )
         rows = region_rows(config, regions)
-        logits = model.apply({"params": params}, text, rows).itm_logits
+        logits = model.apply({"params": params}, text_rows(words), rows).itm_logits
         return logits[:, 0] - logits[:, 1]
 
     return functools.partial(matching, params)
@@ -194,11 +187,10 @@ def prepare_foils(
         check_feature_size(config, source.feature_size, str(regions))
         ids = image_ids(pairs, source.image_ids, str(regions))
         stacked = source.read_all(list(dict.fromkeys(ids.values())))
-    row_of = {canonical_id(found): row for row, found in enumerate(stacked.image_ids)}
     return Foils(
         pairs=pairs,
         regions=stacked,
-        rows={file: row_of[canonical_id(found)] for file, found in ids.items()},
+        rows={file: stacked.rows[canonical_id(found)] for file, found in ids.items()},
         average=average_features(
             stacked, Counter(ids[pair.image_file] for pair in pairs)
         ),
@@ -265,6 +257,6 @@ def run_foils(
             "finished": provenance.now(),
         }
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        (folder / "manifest.json").write_text(text, encoding="utf-8")
+        (folder / MANIFEST).write_text(text, encoding="utf-8")
     say(foils_text(rows))
     return table

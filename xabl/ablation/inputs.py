@@ -51,10 +51,7 @@ from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
 from xabl.models.visual_targets import VisualTarget
-from xabl.results.conditions import (
-    Condition,
-    Direction,
-)
+from xabl.results.conditions import Condition, Direction
 from xabl.support.checksums import file_sha256
 
 _DESCRIBED_IMAGES = 256  # of the split's, evenly taken

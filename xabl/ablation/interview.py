@@ -5,7 +5,6 @@ an `Ablation`, and its answers are made losses.
 """
 
 import dataclasses
-import functools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -31,12 +30,12 @@ from xabl.ablation.replacement import (
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
-    canonical_id,
 )
 from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction
+from xabl.support.image_ids import canonical_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -103,7 +102,7 @@ class Interview:
         if self.regions is not None:
             image, hidden = self._hidden(example, condition)
             boxes = image.boxes
-            row = self._rows[canonical_id(example.image_id)]
+            row = self.regions.rows[canonical_id(example.image_id)]
             found = regions_instead(condition, self.donors, row).donor
             donor = None if found == NO_DONOR else self.regions.image_ids[found]
         if condition.direction is Direction.VIS4LANG:
@@ -165,14 +164,10 @@ class Interview:
     def _hidden(
         self, example: PhraseExample, condition: Condition
     ) -> tuple[ImageRegions, Bool[np.ndarray, " boxes"]]:
-        image = self.regions.image(self._rows[canonical_id(example.image_id)])
+        row = self.regions.rows[canonical_id(example.image_id)]
+        image = self.regions.image(row)
         covered = coverage(image.boxes.astype(np.float64), example.boxes)
         return image, definition.hidden_regions(covered, condition)
-
-    @functools.cached_property
-    def _rows(self) -> dict[str, int]:
-        ids = map(canonical_id, self.regions.image_ids)
-        return {image_id: row for row, image_id in enumerate(ids)}
 
 
 def _word_losses(

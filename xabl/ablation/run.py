@@ -28,9 +28,7 @@ from xabl.ablation.series import Series
 from xabl.ablation.shares import Shares
 from xabl.data.image_files import check_folder
 from xabl.results.directory import ResultsDirectory
-from xabl.results.format import (
-    WORDS,
-)
+from xabl.results.format import WORDS
 from xabl.results.published import published_row
 from xabl.support.devices import LocalDevices
 from xabl.support.hosts import together
@@ -46,7 +44,7 @@ def explain_run(options: RunOptions) -> None:
     """
     series = Series(options.devices, is_single=True)
     inputs, params = series.read(options.files, say)
-    print(explain(series.evaluation(inputs, params, options.evaluation)))
+    print(explain(series.evaluation(inputs, params, options.evaluation, say)))
 
 
 def run(options: RunOptions, series: Series | None = None) -> None:
@@ -87,11 +85,12 @@ def _run(
         clock.phase_ends("load")
         if is_done(results, identity):
             return
-        evaluation = series.evaluation(inputs, params, options.evaluation)
+        evaluation = series.evaluation(inputs, params, options.evaluation, say)
+        # The devices have what they need of the regions: room for what comes now.
+        inputs = dataclasses.replace(inputs, regions=None)
         tell = say if shares.is_first else (lambda line: None)
         findings = _check(options, inputs, evaluation, tell)
-    # The devices have what they need of the regions: room for what comes now.
-    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
+    inputs = dataclasses.replace(inputs, findings=findings)
     scores = keep_scores(
         functools.partial(score, evaluation),
         inputs.plan,
@@ -139,9 +138,10 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     inputs = read_inputs(options.files, say)
     identity = _identity(options, inputs, params)
     clock.phase_ends("load")
-    evaluation = series.evaluation(inputs, params, options.evaluation)
+    evaluation = series.evaluation(inputs, params, options.evaluation, say)
+    inputs = dataclasses.replace(inputs, regions=None)
     findings = _check(options, inputs, evaluation, say)
-    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
+    inputs = dataclasses.replace(inputs, findings=findings)
     scores = in_memory(
         functools.partial(score, evaluation), inputs.plan, first=_COMPILING
     )

@@ -13,11 +13,16 @@ from xabl.ablation.engine.device_loop import Evaluation, Request
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.input_files import check_files
 from xabl.ablation.inputs import Inputs, read_inputs
-from xabl.ablation.options import InputFiles, Options
+from xabl.ablation.options import InputFiles, Options, Precision
 from xabl.models import model_directory
 from xabl.support.devices import LocalDevices
 from xabl.support.files import read_bytes
 from xabl.support.freed_memory import return_freed
+
+_NOT_FASTER = (
+    "this processor has no instructions for bfloat16 (avx512_bf16 or AMX): "
+    "--precision=highest is likely to be as fast, and is exact"
+)
 
 
 class Series:
@@ -75,7 +80,11 @@ class Series:
         return inputs, params
 
     def evaluation(
-        self, inputs: Inputs, params: Params, options: Options
+        self,
+        inputs: Inputs,
+        params: Params,
+        options: Options,
+        say: Callable[[str], None],
     ) -> Evaluation:
         """The model placed on the devices, with the programs of the one before."""
         same = self._inputs and self._inputs[0], options
@@ -84,6 +93,9 @@ class Series:
             evaluation.take(params, inputs.store)
             return evaluation
         self._evaluation = None
+        return_freed()  # an evaluation is a circle: the one before is on the devices
+        if options.precision is Precision.BFLOAT16 and self.devices.lack_bfloat16:
+            say(_NOT_FASTER)
         few = self._is_single and self.devices.are_the_host
         request = Request(
             config=inputs.config,

@@ -28,6 +28,7 @@ from xabl.analysis.bootstrap import (
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
+from xabl.results.intervals import RESAMPLES
 from xabl.results.losses import BY_WORD, LOSSES
 
 MOST_PIECES = 4  # phrases of that many target pieces or more are one group
@@ -37,7 +38,9 @@ _ALL: Groups = (("all", None),)
 _Cell = tuple[Model, str, str]  # model, metric, condition
 
 
-def bootstrap_of(study: Study, resamples: int = 2000, seed: int = 0) -> ImageBootstrap:
+def bootstrap_of(
+    study: Study, resamples: int = RESAMPLES, seed: int = 0
+) -> ImageBootstrap:
     """The resamples that all tables of a study share."""
     return ImageBootstrap(study.images, resamples=resamples, seed=seed)
 

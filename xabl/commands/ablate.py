@@ -3,8 +3,8 @@ r"""Removes one modality from the input and measures what a model loses on the o
 Scores a converted model on the phrases of Flickr30k Entities: the words of a phrase
 with image regions ablated (vis4lang), and the class of the region that shows it with
 words ablated (lang4vis), under every condition. Writes scores.parquet (a row per
-example and condition), words.parquet, predictions.parquet, summary.tsv (means in bits)
-and manifest.json: all that xabl report shows.
+example and condition), examples.parquet, words.parquet, predictions.parquet,
+summary.tsv (means in bits) and manifest.json, which xabl figures and xabl report read.
 
 Example:
 

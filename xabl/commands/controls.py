@@ -20,14 +20,14 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("output", None, "Folder to write to.", required=True)
-    flags.DEFINE_bool("quick", False, "6 trainings: 3 settings, one seed.")
-    flags.DEFINE_integer("seeds", 3, "Trainings of each setting and model.", 1)
+    flags.DEFINE_string("output", None, "folder to write to", required=True)
+    flags.DEFINE_bool("quick", False, "6 trainings: 3 settings, one seed")
+    flags.DEFINE_integer("seeds", 3, "trainings of each setting and model", 1)
     flags.DEFINE_integer(
-        "steps", None, "Updates of each model (default: as many as it needs).", 1
+        "steps", None, "updates of each model (default: as many as it needs)", 1
     )
     flags.DEFINE_integer(
-        "processes", None, "Trainings at the same time (default: a core each).", 1
+        "processes", None, "trainings at the same time (default: a core each)", 1
     )
 
 

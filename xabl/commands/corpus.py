@@ -6,7 +6,7 @@ Conceptual Captions or a synthetic world, or a Flickr30k Entities directory (--s
 then the name of its list of ids). An LMDB of msgpack lists holds both: leave --captions
 out.
 
-A split is written whole or not at all. An existing one is refused.
+A split is written whole or not at all; --overwrite replaces an existing one.
 
 Conceptual Captions:
   xabl corpus --source=cc/training_feat_all.tsv
@@ -28,30 +28,30 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     flags.DEFINE_string(
-        "source", None, "Region features: file or directory.", required=True
+        "source", None, "region features: file or directory", required=True
     )
     flags.DEFINE_string(
         "captions",
         None,
-        "JSON {image id: caption(s)}, or a Flickr30k Entities directory.",
+        "JSON {image id: caption(s)}, or a Flickr30k Entities directory",
     )
     flags.DEFINE_string(
-        "output", None, "Folder of the corpus, to be created.", required=True
+        "output", None, "folder of the corpus, to be created", required=True
     )
-    flags.DEFINE_string("split", "train", "Name of the split, a folder in it.")
+    flags.DEFINE_string("split", "train", "name of the split, a folder in it")
     flags.DEFINE_string(
-        "image_ids", None, "File with the ids of the images to take, one a line."
+        "image_ids", None, "file with the ids of the images to take, one a line"
     )
-    flags.DEFINE_integer("limit", None, "Take the first so many images.")
+    flags.DEFINE_integer("limit", None, "take the first so many images")
     flags.DEFINE_integer(
-        "boxes", 36, "Boxes in a record; images with fewer are padded.", lower_bound=1
+        "boxes", 36, "boxes in a record; images with fewer are padded", lower_bound=1
     )
     flags.DEFINE_bool(
         "skip_bad_rows",
         False,
-        "Leave out images that are missing or bad, and count them.",
+        "leave out images that are missing or bad, and count them",
     )
-    flags.DEFINE_bool("overwrite", False, "Replace the split if it exists.")
+    flags.DEFINE_bool("overwrite", False, "replace the split if it exists")
 
 
 def main() -> None:

@@ -19,12 +19,12 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("output", "demo", "Folder to write to.")
+    flags.DEFINE_string("output", "demo", "folder to write to")
     flags.DEFINE_integer(
-        "steps", None, "Updates of each model (default: some minutes of them).", 1
+        "steps", None, "updates of each model (default: some minutes of them)", 1
     )
     flags.DEFINE_integer(
-        "seeds", None, "Models for each kind of detector (default: 1).", 1
+        "seeds", None, "models for each kind of detector (default: 1)", 1
     )
 
 

@@ -28,7 +28,7 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     common_flags.define_results()
     flags.DEFINE_string("output", None, "folder to write to", required=True)
-    flags.DEFINE_list("figures", [], "numbers of figures to draw; default all")
+    flags.DEFINE_list("figures", [], "numbers of figures to draw (default: all)")
     flags.DEFINE_bool("tables", True, "write the tables too")
     common_flags.define_resampling()
 

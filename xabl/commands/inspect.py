@@ -1,10 +1,11 @@
 r"""Says what a file or folder is, how much it holds, and what is wrong with it.
 
 Knows a Flickr30k Entities directory, image regions in any form (LMDB, TSV, HDF5, an
-imported store), a vocabulary, a model directory and a published checkpoint, told apart
-by content. Regions are held against the annotations of the same images and against
-the training of a model, if these are given. Nothing is written and nothing in the files
-is executed. Ends with status 1 if there are problems.
+imported store), a vocabulary, a model directory, a published checkpoint and results of
+xabl ablate, told apart by content. Regions are held against the annotations of the same
+images (--entities) and against what a model reads and was trained with (--model).
+Nothing is written and nothing in the files is executed. Ends with status 1 if there are
+problems.
 
 Examples:
 

@@ -1,12 +1,12 @@
 """LabelMatch: score region predictions against what the caption says is there.
 
 First make the gold labels, from the nouns of every phrase and the detector's class
-names (line 0 is the background, commas part alternatives):
+names (the background first, commas part alternatives):
 
     xabl labelmatch --nouns=phrase_nouns.json \\
         --class_names=objects_vocab.txt --gold_labels=gold_labels.json
 
-or, without a file of nouns, with a tagger (pip install stanza, and its English model):
+or, without a file of nouns, with a tagger (it needs stanza and its English model):
 
     xabl labelmatch --tagger=stanza --entities=flickr30k_entities \\
         --class_names=objects_vocab.txt --gold_labels=gold_labels.json
@@ -29,29 +29,29 @@ FLAGS = flags.FLAGS
 
 def define_flags() -> None:
     flags.DEFINE_string(
-        "nouns", None, "JSON: the nouns of every example, a list of lists of words."
+        "nouns", None, "JSON: the nouns of every example, a list of lists of words"
     )
     flags.DEFINE_enum(
-        "tagger", None, ["stanza"], "Tag the captions instead of reading --nouns."
+        "tagger", None, ["stanza"], "tag the captions instead of reading --nouns"
     )
     flags.DEFINE_string(
         "entities",
         None,
-        "Flickr30k Entities: to tag, or to check the number of --nouns.",
+        "Flickr30k Entities: to tag, or to check the number of --nouns",
     )
-    flags.DEFINE_string("split", "val", "Split of Flickr30k Entities.")
+    flags.DEFINE_string("split", "val", "split of Flickr30k Entities")
     flags.DEFINE_string(
-        "class_names", None, "The detector's classes, one a line, the background first."
+        "class_names", None, "the detector's classes, one a line, the background first"
     )
     flags.DEFINE_string(
         "gold_labels",
         None,
-        "JSON file to write: a class index or null for each example.",
+        "JSON file to write: a class index or null for each example",
     )
     flags.DEFINE_list(
-        "results", None, "Results directories, or folders of them, with gold labels."
+        "results", None, "results directories, or folders of them, with gold labels"
     )
-    flags.DEFINE_string("output", None, "Folder to write the tables to.")
+    flags.DEFINE_string("output", None, "folder to write the tables to")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def define_flags() -> None:
     flags.DEFINE_multi_string(
         "set",
         [],
-        "field=value, e.g. seed=3 or optimiser.learning_rate=2e-4; repeatable",
+        "field=value, e.g. seed=3 or optimiser.learning_rate=2e-4",
     )
     flags.DEFINE_bool(
         "toy",

@@ -55,7 +55,7 @@ def define_flags() -> None:
     flags.DEFINE_integer(
         "max_examples",
         None,
-        "most examples in the browser; default: all, or what fits into 29 MB",
+        "most examples in the browser (default: all, or what fits into 29 MB)",
         lower_bound=1,
     )
     common_flags.define_resampling()

@@ -17,62 +17,62 @@ FLAGS = flags.FLAGS
 
 
 def define_flags() -> None:
-    flags.DEFINE_string("output", None, "Folder to make.", required=True)
-    flags.DEFINE_integer("images", 1000, "Images of all splits together.")
+    flags.DEFINE_string("output", None, "folder to make", required=True)
+    flags.DEFINE_integer("images", 1000, "images of all splits together")
     flags.DEFINE_integer(
-        "val_images", None, "Images of the validation split; default: a tenth of all."
+        "val_images", None, "images of the validation split (default: a tenth of all)"
     )
     flags.DEFINE_integer(
-        "test_images", None, "Images of the test split; default: a tenth of all."
+        "test_images", None, "images of the test split (default: a tenth of all)"
     )
-    flags.DEFINE_integer("seed", 0, "Same seed, same bytes.")
+    flags.DEFINE_integer("seed", 0, "same seed, same bytes")
     flags.DEFINE_float(
         "vision_to_language",
         1.0,
-        "How often a phrase's words follow what the image shows; otherwise they are "
-        "drawn without looking.",
+        "how often a phrase's words follow what the image shows; otherwise they are "
+        "drawn without looking",
     )
     flags.DEFINE_enum(
         "words_from_image",
         "all",
         ["all", "nouns", "colours"],
-        "Which words of such a phrase follow the image; its others are drawn without "
-        "looking.",
+        "which words of such a phrase follow the image; its others are drawn without "
+        "looking",
     )
     flags.DEFINE_enum(
         "label_noise",
         "gold",
         ["gold", "silver"],
-        "The detector is right, or wrong as often and in the same way as the published "
-        "one.",
+        "the detector is right, or wrong as often and in the same way as the published "
+        "one",
     )
     flags.DEFINE_string(
         "region_overlap",
         "low",
-        "How many regions show each object nearly whole: low (2), high (5), or 1 to 5.",
+        "how many regions show each object nearly whole: low (2), high (5), or 1 to 5",
     )
     flags.DEFINE_enum(
         "surviving_leaks",
         "none",
         ["none", "parts", "context", "both"],
-        "What still tells an object's class when all regions overlapping it by more "
+        "what still tells an object's class when all regions overlapping it by more "
         "than half are masked: regions that show a part of it, a scene that goes "
-        "with it.",
+        "with it",
     )
     flags.DEFINE_enum(
         "regions_form",
         "hdf5store",
         ["hdf5store", "lmdb", "tsv", "hdf5"],
-        "File format of the region features; hdf5store is this project's own.",
+        "file format of the region features; hdf5store is this project's own",
     )
-    flags.DEFINE_integer("feature_size", 2048, "Length of a region's feature vector.")
+    flags.DEFINE_integer("feature_size", 2048, "length of a region's feature vector")
     flags.DEFINE_integer(
         "classes_per_type",
         3,
-        "Classes of objects in each of the eight phrase types (2, 3).",
+        "classes of objects in each of the eight phrase types (2, 3)",
     )
-    flags.DEFINE_bool("pictures", False, "Also draw every image as a PNG.")
-    flags.DEFINE_bool("overwrite", False, "Replace an existing folder.")
+    flags.DEFINE_bool("pictures", False, "also draw every image as a PNG")
+    flags.DEFINE_bool("overwrite", False, "replace an existing folder")
 
 
 def main() -> None:

@@ -186,6 +186,11 @@ class ModelConfig:
         return self.add_global_imgfeat is not GlobalImage.ABSENT
 
     @property
+    def first_box(self) -> int:
+        """The row of the detector's first region: 1 behind an [IMG] row, else 0."""
+        return int(self.add_global_imgfeat is GlobalImage.FIRST)
+
+    @property
     def needs_regions(self) -> bool:
         """Whether one has to be attended to: some words attend to regions alone.
 

@@ -11,7 +11,6 @@ _OBJECTS = 1600  # classes of the detector, without background
 _ATTRIBUTES = 400
 _FEATURES = 2048  # outputs of the decoder, whatever the size of a region's features
 
-
 # Fields of `ImageRegions` in words.
 _PREDICTED = {
     "cls_prob": "class probabilities",

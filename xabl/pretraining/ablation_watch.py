@@ -15,17 +15,16 @@ from xabl.ablation.inputs import read_inputs
 from xabl.ablation.options import InputFiles
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.objective import forward
+from xabl.results.conditions import MAIN_THRESHOLD
 from xabl.results.losses import columns_of
 from xabl.support.devices import LocalDevices
 
-# The paper's main threshold; the curve over all of them is for the finished model.
-_THRESHOLDS = (0.5,)
-
 
 class AblationWatch:
-    """Scores a few phrases under all conditions, with the overlap threshold 0.5 alone.
+    """Scores a few phrases under all conditions, with the main overlap threshold alone.
 
-    The scores are those of `xabl ablate` with `--limit`, in float32.
+    The scores are those of `xabl ablate` with `--limit`, in float32. The curve over all
+    thresholds is for the finished model.
     """
 
     def __init__(self, config: PretrainingConfig):
@@ -41,7 +40,7 @@ class AblationWatch:
                 split=wanted.split,
                 regions=None if config.model.text_only else Path(wanted.regions),
                 vocabulary=Path(config.vocabulary),
-                thresholds=_THRESHOLDS,
+                thresholds=(MAIN_THRESHOLD,),
                 limit=wanted.examples,
             ),
             config=config.model,

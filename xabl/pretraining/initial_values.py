@@ -127,10 +127,7 @@ def with_bert(
             f"initial.bert: {bert.name} is not a text-only BERT; initial.model starts "
             "from any other model"
         )
-    prefixes = {
-        "text_embeddings/": "text_embeddings/",
-        "mlm_head/": "mlm_head/",
-    }
+    prefixes = {kept: kept for kept in ("text_embeddings/", "mlm_head/")}
     for field in ("bert_layer2attn_sublayer", "bert_layer2ff_sublayer"):
         theirs = dict(getattr(bert, field))
         for layer, sublayer in getattr(config, field):

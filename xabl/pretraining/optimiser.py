@@ -19,11 +19,11 @@ from xabl.errors import UserError, check_choice, check_range
 from xabl.models.config import ModelConfig
 from xabl.models.reference_names import reference_names
 
+_SMALLEST, _LARGEST = np.finfo(np.float32).tiny.item(), np.finfo(np.float32).max.item()
+_BELOW_ONE = 1 - np.finfo(np.float32).epsneg.item()
 # Parameters whose name in the reference contains one of these are not decayed. So the
 # scales of LayerNorms with other names (UNITER's image_layer_norm, VL-BERT's
 # visual_ln_*) are.
-_SMALLEST, _LARGEST = np.finfo(np.float32).tiny.item(), np.finfo(np.float32).max.item()
-_BELOW_ONE = 1 - np.finfo(np.float32).epsneg.item()
 _NOT_DECAYED = ("bias", "LayerNorm.weight")
 
 

@@ -232,6 +232,8 @@ def _first_state(
     untrained = len(initial.values) - len(run.trained)
     _say(f"{run.config.name}: {run.total_steps} updates; parameters start as")
     _say("  " + initial.summary().replace("\n", "\n  "))
+    if run.config.compute == "bfloat16" and run.devices.are_the_host:
+        _say("  compute=bfloat16: on processors an update takes as long as in float32")
     if untrained:
         _say(f"  {untrained} of them are frozen or outside the loss, and stay")
     if jax.process_index() == 0:

@@ -193,6 +193,7 @@ PREDICTIONS = File(
         _probability("probability", "what the model gives it", needed=True),
     ),
 )
+FILES = (SCORES, EXAMPLES, WORDS, PREDICTIONS)
 # Numbers of scores.parquet beside the losses that an analysis reads.
 FACTS = tuple(
     column.name

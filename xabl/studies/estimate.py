@@ -8,7 +8,7 @@ from pathlib import Path
 from xabl.ablation.engine.explain import naive_operations
 from xabl.ablation.engine.machines import MACHINES, Machine
 from xabl.ablation.input_files import model_conditions
-from xabl.ablation.options import InputFiles
+from xabl.ablation.options import InputFiles, Precision
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.errors import UserError
 from xabl.models.config import ModelConfig
@@ -35,14 +35,17 @@ class Estimate:
     """Of one run, what is done of it already included.
 
     inputs: examples times conditions. ablation, training: operations.
+    precision: of the ablation.
     """
 
     inputs: int
     ablation: float
     training: float
+    precision: Precision
 
     def seconds(self, machine: Machine) -> float:
-        return self.ablation / machine.ablation + self.training / machine.pretraining
+        ablation = self.ablation / machine.ablation[self.precision]
+        return ablation + self.training / machine.pretraining
 
 
 def estimate(run: Run) -> Estimate:
@@ -60,7 +63,12 @@ def estimate(run: Run) -> Estimate:
     if isinstance(run.source, Training):
         updates = run.source.num_updates()
         training = _UPDATE * naive * updates * run.source.configuration.batch_size
-    return Estimate(inputs=inputs, ablation=naive * inputs / spared, training=training)
+    return Estimate(
+        inputs=inputs,
+        ablation=naive * inputs / spared,
+        training=training,
+        precision=run.options.evaluation.precision,
+    )
 
 
 def with_work(run: Run) -> Run:

@@ -78,7 +78,7 @@ def _swept(options: SweepOptions) -> bool:
         return True
     _check_report(study.report, lines)
     board = Board(folder, [with_work(run) for run in runs], retries)
-    with _lead(options, board, study, runs) as leads:
+    with _lead(options, board) as leads:
         watch = status.Watch(board)
         for _ in _work(options, board):
             watch.look()
@@ -96,16 +96,18 @@ def _read(options: SweepOptions) -> tuple[StudyFile, list[Run], Lines]:
 
 def _check_report(report: Report, lines: Lines) -> None:
     """Before the days of work that it comes after."""
-    for name in ("images", "class_names"):
-        path = getattr(report, name)
-        if path is not None and not path.exists():
-            raise lines.error([(("report", name), f"{path} does not exist")])
+    paths = {name: getattr(report, name) for name in ("images", "class_names")}
+    missing = [
+        (("report", name), f"{path} does not exist")
+        for name, path in paths.items()
+        if path is not None and not path.exists()
+    ]
+    if missing:
+        raise lines.error(missing)
 
 
 @contextlib.contextmanager
-def _lead(
-    options: SweepOptions, board: Board, study: StudyFile, runs: Sequence[Run]
-) -> Iterator[bool]:
+def _lead(options: SweepOptions, board: Board) -> Iterator[bool]:
     """Makes this process the one that ends the study; False if it only helps."""
     if options.joins:
         yield False

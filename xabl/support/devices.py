@@ -6,6 +6,7 @@ again at every call.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -15,6 +16,10 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from xabl.errors import UserError
 
 AXIS = "devices"  # of every parallel program
+
+_PROCESSOR = Path("/proc/cpuinfo")
+_FEATURES = {"flags", "features"}  # its lines with what it can do, on x86 and ARM
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 
 
 class Devices:
@@ -57,6 +62,11 @@ class Devices:
     def are_the_host(self) -> bool:
         """Whether their memory is the host's: they are its processor."""
         return self.devices[0].platform == "cpu"
+
+    @property
+    def lack_bfloat16(self) -> bool:
+        """Whether they are known to have no instructions for products of bfloat16."""
+        return self.are_the_host and _BFLOAT16.isdisjoint(_features() or _BFLOAT16)
 
     def replicate(self, tree: Any) -> Any:
         """Places a copy of every array on each device."""
@@ -190,6 +200,17 @@ def local_devices() -> list[jax.Device]:
         UserError: the platform that JAX was told to use is not here.
     """
     return _found(jax.local_devices)
+
+
+def _features() -> set[str]:
+    """What this machine's processor can do; nothing where the system does not say."""
+    try:
+        lines = _PROCESSOR.read_text().lower().splitlines()
+    except OSError:
+        return set()
+    fields = (line.partition(":") for line in lines)
+    lists = (words for name, _, words in fields if name.strip() in _FEATURES)
+    return {word for words in lists for word in words.split()}
 
 
 def _found(devices: Callable[[], list[jax.Device]]) -> list[jax.Device]:

@@ -23,6 +23,7 @@ from xabl.pretraining.inputs.config import InputConfig, TrainingAblation
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.small_models import small_uniter, small_vilbert
 from xabl.pretraining.train import pretrain
+from xabl.results.conditions import MAIN_THRESHOLD
 from xabl.studies.worker import Stopped
 from xabl.synthetic.world.files import ENTITIES, REGION_FILES, make_world
 from xabl.synthetic.world.settings import WorldSettings
@@ -31,8 +32,6 @@ ARCHITECTURES: dict[str, Callable[[int, int], ModelConfig]] = {
     "UNITER": small_uniter,
     "ViLBERT": small_vilbert,
 }
-# As published: regions that overlap the phrase's box by more than half are ablated.
-_THRESHOLDS = (0.5,)
 _TRAIN = "train"
 
 
@@ -177,7 +176,7 @@ def run_trial(trial: Trial, root: Path) -> None:
                 model=folders.run / "model",
                 entities=folders.entities,
                 regions=folders.regions,
-                thresholds=_THRESHOLDS,
+                thresholds=(MAIN_THRESHOLD,),
                 replace=trial.replace,
             ),
             evaluation=Options(top=trial.predictions),

@@ -16,7 +16,7 @@ from xabl.ablation.replacement import Fill
 from xabl.data.boxes import relative_locations
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
-from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.config import ModelConfig
 from xabl.models.layers import row_major
 from xabl.models.structs import ProjectedRegions
 from xabl.types import AnyArray, pytree
@@ -163,10 +163,9 @@ def region_input(
         is_zero=image_is_zero,
         mask=jnp.ones_like(image_is_zero),
     )
-    first = config.add_global_imgfeat is GlobalImage.FIRST
     return jax.tree.map(
         lambda *parts: row_major(jnp.concatenate(parts, axis=1)),
-        *((image, boxes) if first else (boxes, image)),
+        *((image, boxes) if config.first_box else (boxes, image)),
     )
 
 

@@ -140,21 +140,21 @@ def _minutes(evaluation: Evaluation, schedule: Schedule, operations: float) -> s
     """How long it takes here, by a measurement, and on machines measured before."""
     here, programs = measure(evaluation, schedule), len(schedule.shapes)
     compiling = programs * here.compiling / 60
+    precision = evaluation.scorer.precision
     rows = [
         ["minutes", "scoring", "compiling, at most"],
         ["this machine", f"{operations / here.rate / 60:.1f}", f"{compiling:.1f}"],
-        *(
-            [f"{m.name}, full-size models", f"{operations / m.ablation / 60:.1f}", ""]
-            for m in MACHINES
-        ),
     ]
+    for machine in MACHINES:
+        minutes = operations / machine.ablation[precision] / 60
+        rows.append([f"{machine.name}, full-size models", f"{minutes:.1f}", ""])
     return (
         f"{aligned(rows)}\n\n"
         f"this machine: timed just now, as busy as it is now: {here.rate / 1e12:.3g} "
         f"TFLOP a second in {here.steps} steps ({here.seconds:.1f} s) of the program "
         f"with the most work, which took {here.compiling:.1f} s to compile; most of "
         f"the {programs} programs are compiled while others run. The others: "
-        "arithmetic divided by what was measured there, full-size model, float32"
+        f"arithmetic divided by what was measured there with {precision}"
     )
 
 

@@ -24,7 +24,7 @@ from xabl.ablation.engine.losses import (
     mrc_scores,
 )
 from xabl.ablation.options import ImageToken, Precision
-from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.config import ModelConfig
 from xabl.models.model import VisionLanguageBert
 from xabl.models.structs import ProjectedRegions, Streams, TextInput
 from xabl.results.conditions import Direction
@@ -278,8 +278,7 @@ class Scorer:
         self, resident: Resident, started: Started, targets: MrcTargets
     ) -> Scores:
         """lang4vis: losses at the masked region."""
-        first = self.config.add_global_imgfeat is GlobalImage.FIRST
-        rows = targets.target[:, None] + int(first)
+        rows = targets.target[:, None] + self.config.first_box
         states = self._target_states(resident.params, started, rows, Direction.LANG4VIS)
         target = self.config.scored_target()
         logits = self._apply(

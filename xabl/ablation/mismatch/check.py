@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from xabl.ablation.inputs import Inputs
+from xabl.ablation.mismatch.annotations import LEAST_IMAGES
 from xabl.ablation.mismatch.features import feature_findings
 from xabl.ablation.mismatch.findings import Finding, stop_if_asked
-from xabl.ablation.mismatch.scores import LEAST_IMAGES, Trial, trial_findings
+from xabl.ablation.mismatch.scores import Trial, trial_findings
 from xabl.ablation.options import OnMismatch
 from xabl.models import model_directory
 from xabl.results.conditions import Direction

@@ -3,10 +3,9 @@
 Without a description of those, and of 2048 channels, against what the published
 models' detector gives: pool5 of the Faster R-CNN of Anderson et al. (2018, "Bottom-Up
 and Top-Down Attention"), the mean over each region of a ReLU's output. Such features
-are never negative, a few of them are large and many small, with a mean between 0.4 and
-0.5 in files made with the published detector. Of other sizes nothing is known. The
-published models that predict a detector's classes were trained on exactly 36 regions of
-every image.
+are never negative, a few of them are large and many small. Of other sizes nothing is
+known. The published models that predict a detector's classes were trained on exactly 36
+regions of every image.
 """
 
 import numpy as np

@@ -15,7 +15,8 @@ from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.pair_scores import put_scores
 from xabl.ablation.examples import PhraseExample
-from xabl.ablation.mismatch.scores import LEAST_IMAGES, Trial
+from xabl.ablation.mismatch.annotations import LEAST_IMAGES
+from xabl.ablation.mismatch.scores import Trial
 from xabl.ablation.plan import Plan
 from xabl.data.regions.description import evenly
 from xabl.results.conditions import Condition, Direction, Level

@@ -16,12 +16,11 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float, Int
 
-from xabl.ablation.mismatch.annotations import deviations
+from xabl.ablation.mismatch.annotations import LEAST_IMAGES, deviations
 from xabl.ablation.mismatch.findings import Finding
 from xabl.results.conditions import Direction
 from xabl.results.losses import NATS_PER_BIT
 
-LEAST_IMAGES = 24  # fewer are too few to tell
 _DEVIATIONS = 2.0  # by which means differ if they are said to
 # Of what other regions change in an example's loss, in either direction, the part that
 # is a loss on average: around 1/2 and more where the image's own are used.

@@ -83,7 +83,7 @@ def write_sections(study: Study, bootstrap: ImageBootstrap) -> Sections:
             if number == 0 or row["model"] != rows[number - 1]["model"]
             if row["gap"] is None or _is_gap(study, row["model"])
         ),
-        effects=_effects(study, differences),
+        effects=_effects(differences),
         misled=_misled(misled),
         comparisons=_comparisons(pairs, groups),
         tables=(
@@ -114,7 +114,7 @@ def _is_gap(study: Study, label: str) -> bool:
     return not study.model(label).text_only()
 
 
-def _effects(study: Study, differences: pd.DataFrame) -> tuple[str, ...]:
+def _effects(differences: pd.DataFrame) -> tuple[str, ...]:
     """Every main ablation of the main losses in words."""
     sentences = []
     for row in differences.to_dict(orient="records"):

@@ -11,13 +11,13 @@ import numpy as np
 from xabl.data.regions.hdf5_files import VisitedRegions, new_hdf5, reading
 from xabl.data.regions.image_regions import (
     ImageRegions,
-    canonical_id,
     combined_sha256,
 )
 from xabl.data.regions.records import ARRAYS
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import check_room
+from xabl.support.image_ids import canonical_id, rows_by_id
 
 FORMAT = "xabl regions"
 VERSION = 1
@@ -77,7 +77,7 @@ class RegionStore(VisitedRegions):
 
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
-        return {canonical_id(i): row for row, i in enumerate(self.image_ids)}
+        return rows_by_id(self.image_ids)
 
     def _check_layout(self) -> None:
         with reading(self.path):
@@ -119,7 +119,7 @@ def write(
         UserError: the file exists or cannot be written, an image is missing, or
             the images do not have the same fields.
     """
-    rows = {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}
+    rows = rows_by_id(image_ids)
     digests: dict[int, str] = {}
     with new_hdf5(Path(path), overwrite) as (file, check):
         for image in images:

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from xabl.data.boxes import WHOLE_IMAGE, relative_locations
 from xabl.errors import UserError
-from xabl.models.config import GlobalImage, ModelConfig
+from xabl.models.config import ModelConfig
 from xabl.pretraining.corpus.reader import Corpus, CorpusImage
 from xabl.pretraining.inputs import masking
 from xabl.pretraining.inputs.batch import PretrainingBatch
@@ -173,7 +173,7 @@ class ExampleMaker:
     ) -> tuple[Float32[np.ndarray, "batch regions features"], slice]:
         """Unmasked features with room for [IMG], and the rows of the boxes."""
         boxes = self.corpus.num_boxes
-        first = int(self._model.add_global_imgfeat is GlobalImage.FIRST)
+        first = self._model.first_box
         rows = slice(first, first + boxes)
         stream = np.empty(
             (len(images), boxes + self._model.has_image_row, self.corpus.feature_size),
