@@ -225,15 +225,13 @@ class _Builder:
         mentioned = self._find(example)
         # One condition after the other asks for it. Kept in `self` it would be a circle
         # that keeps the classes of all regions until Python looks for such.
-        predicted = functools.cache(lambda: self._phrase_masked(example))
+        masked = functools.cache(lambda: self._phrase_masked(example))
         outcomes = []
         for condition in self._conditions:
             if mentioned is None and self._regions is not None:
                 outcomes.append(_Outcome(excluded=NO_REGIONS))
             elif condition.direction is Direction.VIS4LANG:
-                outcomes.append(
-                    self._vis4lang(example, mentioned, condition, predicted)
-                )
+                outcomes.append(self._vis4lang(example, mentioned, condition, masked))
             else:
                 outcomes.append(self._lang4vis(example, mentioned, condition, gold))
         self._outcomes.append(outcomes)
@@ -244,7 +242,7 @@ class _Builder:
         example: PhraseExample,
         mentioned: _Mentioned | None,
         condition: Condition,
-        predicted: Callable[[], MlmPairKey],
+        masked: Callable[[], MlmPairKey],
     ) -> _Outcome:
         """Predict the words of the phrase, from regions of which some are ablated."""
         ablated = _Ablated() if mentioned is None else mentioned.ablated[condition]
@@ -252,7 +250,7 @@ class _Builder:
             return _Outcome(excluded=CUT_OFF, ablated_regions=ablated.count)
         if self._needs_regions and ablated.none_stays:
             return _Outcome(excluded=NONE_STAYS, ablated_regions=ablated.count)
-        pair = predicted()._replace(region=ablated.region)
+        pair = masked()._replace(region=ablated.region)
         return _Outcome(pair=self._mlm.number(pair), ablated_regions=ablated.count)
 
     def _phrase_masked(self, example: PhraseExample) -> MlmPairKey:
