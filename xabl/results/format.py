@@ -9,6 +9,7 @@ manifest.json        which model, data, flags and versions
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -243,3 +244,8 @@ def manifest(
         "thresholds": thresholds,
         **rest,
     }
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """As it stands in its file."""
+    return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError
+from xabl.results.format import manifest_text
 from xabl.studies.record import is_studys
 from xabl.studies.runs import Run
 from xabl.studies.study_file import Report
@@ -89,9 +90,8 @@ def _note_group(run: Run) -> None:
     manifest = json.loads(run.manifest.read_text(encoding="utf-8"))
     if manifest["model"].get("group") != run.options.group:
         manifest["model"]["group"] = run.options.group
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         with new_file(run.manifest, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(manifest_text(manifest), encoding="utf-8")
 
 
 def _write_table(path: Path, runs: Sequence[Run]) -> None:
