@@ -21,6 +21,7 @@ VERSION = 1  # `format` in manifest.json
 MANIFEST, SUMMARY = "manifest.json", "summary.tsv"
 ANYTHING = "anything"  # `reads` of a model: it is told what to hide, and hides it
 SUSPICIONS = "suspicions"  # in the manifest: lines on what may not belong together
+YARDSTICKS = "yardsticks"  # in the manifest: what guessing loses, by loss
 UNFINISHED = ".unfinished"  # ends the name of the folder of an interrupted run
 
 
