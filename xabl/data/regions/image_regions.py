@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from xabl.data.class_names import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
 from xabl.errors import UserError
 
-DETECTOR_CLASSES = 1601  # Visual Genome objects; class 0 is background
-DETECTOR_ATTRIBUTES = 401  # attribute 0 is "none"
 # Detectors clip boxes to the last pixel of a rescaled image, so that in the
 # original's pixels a box can end a fraction beyond the border.
 BORDER_PIXELS = 1.0
