@@ -96,6 +96,9 @@ def test_flags_that_are_needed_come_first():
         "usage: xabl ablate --model=TEXT --entities=TEXT [--flag=value ...]" in needed
     )
     assert "\nNeeded:\n  --model=" in needed and "  --precision=highest|" in optional
+    done = python("-m", "xabl", "convert", "--help")
+    assert "usage: xabl convert CHECKPOINT --output=TEXT [--flag=value" in done.stdout
+    assert "\nNeeded:\n  CHECKPOINT (or --checkpoint=CHECKPOINT)\n" in done.stdout
 
 
 @pytest.mark.parametrize("arguments", [(), ("--help",), ("-h",), ("help",)])
