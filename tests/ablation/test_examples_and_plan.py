@@ -1,6 +1,8 @@
 """Examples as the published code prepared them, and what of them is distinct."""
 
 import dataclasses
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -174,6 +176,19 @@ def test_images_without_regions_are_excluded_everywhere():
     for row, example in enumerate(plan.examples):
         gone = plan.excluded[row] == plan.reasons.index(NO_REGIONS)
         assert gone.all() if example.image_id == missing else not gone.any()
+
+
+def test_a_plan_leaves_nothing_of_the_regions_behind():
+    """Hundreds of megabytes that no circle of references may keep."""
+    regions = ablation.stacked(golden_world.golden_images())
+    gone = weakref.ref(regions)
+    gc.disable()
+    try:
+        plan = planned(regions=regions)
+        del regions
+        assert len(plan.mrc) and gone() is None
+    finally:
+        gc.enable()
 
 
 def test_nothing_left_to_score_says_why():

@@ -207,6 +207,18 @@ def test_images_and_outlines(page, made):
     assert "outline of image 1019" in find(page, "#detail").text
 
 
+def test_a_long_name_takes_its_room_once(page):
+    """Not in the row below it, where the same name is not seen."""
+    named, again = page.execute_script("""
+        const again = document.querySelector(".grouped th.again");
+        const rows = [again.parentNode.previousElementSibling, again.parentNode];
+        for (const row of rows)
+            row.querySelector("th span").textContent += " long".repeat(20);
+        return rows.map((row) => row.offsetHeight);
+    """)
+    assert 0 < again < 0.8 * named
+
+
 def test_a_narrow_window(made):
     with chromium(400, 800) as page:
         open_report(page, made[0] / "report.html")

@@ -204,6 +204,10 @@ def test_regions_of_other_results_are_an_error(tmp_path):
             lambda path: pq.write_table(pq.read_table(path).slice(1), path),
             "holds other examples than the scores",
         ),
+        (
+            lambda path: replace_column(path, "image_id", "0007"),
+            "holds other examples than the scores",
+        ),
         (lambda path: replace_column(path, "boxes", "[[1, 2]"), "row 0: boxes"),
         (lambda path: replace_column(path, "boxes", "[[1, 2, 3]]"), "row 0: boxes"),
     ],

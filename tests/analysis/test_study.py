@@ -179,7 +179,20 @@ def test_other_examples_are_refused(tmp_path):
     ]
     manifest = (directories[0] / "manifest.json").read_text()
     (directories[1] / "manifest.json").write_text(manifest.replace('"A"', '"B"'))
-    with pytest.raises(UserError, match="do not score the same examples"):
+    said = "do not score the same examples .phrase.* of example .*' against '"
+    with pytest.raises(UserError, match=said):
+        analysis.load_study(tmp_path)
+
+
+def test_images_of_another_form_are_named(tmp_path):
+    for name in "AB":
+        folder = write_results(tmp_path / name, FakeModel(label=name))
+
+    def with_zero(rows):
+        return [row | {"image_id": f"0{row['image_id']}"} for row in rows]
+
+    change_scores(folder, with_zero)
+    with pytest.raises(UserError, match=r"image_id of example 0: '(.*)' against '0\1'"):
         analysis.load_study(tmp_path)
 
 

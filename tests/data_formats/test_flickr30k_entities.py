@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from tests.helpers.golden_world import ENTITIES, examples
+from xabl.data.annotated_boxes import read_boxes
 from xabl.data.flickr30k_entities import (
     mentions,
     parse_caption,
-    read_boxes,
     read_image_ids,
     read_split,
 )

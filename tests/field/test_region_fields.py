@@ -302,7 +302,7 @@ def test_arrays_of_no_numbers_are_named(tmp_path):
 
 
 @pytest.mark.parametrize("field", ["img_id", "image_id"])
-@pytest.mark.parametrize("form", [str, int, str.encode])
+@pytest.mark.parametrize("form", [str, int, str.encode, lambda name: np.int64([name])])
 def test_records_under_another_images_key_are_refused(field, form):
     record = records.record_of_regions(IMAGES[0], short_names=False)
     record[field] = form(IDS[1]) if form is not int else int(IDS[1])

@@ -11,7 +11,8 @@ from tests.helpers import ablation, golden_world
 from tests.helpers.golden_world import ENTITIES, VOCABULARY, golden_images
 from xabl.ablation.inputs import read_inputs
 from xabl.ablation.options import InputFiles
-from xabl.data.flickr30k_entities import read_boxes, read_image_ids
+from xabl.data.annotated_boxes import read_boxes
+from xabl.data.flickr30k_entities import read_image_ids
 from xabl.data.regions import open_regions, tsv_files
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError, visible

@@ -26,9 +26,10 @@ from tests.helpers.torch_writer import write_torch_file
 from xabl.ablation.input_files import read_gold_labels
 from xabl.analysis.labelmatch.gold_labels import read_nouns
 from xabl.data import safe_pickle
+from xabl.data.annotated_boxes import read_boxes
 from xabl.data.checkpoints.opening import open_checkpoint
 from xabl.data.class_names import read_class_names
-from xabl.data.flickr30k_entities import read_boxes, read_image_ids
+from xabl.data.flickr30k_entities import read_image_ids
 from xabl.data.lmdb_reader import LmdbFile
 from xabl.data.regions import (
     hdf5_files,

@@ -213,6 +213,12 @@ WRONG = [
         lambda t: t.assign(image_id=[None, *t.image_id[1:]]),
         "column image_id: 1 rows are empty",
     ),
+    (
+        lambda t: t.assign(
+            image_id=[("7", "8", "007", "9")[e // 3] for e in t.example]
+        ),
+        "column image_id: '7' and '007' are both image 7",
+    ),
 ]
 
 
@@ -250,6 +256,16 @@ def test_a_check_of_our_results_finds_what_was_changed(tmp_path):
     assert "swapped" not in study.conditions("vis4lang")
     assert any("left out: vis4lang swapped" in note for note in study.notes)
     assert any("column mlm: " in note for note in study.notes)
+
+
+def test_examples_of_other_images_than_the_scores_are_found(tmp_path):
+    path = write_results(tmp_path / "run", FakeModel())
+    table = pq.read_table(path / "examples.parquet").to_pandas()
+    image = table.loc[1, "image_id"]
+    table.loc[1, "image_id"] = f"0{image}"
+    table.to_parquet(path / "examples.parquet")
+    said = f"column image_id: example 1 is of image '0{image}', in scores.parquet of"
+    assert any(f"{said} '{image}'" in problem for problem in results.check(path))
 
 
 def test_a_folder_that_is_taken_is_not_replaced_unasked(tmp_path):

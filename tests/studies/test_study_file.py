@@ -79,6 +79,15 @@ def test_every_error_is_named_with_its_line(write):
           - label: a b
             model: z
           - {label: VL-BERT, model: a, checkpoint: b}
+          - {label: VL-BERT, model: d, sed: 1}
+        pretrainings:
+          - config: synthetic_world
+            seeds: [0, 1, 1]
+            variants:
+              - {label: A, start: B}
+              - {label: a}
+              - {label: C, start: D}
+              - {label: D, start: C, group: 3}
         retries: -1
         """)
     assert problems(path) == [
@@ -94,7 +103,22 @@ def test_every_error_is_named_with_its_line(write):
         "12: models[2].label: give letters, digits and . _ + - only, the first a "
         "letter or a digit; found 'a b'",
         "14: models[3]: give either a model directory or a checkpoint",
-        "15: retries: should be greater than or equal to 0; found -1",
+        "15: models[4]: there are two runs 'VL-BERT'; give other labels or seeds",
+        "15: models[4].sed: not a key that is known here",
+        "18: pretrainings[0].seeds: has a value twice",
+        "20: pretrainings[0].variants[0]: there is no training 'B-s0' to start from",
+        "20: pretrainings[0].variants[0]: there is no training 'B-s1' to start from",
+        "21: pretrainings[0].variants[1]: there are two runs 'a-s0'; give other labels "
+        "or seeds",
+        "21: pretrainings[0].variants[1]: there are two runs 'a-s1'; give other labels "
+        "or seeds",
+        "22: pretrainings[0].variants[2]: C-s0 would start from itself",
+        "22: pretrainings[0].variants[2]: C-s1 would start from itself",
+        "23: pretrainings[0].variants[3]: D-s0 would start from itself",
+        "23: pretrainings[0].variants[3]: D-s1 would start from itself",
+        "23: pretrainings[0].variants[3].group: should be text; found 3 (put it in "
+        "quotes)",
+        "24: retries: should be greater than or equal to 0; found -1",
     ]
 
 
@@ -136,8 +160,11 @@ def test_a_file_that_is_no_study(write, text, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("label: 01", "label: should be text; found 1 (put it in quotes)"),
-        ("label: yes", "label: should be text; found True (put it in quotes)"),
+        ("label: 01, model: m", "label: should be text; found 1 (put it in quotes)"),
+        (
+            "label: yes, model: m",
+            "label: should be text; found True (put it in quotes)",
+        ),
         ("label: a, model: 3", "model: should be a path; found 3 (put it in quotes)"),
         ("label: a, model: [m]", "model: should be a path"),
         ("label: a, model: ''", "model: is no path; found ''"),
@@ -191,9 +218,11 @@ def test_a_grid_that_is_none(write, text, said):
             "overrides: [stepz=3]\n  variants: [{label: A}, {label: B}]",
             "3: pretrainings[0]: --set=stepz=3: no field 'stepz'",
         ),
-        ("variants: [{label: A, start: B}]", "4: there is no training 'B-s0'"),
         # That is a model, which has no training's folder.
-        ("variants: [{label: A, start: M}]\n", "4: there is no training 'M-s0'"),
+        (
+            "variants: [{label: A, start: M}]\n",
+            "4: pretrainings[0].variants[0]: there is no training 'M-s0'",
+        ),
     ],
 )
 def test_a_grid_that_cannot_be(write, tmp_path, text, said):

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Float32
 
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.data.regions.image_regions import StackedRegions
+from xabl.support.image_ids import canonical_id
 
 
 def average_features(

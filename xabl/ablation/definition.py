@@ -38,12 +38,12 @@ from xabl.data.boxes import iou, relative_locations
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
-    canonical_id,
 )
 from xabl.data.word_pieces import MAX_LENGTH
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.losses import LOSSES
+from xabl.support.image_ids import canonical_id
 from xabl.types import AnyArray, pytree
 
 # Of the method. Who changes what scores are, here, in the plan, the engine or a model,

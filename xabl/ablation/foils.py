@@ -23,7 +23,6 @@ from xabl.ablation.engine.device_regions import check_feature_size
 from xabl.ablation.replacement import Fill
 from xabl.data.foils import FoilPair, image_ids, read_foils
 from xabl.data.regions import StackedRegions, open_regions
-from xabl.data.regions.image_regions import canonical_id
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
 from xabl.models import model_directory
@@ -39,6 +38,7 @@ from xabl.results.foils import (
     write_foils,
 )
 from xabl.support.atomic import new_directory
+from xabl.support.image_ids import canonical_id
 from xabl.support.progress import Progress
 
 _PAIRS_TOGETHER = 16

@@ -26,11 +26,12 @@ from xabl.ablation.replacement import (
     regions_instead,
     words_instead,
 )
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction
+from xabl.support.image_ids import canonical_id
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

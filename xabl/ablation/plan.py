@@ -46,9 +46,10 @@ from xabl.ablation.replacement import (
     regions_instead,
     words_instead,
 )
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction, Level
+from xabl.support.image_ids import canonical_id
 
 NO_REGIONS = "image without regions"
 NO_TARGET = "no target region"
@@ -211,8 +212,6 @@ class _Builder:
         self._region_inputs = Distinct[RegionInputKey]()
         self._mlm, self._mrc = Distinct[MlmPairKey](), Distinct[MrcPairKey]()
         self._targets = Distinct[TargetKey]()
-        # One condition after the other asks for it.
-        self._predicted = functools.lru_cache(maxsize=1)(self._phrase_masked)
         self._mentioned: dict[tuple[int, bytes], _Mentioned] = {}
         self._outcomes: list[list[_Outcome]] = []  # by example, by condition
         self._target_rows: list[int] = []  # by example
@@ -224,19 +223,26 @@ class _Builder:
             gold: its gold class, -1 without one.
         """
         mentioned = self._find(example)
+        # One condition after the other asks for it. Kept in `self` it would be a circle
+        # that keeps the classes of all regions until Python looks for such.
+        masked = functools.cache(lambda: self._phrase_masked(example))
         outcomes = []
         for condition in self._conditions:
             if mentioned is None and self._regions is not None:
                 outcomes.append(_Outcome(excluded=NO_REGIONS))
             elif condition.direction is Direction.VIS4LANG:
-                outcomes.append(self._vis4lang(example, mentioned, condition))
+                outcomes.append(self._vis4lang(example, mentioned, condition, masked))
             else:
                 outcomes.append(self._lang4vis(example, mentioned, condition, gold))
         self._outcomes.append(outcomes)
         self._target_rows.append(mentioned.target_row if mentioned else NOT_SCORED)
 
     def _vis4lang(
-        self, example: PhraseExample, mentioned: _Mentioned | None, condition: Condition
+        self,
+        example: PhraseExample,
+        mentioned: _Mentioned | None,
+        condition: Condition,
+        masked: Callable[[], MlmPairKey],
     ) -> _Outcome:
         """Predict the words of the phrase, from regions of which some are ablated."""
         ablated = _Ablated() if mentioned is None else mentioned.ablated[condition]
@@ -244,7 +250,7 @@ class _Builder:
             return _Outcome(excluded=CUT_OFF, ablated_regions=ablated.count)
         if self._needs_regions and ablated.none_stays:
             return _Outcome(excluded=NONE_STAYS, ablated_regions=ablated.count)
-        pair = self._predicted(example)._replace(region=ablated.region)
+        pair = masked()._replace(region=ablated.region)
         return _Outcome(pair=self._mlm.number(pair), ablated_regions=ablated.count)
 
     def _phrase_masked(self, example: PhraseExample) -> MlmPairKey:

@@ -86,10 +86,11 @@ def _run(
         if is_done(results, identity):
             return
         evaluation = series.evaluation(inputs, params, options.evaluation, say)
+        # The devices have what they need of the regions: room for what comes now.
+        inputs = dataclasses.replace(inputs, regions=None)
         tell = say if shares.is_first else (lambda line: None)
         findings = _check(options, inputs, evaluation, tell)
-    # The devices have what they need of the regions: room for what comes now.
-    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
+    inputs = dataclasses.replace(inputs, findings=findings)
     scores = keep_scores(
         functools.partial(score, evaluation),
         inputs.plan,
@@ -138,8 +139,9 @@ def evaluate(options: RunOptions, params: Params) -> AblationResults:
     identity = _identity(options, inputs, params)
     clock.phase_ends("load")
     evaluation = series.evaluation(inputs, params, options.evaluation, say)
+    inputs = dataclasses.replace(inputs, regions=None)
     findings = _check(options, inputs, evaluation, say)
-    inputs = dataclasses.replace(inputs, regions=None, findings=findings)
+    inputs = dataclasses.replace(inputs, findings=findings)
     scores = in_memory(
         functools.partial(score, evaluation), inputs.plan, first=_COMPILING
     )

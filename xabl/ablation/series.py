@@ -92,6 +92,7 @@ class Series:
             evaluation.take(params, inputs.store)
             return evaluation
         self._evaluation = None
+        return_freed()  # an evaluation is a circle: the one before is on the devices
         if options.precision is Precision.BFLOAT16 and self.devices.lack_bfloat16:
             say(_NOT_FASTER)
         few = self._is_single and self.devices.are_the_host

@@ -306,13 +306,29 @@ def _check_comparable(first: Run, run: Run) -> None:
                 f"{here!r} against {there!r}; analyse them apart, or run "
                 "xabl ablate again on the same data"
             )
-    if not np.array_equal(first.example_ids, run.example_ids) or any(
-        not np.array_equal(first.texts[key], run.texts[key]) for key in first.texts
-    ):
+    difference = _difference(first, run)
+    if difference is not None:
         raise UserError(
-            f"{first.directory} and {run.directory} do not score the same examples; "
-            "run xabl ablate again on the same data"
+            f"{first.directory} and {run.directory} do not score the same examples "
+            f"({difference}); run xabl ablate again on the same data"
         )
+
+
+def _difference(first: Run, run: Run) -> str | None:
+    """The first of what differs between the examples of two runs."""
+    if not np.array_equal(first.example_ids, run.example_ids):
+        counts = (f"{len(each.example_ids):,}" for each in (first, run))
+        only = np.setxor1d(first.example_ids, run.example_ids)[0]
+        return f"{' against '.join(counts)}; only one of them has example {only}"
+    for key, texts in first.texts.items():
+        differs = np.flatnonzero(texts != run.texts[key])
+        if len(differs):
+            place = differs[0]
+            return (
+                f"{key} of example {first.example_ids[place]}: {texts[place]!r} "
+                f"against {run.texts[key][place]!r}"
+            )
+    return None
 
 
 def _group(runs: Iterable[Run]) -> tuple[Model, ...]:

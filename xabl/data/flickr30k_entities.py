@@ -5,17 +5,18 @@ Plummer et al. 2015. A directory holds `<split>.txt` (one image id per line),
 """
 
 import dataclasses
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from xml.etree import ElementTree
-from xml.parsers import expat
 
 import numpy as np
 from jaxtyping import Float32
 
-from xabl.errors import UserError, from_system
-from xabl.support.files import read_bytes, read_text
+from xabl.data.annotated_boxes import read_boxes
+from xabl.data.box_forms import BoxForms, OnError
+from xabl.errors import UserError
+from xabl.support.files import read_text
+from xabl.support.image_ids import by_loose_id, canonical_id, other_form, with_hint
 
 _NOT_VISUAL = "0"  # the chain of phrases that nothing in an image shows
 
@@ -80,7 +81,7 @@ class Mention:
 def read_split(
     directory: Path,
     split: str,
-    on_error: Callable[[str, UserError], None] | None = None,
+    on_error: OnError | None = None,
 ) -> tuple[AnnotatedImage, ...]:
     """Reads the images of a split in the order of its file.
 
@@ -91,7 +92,8 @@ def read_split(
             left out; without it the first such image raises.
 
     Raises:
-        UserError: names the file and the line of what cannot be read.
+        UserError: names the file and the line of what cannot be read; or what only all
+            images together show: boxes in another form than that of their files.
     """
     image_ids = read_image_ids(split_file(directory, split))
     return read_images(directory, image_ids, on_error)
@@ -100,17 +102,38 @@ def read_split(
 def read_images(
     directory: Path,
     image_ids: Iterable[str],
-    on_error: Callable[[str, UserError], None] | None = None,
+    on_error: OnError | None = None,
 ) -> tuple[AnnotatedImage, ...]:
     """As `read_split`, the images of a list."""
-    images = []
+    images, forms, first = [], BoxForms(), None
+    on_error = forms.watching(on_error)
+    folder = directory / "Sentences"
+
+    @functools.cache
+    def there() -> dict[str, str]:
+        return by_loose_id(file.stem for file in folder.glob("*.txt"))
+
     for image_id in image_ids:
         try:
-            images.append(read_image(directory, image_id))
+            image = read_image(directory, image_id)
         except UserError as error:
+            if not (folder / f"{image_id}.txt").exists():
+                error = with_hint(error, other_form(image_id, there()))
             if on_error is None:
-                raise
+                raise error
+            first = first or error
             on_error(image_id, error)
+        else:
+            images.append(image)
+            if image.boxes:
+                every = np.concatenate([*image.boxes.values()])
+                forms.add(every, (image.width, image.height))
+    if forms.problem:
+        raise UserError(f"{directory / 'Annotations'}: {forms.problem}")
+    if first is not None and not images:
+        raise UserError(
+            f"{directory}: none of the images can be read; the first: {first}"
+        )
     return tuple(images)
 
 
@@ -181,24 +204,25 @@ def read_image_ids(path: Path) -> tuple[str, ...]:
 
     Raises:
         UserError: the file cannot be read, is empty, or holds a line that is no id
-            or an id twice.
+            or an id twice, in whatever form.
     """
-    first_line: dict[str, int] = {}
+    first_line: dict[str, tuple[int, str]] = {}
     for number, line in enumerate(_lines(path, "a list of image ids"), start=1):
         image_id = line.strip()
         # An id becomes a file name: it must not lead out of the data folder.
         is_name = image_id.isprintable() and "/" not in image_id
         if not is_name or len(image_id.split()) != 1:
             raise UserError(f"{path}, line {number}: {line!r:.80} is not an image id")
-        if image_id in first_line:
+        first, form = first_line.setdefault(canonical_id(image_id), (number, image_id))
+        if first != number:
+            other = f", as {form}" if form != image_id else ""
             raise UserError(
-                f"{path}, line {number}: image {image_id} stands on line "
-                f"{first_line[image_id]} already"
+                f"{path}, line {number}: image {image_id} stands on line {first} "
+                f"already{other}"
             )
-        first_line[image_id] = number
     if not first_line:
         raise UserError(f"{path}: no image ids; expected one a line")
-    return tuple(first_line)
+    return tuple(image_id for _, image_id in first_line.values())
 
 
 def read_image(directory: Path, image_id: str) -> AnnotatedImage:
@@ -271,41 +295,6 @@ def parse_caption(line: str, place: str) -> Caption:
     return Caption(words=tuple(words), phrases=tuple(phrases))
 
 
-def read_boxes(path: Path) -> tuple[int, int, dict[str, Float32[np.ndarray, "_ 4"]]]:
-    """Width and height of an image, and the boxes of each chain that has any.
-
-    Args:
-        path: `Annotations/<id>.xml`, in the PASCAL VOC style, pixels counted from 1.
-
-    Raises:
-        UserError: the file is missing, is not XML, declares a document type (which
-            no annotation needs and attacks do), has no size, has an object without
-            name or place, or a box that is inverted or outside the image.
-    """
-    root = _parse_xml(path)
-    width = _number(path, root, "size/width")
-    height = _number(path, root, "size/height")
-    if width < 1 or height < 1:
-        raise UserError(f"{path}: an image of {width:g} x {height:g} pixels")
-    boxes: dict[str, list[list[float]]] = {}
-    for element in root.findall("object"):
-        chains = [(name.text or "").strip() for name in element.findall("name")]
-        if not all(chains) or not chains:
-            raise UserError(f"{_at(path, element)}: an object without name")
-        located = element.findall("bndbox")
-        if not located and not _is_flagged(element):
-            raise UserError(
-                f"{_at(path, element)}: an object with neither bndbox nor nobndbox "
-                "nor scene"
-            )
-        for bndbox in located:
-            box = _box(path, bndbox, width, height)
-            for chain in chains:
-                boxes.setdefault(chain, []).append(box)
-    arrays = {chain: np.array(rows, np.float32) for chain, rows in boxes.items()}
-    return int(width), int(height), arrays
-
-
 def _chain_and_types(token: str, place: str) -> tuple[str, tuple[str, ...]]:
     """Reads the opening of a phrase, "[/EN#<chain>/<type>[/<type>...]"."""
     start, mark, annotation = token.partition("[/EN#")
@@ -324,77 +313,3 @@ def _lines(path: Path, what: str = "a text file of Flickr30k Entities") -> list[
     """The lines of a text file, without a last empty one."""
     text = read_text(path, what).rstrip("\n")
     return text.split("\n") if text else []
-
-
-def _parse_xml(path: Path) -> ElementTree.Element:
-    """The root element; every element carries its line as attribute "line".
-
-    The parser is driven by hand because that gives the lines, and because it lets a
-    document type be refused: without one there are no entities that could expand to
-    gigabytes or name other files.
-    """
-    builder = ElementTree.TreeBuilder()
-    parser = expat.ParserCreate()
-
-    def start(name: str, attributes: dict[str, str]) -> None:
-        builder.start(name, attributes | {"line": str(parser.CurrentLineNumber)})
-
-    def refuse_document_type(*_) -> None:
-        raise UserError(
-            f"{path}, line {parser.CurrentLineNumber}: declares a document type; "
-            "annotations have none, so this file is refused"
-        )
-
-    parser.StartElementHandler = start
-    parser.EndElementHandler = builder.end
-    parser.CharacterDataHandler = builder.data
-    parser.StartDoctypeDeclHandler = refuse_document_type
-    try:
-        parser.Parse(read_bytes(path), True)
-    except FileNotFoundError as error:
-        raise UserError(f"{path} is missing") from error
-    except OSError as error:
-        raise from_system(error, path, "cannot be read") from error
-    except (expat.ExpatError, ValueError, LookupError) as error:
-        line = getattr(error, "lineno", parser.CurrentLineNumber)
-        raise UserError(f"{path}, line {line}: malformed XML: {error}") from error
-    return builder.close()
-
-
-def _is_flagged(element: ElementTree.Element) -> bool:
-    """Whether an object says that it has no box, or is the whole scene."""
-    return "1" in (element.findtext(n, "0").strip() for n in ("nobndbox", "scene"))
-
-
-def _box(
-    path: Path, bndbox: ElementTree.Element, width: float, height: float
-) -> list[float]:
-    """x1, y1, x2, y2 counted from 0."""
-    corners = ("xmin", "ymin", "xmax", "ymax")
-    x1, y1, x2, y2 = (_number(path, bndbox, name) - 1 for name in corners)
-    if x2 < x1 or y2 < y1:
-        raise UserError(f"{_at(path, bndbox)}: the box is inverted")
-    if x2 < 0 or y2 < 0 or x1 >= width or y1 >= height:
-        raise UserError(
-            f"{_at(path, bndbox)}: the box lies outside the image of {width:g} x "
-            f"{height:g} pixels"
-        )
-    return [x1, y1, x2, y2]
-
-
-def _number(path: Path, element: ElementTree.Element, name: str) -> float:
-    """The finite number in a descendant."""
-    found = element.find(name)
-    if found is None:
-        raise UserError(f"{_at(path, element)}: no {name} in <{element.tag}>")
-    try:
-        value = float(found.text or "")
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{_at(path, found)}: {name} is {found.text!r}, not a number")
-    return value
-
-
-def _at(path: Path, element: ElementTree.Element) -> str:
-    return f"{path}, line {element.get('line')}"

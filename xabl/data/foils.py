@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from xabl.data.regions.image_regions import canonical_id
 from xabl.errors import UserError
 from xabl.support.files import read_json
+from xabl.support.image_ids import canonical_id
 
 # Of three annotators, who must take the caption and not the foil for the right one.
 _VALID_VOTES = 2
@@ -119,10 +119,12 @@ def image_ids(
     Genome's regions are known by number.
 
     Raises:
-        UserError: images are not there; says how many and names some.
+        UserError: images are not there; says how many and names some. Two files whose
+            numbers are written differently would be one image.
     """
     by_form = {canonical_id(image_id): image_id for image_id in known}
     found, missing = {}, []
+    file_of: dict[str, str] = {}
     for file in dict.fromkeys(pair.image_file for pair in pairs):
         stem = Path(file).stem
         number = re.fullmatch(r".*_(\d{5,})", stem)
@@ -130,6 +132,14 @@ def image_ids(
         ids = [by_form[form] for form in map(canonical_id, forms) if form in by_form]
         if ids:
             found[file] = ids[0]
+            first = file_of.setdefault(ids[0], file)
+            # COCO_val2014_000000000007 and 000000000007 are one image; v7w_7 is not.
+            if _digits(first) != _digits(file):
+                raise UserError(
+                    f"{source}: {first} and {file} would both be image {ids[0]}: "
+                    "make region files whose ids tell them apart, or leave the pairs "
+                    "of one out"
+                )
         else:
             missing.append(file)
     if missing:
@@ -139,3 +149,8 @@ def image_ids(
             "the file's name without its ending and by the number it ends in"
         )
     return found
+
+
+def _digits(file: str) -> str:
+    """The number that a file's name ends in, as it is written."""
+    return re.search(r"\d*$", Path(file).stem)[0]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from xabl.errors import UserError
+from xabl.support.image_ids import by_loose_id, other_form
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -26,3 +27,8 @@ def image_file(folder: Path, image_id: str) -> Path | None:
         return None
     paths = (folder / (image_id + suffix) for suffix in SUFFIXES)
     return next((path for path in paths if path.is_file()), None)
+
+
+def file_like(folder: Path, image_id: str) -> str:
+    """A clause for a message: the file that may be meant, if there is one."""
+    return other_form(image_id, by_loose_id(file.name for file in folder.iterdir()))

@@ -12,8 +12,8 @@ from jaxtyping import Float32
 from xabl.ablation.average import average_features
 from xabl.data.flickr30k_entities import mentions, read_split
 from xabl.data.regions import ImageRegions, open_regions
-from xabl.data.regions.image_regions import canonical_id
 from xabl.python.arguments import checked
+from xabl.support.image_ids import canonical_id
 
 
 class RegionsByImage(Mapping[str, ImageRegions]):

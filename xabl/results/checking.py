@@ -14,6 +14,7 @@ from xabl.results.format import EXAMPLES, FILES, PREDICTIONS, SCORES, WORDS, Fil
 from xabl.results.losses import LOSSES, columns_of
 from xabl.results.reading import read_file, read_manifest
 from xabl.results.word_classes import WordClass
+from xabl.support.image_ids import by_canonical_id
 
 _MOST_APART = 1e-4  # nats: what rounding can do to a mean
 
@@ -71,6 +72,10 @@ def _score_problems(scores: pa.Table) -> list[str]:
         if differs.any():
             example = numbers[differs][0]
             problems.append(f"column {name}: differs between rows of example {example}")
+    try:  # images of two names would be counted as two
+        by_canonical_id(scores["image_id"].drop_null().unique().to_pylist(), "image_id")
+    except UserError as error:
+        problems.append(f"column {error}")
     scored = scores["excluded"].is_null().to_numpy()
     present = {
         name: scores[name].is_valid().to_numpy()
@@ -156,10 +161,23 @@ def _rows_problems(table: pa.Table, file: File) -> list[str]:
 
 
 def _other_examples(table: pa.Table, scores: pa.Table) -> list[str]:
-    unknown = np.setdiff1d(table["example"].to_numpy(), scores["example"].to_numpy())
-    if not len(unknown):
+    numbers = table["example"].to_numpy()
+    unknown = np.setdiff1d(numbers, scores["example"].to_numpy())
+    if len(unknown):
+        return [
+            f"{len(unknown)} examples have no scores in {SCORES.name} (first: example "
+            f"{unknown[0]})"
+        ]
+    if "image_id" not in table.column_names:
         return []
+    ids, first = np.unique(scores["example"].to_numpy(), return_index=True)
+    scored = scores["image_id"].take(first).to_numpy()[np.searchsorted(ids, numbers)]
+    images = table["image_id"].to_numpy()
+    differs = np.flatnonzero(images != scored)
+    if not len(differs):
+        return []
+    place = differs[0]
     return [
-        f"{len(unknown)} examples have no scores in {SCORES.name} (first: example "
-        f"{unknown[0]})"
+        f"column image_id: example {numbers[place]} is of image {images[place]!r}, in "
+        f"{SCORES.name} of {scored[place]!r}"
     ]

@@ -146,12 +146,6 @@ def runs_of(study: StudyFile, lines: Lines, output: Path) -> list[Run]:
                 runs += _of_variant(study, grid, variant, lines.where(*inner), output)
             except UserError as error:
                 problems.append((inner, str(error)))
-    trained = {run.name for run in runs if run.is_alone}
-    for run in runs:
-        if not problems and not trained.issuperset(run.after):
-            raise UserError(
-                f"{run.where}: there is no training {run.after[0]!r} to start from"
-            )
     if problems:
         raise lines.error(problems)
     return runs
@@ -280,13 +274,11 @@ def _starts_first(runs: Iterable[Run]) -> list[Run]:
     by_name = {run.name: run for run in runs}
     ordered: dict[str, Run] = {}
 
-    def add(run: Run, seen: tuple[str, ...]) -> None:
-        if run.name in seen:
-            raise UserError(f"{run.where}: {run.name} would start from itself")
+    def add(run: Run) -> None:
         for name in run.after:
-            add(by_name[name], (*seen, run.name))
+            add(by_name[name])
         ordered[run.name] = run
 
     for run in by_name.values():
-        add(run, ())
+        add(run)
     return list(ordered.values())

@@ -1,7 +1,7 @@
 """The file that describes a study, read and checked; every error says its line."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -44,8 +44,9 @@ def _without_repeats(values: tuple[Any, ...]) -> tuple[Any, ...]:
 _File = Annotated[Path, pydantic.AfterValidator(_in_folder)]
 _FileOrName = Annotated[str, pydantic.AfterValidator(_there_or_name)]
 _Once = pydantic.AfterValidator(_without_repeats)
+_MOST = 2**32
 # YAML's yes and '3' are no numbers.
-_Count = Annotated[int, Field(ge=0, lt=2**32, strict=True)]  # seeds, too
+_Count = Annotated[int, Field(ge=0, lt=_MOST, strict=True)]  # seeds, too
 _Overlap = Annotated[float, Field(ge=0, lt=1, strict=True)]
 _Positive = Annotated[int, Field(ge=1, lt=2**31, strict=True)]
 
@@ -117,14 +118,6 @@ class Model(_Part):
     config: _FileOrName | None = None
     vocabulary: _File | None = None
 
-    @pydantic.model_validator(mode="after")
-    def _is_one_thing(self) -> "Model":
-        if (self.model is None) == (self.checkpoint is None):
-            raise ValueError("give either a model directory or a checkpoint")
-        if self.model is not None and self.config is not None:
-            raise ValueError("config is that of a checkpoint")
-        return self
-
     @property
     def name(self) -> str:
         return run_name(self.label, self.seed)
@@ -187,9 +180,7 @@ class StudyFile(_Part):
     _folder: Path = pydantic.PrivateAttr()
 
     @pydantic.model_validator(mode="after")
-    def _has_runs(self, info: _Info) -> "StudyFile":
-        if not self.models and not self.pretrainings:
-            raise ValueError("give models, pretrainings or both")
+    def _is_in_folder(self, info: _Info) -> "StudyFile":
         self._folder = info.context
         return self
 
@@ -231,13 +222,13 @@ def read_study(path: Path | str) -> tuple[StudyFile, Lines]:
             f"--study={path}: cannot be read ({reason(error)}); give a file, or one of "
             f"the studies that come with xabl: {names}"
         ) from error
+    problems = [*_row_problems(content)]
     try:
         study = StudyFile.model_validate(content, context=folder)
     except pydantic.ValidationError as error:
-        raise lines.error([*map(_problem, _own_problems(error))]) from error
-    repeated = list(_repeated_names(study))
-    if repeated:
-        raise lines.error(repeated)
+        problems += map(_problem, _own_problems(error))
+    if problems:
+        raise lines.error(problems)
     return study, lines
 
 
@@ -277,21 +268,83 @@ def _problem(found: Any) -> tuple[Place, str]:
     return place, text
 
 
-def _repeated_names(study: StudyFile) -> Iterator[tuple[Place, str]]:
-    """Two runs with one name would share one folder."""
+# --- what is wrong with rows as a whole ----------------------------------------------
+
+# Looked for in what the file says, since its parts may be wrong as well: whoever mends
+# a file wants to hear of everything at once.
+
+
+def _row_problems(content: Any) -> Iterator[tuple[Place, str]]:
+    if not isinstance(content, dict):
+        return
+    if not content.get("models") and not content.get("pretrainings"):
+        yield (), "give models, pretrainings or both"
+    for place, row in _rows(content, "models"):
+        if (row.get("model") is None) == (row.get("checkpoint") is None):
+            yield place, "give either a model directory or a checkpoint"
+        elif row.get("model") is not None and row.get("config") is not None:
+            yield place, "config is that of a checkpoint"
+    yield from _name_problems(
+        [*_named(content, "models")],
+        [
+            ((*place, *inner), name, start)
+            for place, grid in _rows(content, "pretrainings")
+            for inner, name, start in _named(grid, "variants")
+        ],
+    )
+
+
+_Named = tuple[
+    Place, str, str | None
+]  # a run, its name, that of the one it starts from
+
+
+def _name_problems(
+    models: list[_Named], trainings: list[_Named]
+) -> Iterator[tuple[Place, str]]:
+    """Two runs of one name, which would share a folder; starts that lead nowhere."""
     seen: set[str] = set()
-    for place, name in _names(study):
+    for place, name, _ in models + trainings:
         # Folders of some file systems do not tell capitals.
         if name.lower() in seen:
             yield place, f"there are two runs {name!r}; give other labels or seeds"
         seen.add(name.lower())
+    starts = {name: start for _, name, start in trainings}
+    for place, name, start in trainings:
+        if start is not None and start not in starts:
+            yield place, f"there is no training {start!r} to start from"
+        passed = set()
+        while start in starts and start not in passed:
+            passed.add(start)
+            start = starts[start]
+        if name in passed:
+            yield place, f"{name} would start from itself"
 
 
-def _names(study: StudyFile) -> Iterator[tuple[Place, str]]:
-    for number, model in enumerate(study.models):
-        yield ("models", number), model.name
-    for number, grid in enumerate(study.pretrainings):
-        for row, variant in enumerate(grid.variants):
-            for seed in grid.seeds:
-                place = ("pretrainings", number, "variants", row)
-                yield place, run_name(variant.label, seed)
+def _rows(part: dict[str, Any], key: str) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """The rows of a list, as far as they are some."""
+    for number, row in enumerate(_listed(part.get(key))):
+        if isinstance(row, dict):
+            yield (key, number), row
+
+
+def _named(part: dict[str, Any], key: str) -> Iterator[_Named]:
+    """The runs of a list of models or variants, as far as they have names."""
+    for place, row in _rows(part, key):
+        label, start = (row.get(name) for name in ("label", "start"))
+        seeds = [row.get("seed")]
+        if key == "variants":
+            seeds = part.get("seeds", Pretrainings.model_fields["seeds"].default)
+            seeds = [s for s in _listed(seeds) if s is not None]
+        for seed in dict.fromkeys(filter(_may_be_seed, seeds)):
+            if isinstance(label, str):
+                after = run_name(start, seed) if isinstance(start, str) else None
+                yield place, run_name(label, seed), after
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else ()
+
+
+def _may_be_seed(value: Any) -> bool:
+    return value is None or (type(value) is int and 0 <= value < _MOST)

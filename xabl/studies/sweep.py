@@ -93,10 +93,14 @@ def _read(
 
 def _check_report(report: Report, lines: Lines) -> None:
     """Before the days of work that it comes after."""
-    for name in ("images", "class_names"):
-        path = getattr(report, name)
-        if path is not None and not path.exists():
-            raise lines.error([(("report", name), f"{path} does not exist")])
+    paths = {name: getattr(report, name) for name in ("images", "class_names")}
+    missing = [
+        (("report", name), f"{path} does not exist")
+        for name, path in paths.items()
+        if path is not None and not path.exists()
+    ]
+    if missing:
+        raise lines.error(missing)
 
 
 @contextlib.contextmanager

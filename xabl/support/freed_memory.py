@@ -1,6 +1,7 @@
 """What becomes of memory that was freed; glibc alone can be told, others decide."""
 
 import ctypes
+import gc
 import sys
 
 # Parameters of mallopt, as glibc's malloc.h numbers them.
@@ -10,8 +11,10 @@ _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
 def return_freed() -> None:
     """Gives memory that was freed back to the system; glibc keeps some for itself.
 
-    After a model was loaded that is a third of its size.
+    After a model was loaded that is a third of its size. What only circles of
+    references hold is freed first: Python may not look for them for a long time.
     """
+    gc.collect()
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

@@ -1,5 +1,7 @@
 """Conceptual Captions as an LMDB of msgpack lists; a damaged entry is named."""
 
+import dataclasses
+
 import lmdb
 import msgpack
 import numpy as np
@@ -148,3 +150,26 @@ def test_a_cut_msgpack_lmdb_is_named(tmp_path):
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     with pytest.raises(UserError, match="data.mdb is cut"):
         build(tmp_path, data.parent, None)
+
+
+def test_boxes_in_another_form_are_refused_together(tmp_path):
+    """As x, y, width, height most of these are possible as they are."""
+    first = next(iter(images()))
+    boxes = np.float32([[20, 10, 100, 90]] * 5 + [[100, 50, 40, 30]])
+    records = [
+        msgpack_record(
+            dataclasses.replace(
+                first, image_id=str(n), boxes=np.tile(box, (first.num_boxes, 1))
+            ),
+            "a dog",
+        )
+        for n, box in enumerate(boxes)
+    ]
+    source = write_msgpack(tmp_path, records)
+    bad, found = (
+        [],
+        msgpack_lmdb.read_msgpack_lmdb(source, None, lambda name, _: bad.append(name)),
+    )
+    with pytest.raises(UserError, match="in 1 of 6 .* as x1, y1, width, height all"):
+        list(found)
+    assert bad == ["00000005"]

@@ -11,10 +11,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from xabl.ablation.mismatch.findings import Finding
+from xabl.data.box_forms import FORMS, Boxes
 from xabl.data.boxes import iou
 from xabl.data.flickr30k_entities import Mention
 from xabl.data.regions.description import evenly
-from xabl.data.regions.image_regions import StackedRegions, canonical_id
+from xabl.data.regions.image_regions import StackedRegions
+from xabl.support.image_ids import canonical_id
 
 MOST_IMAGES = 250  # looked at; of more, so many are taken evenly
 LEAST_IMAGES = 24  # fewer are too few to tell
@@ -27,7 +29,6 @@ _SHOWS_OBJECT = 0.5  # IoU of a region that shows a phrase's object
 _LEAST_ASSOCIATION = 0.03
 _PERMUTATIONS = 60
 
-Boxes = Float[np.ndarray, "boxes 4"]
 # Boxes of regions as a file has them, width and height of the image -> in pixels.
 Reading = Callable[[Boxes], Boxes]
 
@@ -108,21 +109,12 @@ def annotation_findings(
 # --- boxes ---------------------------------------------------------------------------
 
 
-def _xyxy(order: Sequence[int]) -> Reading:
-    return lambda boxes: boxes[:, order]
-
-
-def _corner_and_size(boxes: Boxes) -> Boxes:
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
-
-
 def _scaled(times: float) -> Reading:
     return lambda boxes: boxes * times
 
 
 READINGS: dict[str, Reading] = {
-    "y1, x1, y2, x2": _xyxy((1, 0, 3, 2)),
-    "x1, y1, width, height": _corner_and_size,
+    **FORMS,
     **{
         f"boxes of an image {1 / times:.2f} times as large": _scaled(times)
         for times in np.geomspace(0.4, 2.5, 31)
@@ -150,7 +142,7 @@ def other_reading(images: Sequence[Phrases]) -> Finding | None:
         "of the image",
         seen=f"that they fit better as {name} (mean IoU {plain.mean():.2f} as they "
         f"are, {plain.mean() + gain.mean():.2f} so)",
-        cause="boxes in another order or frame",
+        cause="boxes of the regions, or of the annotations, in another form or frame",
         cure="write them as x1, y1, x2, y2 in pixels of the annotated image",
         certain=True,
     )

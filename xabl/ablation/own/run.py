@@ -42,8 +42,7 @@ from xabl.ablation.plan import Plan
 from xabl.ablation.record import Clock, identity_of
 from xabl.ablation.run import told_of
 from xabl.ablation.shares import Shares
-from xabl.data.image_files import SUFFIXES, check_folder, image_file
-from xabl.data.regions.image_regions import canonical_id
+from xabl.data.image_files import SUFFIXES, check_folder, file_like, image_file
 from xabl.data.whole_words import Tokens, WholeWords
 from xabl.data.word_pieces import WordPieces
 from xabl.errors import UserError
@@ -51,6 +50,7 @@ from xabl.models.visual_targets import VISUAL_TARGETS, VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.results.directory import ResultsDirectory
 from xabl.results.format import ANYTHING
+from xabl.support.image_ids import canonical_id
 
 _FIRST = "the model is asked for the first time"
 
@@ -284,9 +284,11 @@ def _image_files(
     files = {image_id: image_file(folder, image_id) for image_id in ids}
     missing = [image_id for image_id, path in files.items() if path is None]
     if missing:
+        cure = file_like(folder, missing[0]) or (
+            "put them there, or leave those images out of the split"
+        )
         raise UserError(
             f"{folder}: {len(missing)} of {len(ids)} images are not there (first: "
-            f"{missing[0]}{SUFFIXES[0]}); put them there, or leave those images out of "
-            "the split"
+            f"{missing[0]}{SUFFIXES[0]}); {cure}"
         )
     return {canonical_id(image_id): path for image_id, path in files.items()}

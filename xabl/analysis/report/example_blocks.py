@@ -15,12 +15,12 @@ from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
 from xabl.analysis.report.blocks import Block, index_type, pack
 from xabl.analysis.study import Study
 from xabl.data.regions import open_regions
-from xabl.data.regions.image_regions import canonical_id
 from xabl.errors import UserError
 from xabl.results.conditions import BASELINE, Condition, Direction
 from xabl.results.format import EXAMPLES, File
 from xabl.results.reading import Run, read_file
 from xabl.support.files import from_json
+from xabl.support.image_ids import canonical_id
 
 MISSING = -1  # of a region or class that is not known
 OVERLAP_STEPS = 1000  # overlaps travel as whole numbers of this many to 1
@@ -53,7 +53,10 @@ def read_examples(study: Study) -> Examples:
     table = read_file(run.directory, EXAMPLES)
     known = dict(zip(table.column_names, table.columns, strict=True))
     columns = EXAMPLES.table(known, len(table)).to_pydict()
-    if columns["example"] != run.example_ids.tolist():
+    if (
+        columns["example"] != run.example_ids.tolist()
+        or columns["image_id"] != run.texts["image_id"].tolist()
+    ):
         raise UserError(
             f"{path}: holds other examples than the scores beside it; write the "
             "results again"

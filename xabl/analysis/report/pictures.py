@@ -8,8 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from xabl.data.image_files import check_folder, image_file
+from xabl.data.image_files import check_folder, file_like, image_file
 from xabl.errors import UserError
+from xabl.support.image_ids import with_hint
 
 # What all images together may take of the page, as base64.
 BUDGET_BYTES = 10_000_000
@@ -40,10 +41,11 @@ def embed(folder: Path, image_ids: Iterable[str]) -> Pictures:
     paths = {image_id: image_file(folder, image_id) for image_id in wanted}
     there = {image_id: path for image_id, path in paths.items() if path is not None}
     if wanted and not there:
-        raise UserError(
+        error = UserError(
             f"--images: {folder}: none of the images of these results is there "
             f"(expected files like {wanted[0]}.jpg)"
         )
+        raise with_hint(error, file_like(folder, wanted[0]))
     size = _size_for(list(there.values()))
     encoded, unreadable = {}, []
     for image_id, path in there.items():
@@ -57,9 +59,10 @@ def embed(folder: Path, image_ids: Iterable[str]) -> Pictures:
     for ids, what in ((missing, "missing from"), (unreadable, "unreadable in")):
         if ids:
             count = "1 image is" if len(ids) == 1 else f"{len(ids):,} images are"
+            like = ids is missing and file_like(folder, ids[0])
             notes.append(
                 f"{count} {what} the --images folder (first: {ids[0]}); outlines are "
-                "drawn instead"
+                "drawn instead" + (f"; {like}" if like else "")
             )
     return Pictures(base64=encoded, notes=tuple(notes))
 

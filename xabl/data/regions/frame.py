@@ -8,10 +8,9 @@ import dataclasses
 
 import numpy as np
 
+from xabl.data.box_forms import Size
 from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
-
-Size = tuple[int, int]  # width, height in pixels
 
 _ROUNDING = 1.0  # pixels by which a resized side may differ from the exact one
 _SHAPES_DIFFER = 0.02  # share by which the ratios of sides differ in other shapes

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from xabl.data.regions import scout
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import (
     FIELD_NAMES,
     record_of_regions,
@@ -20,6 +20,7 @@ from xabl.data.regions.records import (
 from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_file
+from xabl.support.image_ids import by_canonical_id, canonical_id
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"  # begins a file
 _LARGEST_FIELD = 64 * 2**20  # bytes; features of an image have 0.3 MB
@@ -82,7 +83,7 @@ class Hdf5Regions(VisitedRegions):
     def _groups(self) -> dict[str, str]:
         """Names of the groups by canonical image id."""
         with reading(self.path):
-            return {canonical_id(name): name for name in self._file}
+            return by_canonical_id(self._file, str(self.path))
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
         record: dict[str, object] = dict(group.attrs)

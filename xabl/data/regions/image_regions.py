@@ -3,17 +3,22 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
+from xabl.data.box_forms import (
+    BORDER_PIXELS,
+    BadBoxes,
+    are_fractions,
+    are_possible,
+    other_form,
+)
 from xabl.data.class_names import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
 from xabl.errors import UserError
+from xabl.support.image_ids import canonical_id, rows_by_id
 
-# Detectors clip boxes to the last pixel of a rescaled image, so that in the
-# original's pixels a box can end a fraction beyond the border.
-BORDER_PIXELS = 1.0
 LARGEST_FEATURE = 1e5  # rectified and averaged; published ones stay below 100
 HALF_PRECISION = 2e-3  # relative; probabilities may have been rounded to it
 
@@ -55,16 +60,25 @@ class ImageRegions:
 
         Raises:
             UserError: names the source, the image and what is wrong: a number that
-                is not finite, a box outside the image or inverted, a class that does
-                not exist, probabilities that do not add up, arrays of other lengths.
+                is not finite, a box outside the image or inverted (`BadBoxes`), a class
+                that does not exist, probabilities that do not add up, arrays of other
+                lengths.
         """
         problem = self._problem(num_boxes)
-        if problem:
-            raise UserError(
-                f"{source}: image {self.image_id}: {problem}; extract the regions of "
-                "this image again, or leave the image out"
+        if problem is None:
+            return self
+        message = f"{source}: image {self.image_id}: {problem}; "
+        cure = "extract the regions of this image again, or leave the image out"
+        size = self.img_w, self.img_h
+        if self.boxes.shape[1:] != (4,) or are_possible(self.boxes, size):
+            raise UserError(message + cure)
+        form = other_form(self.boxes, size)
+        if form is not None:
+            cure = (
+                f"all boxes of the image are possible as {form}: if that is what they "
+                "are, write those of the whole file as x1, y1, x2, y2"
             )
-        return self
+        raise BadBoxes(message + cure, self.boxes, size)
 
     def sha256(self) -> str:
         """Digest of all that the evaluation reads of this image.
@@ -137,7 +151,7 @@ class ImageRegions:
 
     def _box_problem(self) -> str | None:
         x1, y1, x2, y2 = self.boxes.T
-        if min(self.img_w, self.img_h) > 2 and self.boxes.max() <= 1 + 1e-3:
+        if are_fractions(self.boxes, (self.img_w, self.img_h)):
             return (
                 "all its boxes lie within a pixel: they are fractions of the image, or "
                 "another type of number; boxes are given in pixels"
@@ -276,17 +290,3 @@ def _mostly(wrong: np.ndarray) -> bool:
 def combined_sha256(digests: Sequence[str]) -> str:
     """One digest for the images whose digests are given, in this order."""
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-def canonical_id(image_id: str) -> str:
-    """The form in which image ids are compared: "007" and "7" are one image.
-
-    The published LMDB files are keyed by str(int(id)), while split files and TSV rows
-    may carry leading zeros.
-    """
-    return str(int(image_id)) if image_id.isdecimal() else image_id
-
-
-def rows_by_id(image_ids: Iterable[str]) -> dict[str, int]:
-    """The place of each image in a list, by `canonical_id`."""
-    return {canonical_id(image_id): row for row, image_id in enumerate(image_ids)}

@@ -13,7 +13,7 @@ from typing import Any
 
 from xabl.data import safe_pickle
 from xabl.data.lmdb_reader import LmdbFile
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import (
     in_base64,
     record_of_regions,
@@ -22,6 +22,7 @@ from xabl.data.regions.records import (
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_directory
+from xabl.support.image_ids import by_canonical_id, canonical_id
 
 _KEYS = b"keys"  # the entry that lists the others
 _FIRST_MAP_SIZE = 2**24
@@ -36,8 +37,13 @@ class LmdbRegions(RegionSource):
         super().__init__(path)
         self._entries = LmdbFile(path)
 
-    @functools.cached_property
+    @property
     def image_ids(self) -> tuple[str, ...]:
+        return tuple(self._names)
+
+    @functools.cached_property
+    def _names(self) -> dict[str, str]:
+        """The keys, by canonical image id."""
         value = self._entries.get(_KEYS)
         if value is None:
             keys = list(self._entries.keys())
@@ -47,9 +53,12 @@ class LmdbRegions(RegionSource):
             isinstance(key, (bytes, str)) for key in keys
         ):
             raise UserError(f"{self.path}: the entry `keys` is no list of image ids")
-        return tuple(
-            canonical_id(key.decode(errors="replace") if type(key) is bytes else key)
-            for key in keys
+        return by_canonical_id(
+            (
+                key.decode(errors="replace") if type(key) is bytes else key
+                for key in keys
+            ),
+            str(self.path),
         )
 
     @property
@@ -60,7 +69,7 @@ class LmdbRegions(RegionSource):
     def problems(self) -> tuple[str, ...]:
         """The entry `keys` and the entries themselves may be of two downloads."""
         there = {key for key in self._entries.keys() if key != _KEYS}
-        lost = [i for i in self.image_ids if i.encode() not in there]
+        lost = [i for i, name in self._names.items() if name.encode() not in there]
         if not lost:
             return ()
         return (
@@ -70,6 +79,10 @@ class LmdbRegions(RegionSource):
 
     def read(self, image_id: str) -> ImageRegions:
         value = self._entries.get(canonical_id(image_id).encode())
+        if value is None or image_id != canonical_id(image_id):
+            name = self._names.get(canonical_id(image_id))  # the only one, or an error
+            if value is None and name is not None:
+                value = self._entries.get(name.encode())
         if value is None:
             raise self.missing_image(image_id)
         record = self._unpickled(value, f"image {image_id}")

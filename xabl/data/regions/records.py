@@ -9,8 +9,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
+from xabl.support.image_ids import canonical_id
 
 # Field, its number type, whether it may be missing.
 ARRAYS: dict[str, tuple[str, bool]] = {
@@ -108,6 +109,8 @@ def _check_id(record: Mapping[str, object], image_id: str, place: str) -> None:
     """Refuses a record that says it is another image's than it is found under."""
     named = [record[name] for name in _IMAGE_IDS if name in record]
     for value in named:
+        if isinstance(value, np.ndarray) and value.size == 1:
+            value = value.item()
         text = value.decode(errors="replace") if isinstance(value, bytes) else value
         if not (str(text).isdecimal() and image_id.isdecimal()):
             continue  # a file's name, or an array: other ids than these

@@ -2,23 +2,21 @@
 
 import abc
 import dataclasses
+import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from xabl.data.regions.frame import Reach, Size, in_frame
+from xabl.data.box_forms import BoxForms, OnError, Size
+from xabl.data.regions.frame import Reach, in_frame
 from xabl.data.regions.image_regions import (
     ImageRegions,
     StackedRegions,
-    canonical_id,
-    rows_by_id,
 )
 from xabl.errors import UserError
-
-# Called with the image id and what is wrong with it, instead of raising.
-OnError = Callable[[str, UserError], None]
+from xabl.support.image_ids import by_loose_id, canonical_id, other_form, rows_by_id
 
 _STACKED = tuple(
     field.name
@@ -94,12 +92,13 @@ class RegionSource(abc.ABC):
 
         Raises:
             UserError: as `read`; or, at the end, what only all images together show:
-                boxes in another frame than that of the images.
+                boxes in another form, or another frame than that of the images.
         """
-        reach = Reach()
+        reach, forms = Reach(), BoxForms()
         wanted = {canonical_id(name): size for name, size in (sizes or {}).items()}
-        for image in self._each(image_ids, on_error):
+        for image in self._each(image_ids, forms.watching(on_error)):
             reach.add(image)
+            forms.add(image.boxes, (image.img_w, image.img_h))
             size = wanted.get(canonical_id(image.image_id), (image.img_w, image.img_h))
             try:
                 framed = in_frame(image, size, str(self.path))
@@ -111,8 +110,9 @@ class RegionSource(abc.ABC):
             if framed is not image:
                 self._rescaled.append(((image.img_w, image.img_h), size))
             yield framed
-        if reach.problem:
-            raise UserError(f"{self.path}: {reach.problem}")
+        problem = forms.problem or reach.problem
+        if problem:
+            raise UserError(f"{self.path}: {problem}")
 
     @property
     def notice(self) -> str | None:
@@ -159,13 +159,22 @@ class RegionSource(abc.ABC):
             raise ValueError("an image id is asked for twice")
         arrays: dict[str, np.ndarray] = {}
         filled = np.zeros(len(image_ids), bool)
-        for image in self.read_many(image_ids, on_error, sizes):
+        errors: list[UserError] = []
+
+        def left_out(image_id: str, error: UserError) -> None:
+            errors.append(error)
+            on_error(image_id, error)
+
+        for image in self.read_many(image_ids, on_error and left_out, sizes):
             arrays = arrays or _empty_arrays(len(image_ids), image)
             row = rows[canonical_id(image.image_id)]
             self._fill_row(arrays, row, image)
             filled[row] = True
         if not arrays:
-            raise UserError(f"{self.path}: none of the images asked for could be read")
+            raise UserError(
+                f"{self.path}: none of the images asked for could be read"
+                + (f"; the first: {errors[0]}" if errors else "")
+            )
         if not filled.all():
             arrays = {name: array[filled] for name, array in arrays.items()}
         return StackedRegions(
@@ -173,11 +182,27 @@ class RegionSource(abc.ABC):
             **{name: arrays.get(name) for name in _STACKED},
         )
 
-    def missing_image(self, image_id: str) -> UserError:
-        return UserError(
-            f"{self.path} has no regions for image {image_id}; take the file with the "
-            "regions of this split, or leave the image out"
+    def missing_image(
+        self, image_id: str, known: Mapping[str, str] | None = None
+    ) -> UserError:
+        """Says so, and which id of the file may be meant.
+
+        Args:
+            known: ids of the file, as `by_loose_id` has them; None: all.
+        """
+        if known is None:
+            known = self._by_loose_id
+        cure = other_form(image_id, known) or (
+            "take the file with the regions of this split, or leave the image out"
         )
+        return UserError(f"{self.path} has no regions for image {image_id}; {cure}")
+
+    @functools.cached_property
+    def _by_loose_id(self) -> dict[str, str]:
+        try:
+            return by_loose_id(self.image_ids)
+        except UserError:  # said by whoever needs the list
+            return {}
 
     def _first_image(self) -> ImageRegions:
         return self.read(self.image_ids[0])

@@ -11,14 +11,13 @@ import numpy as np
 from xabl.data.regions.hdf5_files import VisitedRegions, new_hdf5, reading
 from xabl.data.regions.image_regions import (
     ImageRegions,
-    canonical_id,
     combined_sha256,
-    rows_by_id,
 )
 from xabl.data.regions.records import ARRAYS
 from xabl.data.regions.source import RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import check_room
+from xabl.support.image_ids import canonical_id, rows_by_id
 
 FORMAT = "xabl regions"
 VERSION = 1

@@ -5,7 +5,7 @@ import functools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import (
     in_base64,
     record_of_regions,
@@ -14,6 +14,7 @@ from xabl.data.regions.records import (
 from xabl.data.regions.source import OnError, RegionSource
 from xabl.errors import UserError
 from xabl.support.atomic import new_file
+from xabl.support.image_ids import canonical_id, loosely, two_forms
 
 COLUMNS = (
     "img_id",
@@ -39,7 +40,8 @@ class TsvRegions(RegionSource):
 
     Reading many images passes once over the file, up to the last one needed, and
     builds no index; `image_ids` and `read` index the whole file by byte offset, in
-    memory. Of several rows with one id the first counts.
+    memory. Of several rows with one id the first counts; rows whose ids are two forms
+    of one are an error.
     """
 
     form = "TSV file of region features"
@@ -74,23 +76,39 @@ class TsvRegions(RegionSource):
         self, image_ids: Sequence[str], on_error: OnError | None
     ) -> Iterator[ImageRegions]:
         wanted = {canonical_id(image_id): image_id for image_id in image_ids}
+        left, forms_agree = len(wanted), True
+        read_as: dict[str, str] = {}  # names of rows that are not canonical
+        likely, like = set(map(loosely, image_ids)), {}
         for number, _, row in self._rows():
-            image_id = wanted.pop(_row_id(row), None)
-            if image_id is not None:
-                try:
-                    image = self._parsed(number, row)
-                except UserError as error:
-                    if on_error is None:
-                        raise
-                    on_error(image_id, error)
-                else:
-                    yield image
-            if not wanted:
+            name = _row_name(row)
+            key = canonical_id(name)
+            if key not in wanted:
+                if loosely(name) in likely:
+                    like.setdefault(loosely(name), name)
+                continue
+            image_id, wanted[key] = wanted[key], None
+            if image_id is None:
+                self._check_form(read_as.get(key, key), name, number)
+                continue
+            if name != key:
+                read_as[key] = name
+            forms_agree &= name == image_id
+            left -= 1
+            try:
+                image = self._parsed(number, row)
+            except UserError as error:
+                if on_error is None:
+                    raise
+                on_error(image_id, error)
+            else:
+                yield image
+            if not left and forms_agree:  # else a later row may be the one
                 return
-        for image_id in wanted.values():
+        for image_id in filter(None, wanted.values()):
+            error = self.missing_image(image_id, like)
             if on_error is None:
-                raise self.missing_image(image_id)
-            on_error(image_id, self.missing_image(image_id))
+                raise error
+            on_error(image_id, error)
 
     def close(self) -> None:
         self._file.close()
@@ -99,9 +117,18 @@ class TsvRegions(RegionSource):
     def _index(self) -> dict[str, tuple[int, int]]:
         """Line number and byte offset by image id."""
         index: dict[str, tuple[int, int]] = {}
+        names: dict[str, str] = {}
         for number, offset, row in self._rows():
-            index.setdefault(_row_id(row), (number, offset))
+            name = _row_name(row)
+            key = canonical_id(name)
+            self._check_form(names.setdefault(key, name), name, number)
+            index.setdefault(key, (number, offset))
         return index
+
+    def _check_form(self, first: str, name: str, number: int) -> None:
+        """Refuses a row whose id is another form of an earlier one's."""
+        if first != name:
+            raise two_forms(f"{self.path}, line {number}", first, name)
 
     def _rows(self) -> Iterator[tuple[int, int, bytes]]:
         """Line number, byte offset and bytes of every row."""
@@ -125,7 +152,7 @@ class TsvRegions(RegionSource):
                 f"{self._num_columns}; the row is cut: fetch the file again"
             )
         record = dict(zip(COLUMNS, values, strict=False))
-        return regions_of_record(record, _row_id(row), place)
+        return regions_of_record(record, _row_name(row), place)
 
     def _first_image(self) -> ImageRegions:
         number, _, row = next(self._rows())
@@ -152,6 +179,6 @@ def write(path: Path, images: Iterable[ImageRegions], overwrite: bool = False) -
             )
 
 
-def _row_id(row: bytes) -> str:
+def _row_name(row: bytes) -> str:
     row = row.removeprefix(codecs.BOM_UTF8)
-    return canonical_id(row.partition(b"\t")[0].decode("utf-8", errors="replace"))
+    return row.partition(b"\t")[0].decode("utf-8", errors="replace")

@@ -12,10 +12,12 @@ from pathlib import Path
 import msgpack
 import numpy as np
 
+from xabl.data.box_forms import BoxForms
 from xabl.data.lmdb_reader import LmdbFile
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import regions_of_record
 from xabl.errors import UserError
+from xabl.support.image_ids import canonical_id
 
 FIELDS = (
     "features",
@@ -80,9 +82,11 @@ def read_msgpack_lmdb(
             first such raises.
 
     Raises:
-        UserError: not such a file, or names the entry that cannot be read.
+        UserError: not such a file, or names the entry that cannot be read; or, at the
+            end, that all boxes are in another form (`BoxForms`).
     """
-    wanted = None
+    wanted, forms = None, BoxForms()
+    on_error = forms.watching(on_error)
     if image_ids is not None:
         wanted = set(map(canonical_id, image_ids))
     with LmdbFile(path) as entries:
@@ -90,7 +94,7 @@ def read_msgpack_lmdb(
             if key == _KEYS:
                 continue
             if wanted is not None and not wanted:
-                return
+                break
             name = key.decode(errors="replace")
             place = f"{path}: entry {name}"
             try:
@@ -112,6 +116,7 @@ def read_msgpack_lmdb(
                     raise
                 on_error(name, error)
                 continue
+            forms.add(image.boxes, (image.img_w, image.img_h))
             yield image, caption
     for image_id in sorted(wanted or ()):
         error = UserError(
@@ -121,6 +126,8 @@ def read_msgpack_lmdb(
         if on_error is None:
             raise error
         on_error(image_id, error)
+    if forms.problem:
+        raise UserError(f"{path}: {forms.problem}")
 
 
 def unpack_record(value: bytes, place: str) -> dict[str, object]:

@@ -11,10 +11,16 @@ from pathlib import Path
 
 from xabl.data.flickr30k_entities import read_images, read_split
 from xabl.data.regions import open_regions
-from xabl.data.regions.image_regions import ImageRegions, canonical_id
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError
 from xabl.pretraining.corpus.msgpack_lmdb import is_msgpack_lmdb, read_msgpack_lmdb
 from xabl.support.files import read_json
+from xabl.support.image_ids import (
+    by_canonical_id,
+    by_loose_id,
+    canonical_id,
+    other_form,
+)
 
 # Called with the image id and what is wrong with it, instead of raising.
 OnError = Callable[[str, UserError], None]
@@ -94,6 +100,7 @@ def read_captions(
     entries = read_json(path, what)
     if not entries:
         raise UserError(f"{path}: no image; expected {what}")
+    by_canonical_id(entries, str(path))  # none of them twice
     captions = {}
     for image_id, value in entries.items():
         texts = tuple(value) if isinstance(value, list) else (value,)
@@ -117,9 +124,11 @@ def _known(
     wanted = list(dict.fromkeys(canonical_id(image_id) for image_id in image_ids))
     missing = [image_id for image_id in wanted if image_id not in captions]
     if missing:
+        cure = other_form(missing[0], by_loose_id(captions)) or (
+            "take the captions of this split, or leave the images out"
+        )
         raise UserError(
             f"{path} has no caption for {len(missing)} of the requested images: "
-            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}; take the "
-            "captions of this split, or leave the images out"
+            f"{', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}; {cure}"
         )
     return wanted
