@@ -317,6 +317,7 @@ def test_a_run_from_files_to_the_table(tmp_path, files, regions):
     assert (output / "foils.tsv").read_text().startswith("Model\tGroup\tAblated\tn\t")
     manifest = json.loads((output / "manifest.json").read_text())
     assert manifest["model"]["label"] == "mine" and manifest["data"]["pairs"] == 19
+    assert "git_commit" in manifest  # named as in other results
     scores = np.stack([table["caption"].to_numpy(), table["foil"].to_numpy()])
     assert np.isfinite(scores).all() and scores.std() > 0
     with pytest.raises(UserError, match="exists already"):

@@ -78,6 +78,14 @@ def hidden_regions(
     return covered > condition.region_threshold  # infinity: none; minus infinity: all
 
 
+def hidden_of(
+    image: ImageRegions, example: PhraseExample, condition: Condition
+) -> Bool[np.ndarray, " boxes"]:
+    """`hidden_regions` of the image that the example is about."""
+    covered = coverage(image.boxes.astype(np.float64), example.boxes)
+    return hidden_regions(covered, condition)
+
+
 def words_seen(
     example: PhraseExample,
     hidden: Int[np.ndarray, " hidden"],
@@ -316,8 +324,7 @@ class Definition:
             return words, None, question(example, None, None, condition)
         row = self.regions.rows[canonical_id(example.image_id)]
         image = self.regions.image(row)
-        covered = coverage(image.boxes.astype(np.float64), example.boxes)
-        hidden = hidden_regions(covered, condition)
+        hidden = hidden_of(image, example, condition)
         instead = regions_instead(condition, self.donors, row)
         features = self._instead(instead, image.num_boxes)
         regions = regions_seen(

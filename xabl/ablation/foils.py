@@ -6,16 +6,13 @@ The ablations are those of phrases: regions take the average features, words bec
 
 import dataclasses
 import functools
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from jaxtyping import Array, Float
 
 from xabl.ablation.any_model import Regions, Words, region_rows, text_rows
@@ -35,15 +32,11 @@ from xabl.results.conditions import Level
 from xabl.results.foils import (
     FOIL_CONDITIONS,
     SCORES_FILE,
-    TABLE_FILE,
     FoilCondition,
     foils_text,
-    foils_tsv,
     scores_table,
-    summarise_foils,
+    write_foils,
 )
-from xabl.results.format import MANIFEST
-from xabl.support import provenance
 from xabl.support.atomic import new_directory
 from xabl.support.image_ids import canonical_id
 from xabl.support.progress import Progress
@@ -238,25 +231,18 @@ def run_foils(
             [pair.group for pair in prepared.pairs],
             scores,
         )
-        rows = summarise_foils(table)
-        pq.write_table(table, folder / SCORES_FILE, compression="zstd")
-        tsv = foils_tsv(label or config.name, rows)
-        (folder / TABLE_FILE).write_text(tsv, encoding="utf-8")
-        manifest: dict[str, Any] = {
-            "model": {
+        rows = write_foils(
+            folder,
+            table,
+            model={
                 "label": label or config.name,
                 "name": config.name,
                 "params_sha256": params_sha256(params),
             },
-            "data": {
+            data={
                 "pairs": len(prepared.pairs),
                 "regions_sha256": prepared.regions.sha256(),
             },
-            "versions": provenance.versions(),
-            "commit": provenance.git_commit(),
-            "finished": provenance.now(),
-        }
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
-        (folder / MANIFEST).write_text(text, encoding="utf-8")
+        )
     say(foils_text(rows))
     return table

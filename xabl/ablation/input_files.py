@@ -8,9 +8,13 @@ from pathlib import Path
 
 from xabl.ablation.options import InputFiles
 from xabl.ablation.word_classes import INSTEAD
-from xabl.data.class_names import ATTRIBUTES, OBJECTS, read_class_names
+from xabl.data.class_names import (
+    ATTRIBUTES,
+    DETECTOR_CLASSES,
+    OBJECTS,
+    read_class_names,
+)
 from xabl.data.flickr30k_entities import split_file
-from xabl.data.regions.image_regions import DETECTOR_CLASSES
 from xabl.data.regions.recognise import check_form
 from xabl.data.tagger import check_tagger
 from xabl.errors import UserError

@@ -43,7 +43,7 @@ from xabl.data.flickr30k_entities import (
     read_split,
 )
 from xabl.data.regions import open_regions
-from xabl.data.regions.description import RegionDescription, describe, evenly
+from xabl.data.regions.description import RegionDescription, describe_part, evenly
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.whole_words import Tokens
 from xabl.data.word_pieces import WordPieces
@@ -53,8 +53,6 @@ from xabl.models.config import ModelConfig
 from xabl.models.visual_targets import VisualTarget
 from xabl.results.conditions import Condition, Direction
 from xabl.support.checksums import file_sha256
-
-_DESCRIBED_IMAGES = 256  # of the split's, evenly taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,10 +225,7 @@ def _read(
     if isinstance(word_pieces, WordPieces):  # of a model's own tokens nothing is known
         guesses = yardsticks.of_words(plan.examples, images, word_pieces)
     if regions is not None:
-        described = describe(
-            regions.features[row, : regions.num_boxes[row]]
-            for row in evenly(len(regions), _DESCRIBED_IMAGES)
-        )
+        described = describe_part(len(regions), regions.image)
         findings = annotation_findings(regions, mentions(images))
         if plan.columns(Direction.LANG4VIS):
             guesses |= yardsticks.of_classes(plan, regions, target)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Shaped
+from jaxtyping import Shaped
 
 from xabl.ablation import definition
 from xabl.ablation.any_input import (
@@ -20,17 +20,13 @@ from xabl.ablation.any_input import (
     word_log_probs,
 )
 from xabl.ablation.examples import PhraseExample
-from xabl.ablation.overlap import coverage
 from xabl.ablation.replacement import (
     NO_DONOR,
     Donors,
     regions_instead,
     words_instead,
 )
-from xabl.data.regions.image_regions import (
-    ImageRegions,
-    StackedRegions,
-)
+from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.whole_words import WholeWords
 from xabl.errors import UserError
 from xabl.models.visual_targets import VisualTarget
@@ -100,9 +96,10 @@ class Interview:
         boxes, hidden = np.zeros((0, 4), np.float32), np.zeros(0, bool)
         region = donor = None
         if self.regions is not None:
-            image, hidden = self._hidden(example, condition)
-            boxes = image.boxes
             row = self.regions.rows[canonical_id(example.image_id)]
+            image = self.regions.image(row)
+            boxes = image.boxes
+            hidden = definition.hidden_of(image, example, condition)
             found = regions_instead(condition, self.donors, row).donor
             donor = None if found == NO_DONOR else self.regions.image_ids[found]
         if condition.direction is Direction.VIS4LANG:
@@ -158,16 +155,9 @@ class Interview:
     def _question(
         self, example: PhraseExample, condition: Condition
     ) -> definition.Question:
-        image, hidden = self._hidden(example, condition)
+        image = self.regions.image(self.regions.rows[canonical_id(example.image_id)])
+        hidden = definition.hidden_of(image, example, condition)
         return definition.question(example, image, hidden, condition)
-
-    def _hidden(
-        self, example: PhraseExample, condition: Condition
-    ) -> tuple[ImageRegions, Bool[np.ndarray, " boxes"]]:
-        row = self.regions.rows[canonical_id(example.image_id)]
-        image = self.regions.image(row)
-        covered = coverage(image.boxes.astype(np.float64), example.boxes)
-        return image, definition.hidden_regions(covered, condition)
 
 
 def _word_losses(

@@ -14,13 +14,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy import stats
 
-from xabl.results.intervals import CONFIDENCE as CONFIDENCE
 from xabl.results.intervals import FEWEST_IMAGES as FEWEST_IMAGES
-from xabl.results.intervals import RESAMPLES as RESAMPLES
 from xabl.results.intervals import Draws as Draws
 from xabl.results.intervals import ImageBootstrap as ImageBootstrap
 from xabl.results.intervals import no_interval as no_interval
 from xabl.results.intervals import paired as paired
+from xabl.results.resampling import CONFIDENCE as CONFIDENCE
+from xabl.results.resampling import RESAMPLES as RESAMPLES
 
 # Models a group needs for an interval over models. With two, and spreads that differ
 # between the groups, intervals said to hold 95% were seen to hold 89%.

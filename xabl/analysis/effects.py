@@ -28,8 +28,8 @@ from xabl.analysis.bootstrap import (
 from xabl.analysis.study import Model, Study
 from xabl.analysis.verdicts import effect_evidence
 from xabl.results.conditions import BASELINE, Condition, Direction, Level
-from xabl.results.intervals import RESAMPLES
 from xabl.results.losses import BY_WORD, LOSSES
+from xabl.results.resampling import RESAMPLES
 
 MOST_PIECES = 4  # phrases of that many target pieces or more are one group
 # A group of examples by name; None: all of them.

@@ -14,8 +14,9 @@ from typing import Any
 import pandas as pd
 
 from xabl.results.conditions import Condition, Direction
-from xabl.results.intervals import CONFIDENCE, no_interval
+from xabl.results.intervals import no_interval
 from xabl.results.losses import LOSSES
+from xabl.results.resampling import CONFIDENCE
 from xabl.results.word_classes import WordClass
 
 Row = Mapping[str, Any] | pd.Series

@@ -16,6 +16,7 @@ from xabl.ablation.asked import (
     options_of,
 )
 from xabl.ablation.options import RunOptions
+from xabl.results.resampling import FEWEST_RESAMPLES, RESAMPLES
 
 flags.disclaim_key_flags()
 
@@ -63,7 +64,10 @@ def define_results() -> None:
 def define_resampling() -> None:
     """--resamples, --seed."""
     flags.DEFINE_integer(
-        "resamples", 2000, "bootstrap resamples of the images", lower_bound=100
+        "resamples",
+        RESAMPLES,
+        "bootstrap resamples of the images",
+        lower_bound=FEWEST_RESAMPLES,
     )
     flags.DEFINE_integer("seed", 0, "seed of the resampling", lower_bound=0)
 

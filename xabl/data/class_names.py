@@ -1,11 +1,12 @@
-"""The detector's names of objects and attributes: a name a line, as Visual Genome's."""
+"""The detector's classes: how many, and their names as Visual Genome's, one a line."""
 
 from pathlib import Path
 
-from xabl.data.regions.image_regions import DETECTOR_CLASSES
 from xabl.errors import UserError, reason
 from xabl.support.files import read_bytes
 
+DETECTOR_CLASSES = 1601  # Visual Genome objects; class 0 is background
+DETECTOR_ATTRIBUTES = 401  # attribute 0 is "none"
 OBJECTS, ATTRIBUTES = "objects_vocab.txt", "attributes_vocab.txt"  # as released
 _BACKGROUND = "__background__"
 

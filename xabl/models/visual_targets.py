@@ -7,8 +7,8 @@ Source: Bugliarello et al. (TACL 2021). Configuration files name them "0" ... "6
 import dataclasses
 import enum
 
-_OBJECTS = 1600  # classes of the detector, without background
-_ATTRIBUTES = 400
+from xabl.data.class_names import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
+
 _FEATURES = 2048  # outputs of the decoder, whatever the size of a region's features
 
 # Fields of `ImageRegions` in words.
@@ -64,7 +64,7 @@ class VisualTarget:
     @property
     def has_kl(self) -> bool:
         """Whether it has as many classes as the detector's distribution."""
-        return self.size == 1 + _OBJECTS
+        return self.size == DETECTOR_CLASSES
 
     @property
     def is_scored(self) -> bool:
@@ -77,7 +77,7 @@ VISUAL_TARGETS: dict[str, VisualTarget] = {
     for target in (
         VisualTarget(
             name="0",
-            size=1 + _OBJECTS,
+            size=DETECTOR_CLASSES,
             loss=Loss.DIVERGENCE,
             label="cls_prob",
             first_object=1,
@@ -88,7 +88,7 @@ VISUAL_TARGETS: dict[str, VisualTarget] = {
         VisualTarget(name="2", size=_FEATURES, loss=Loss.CONTRAST, label="features"),
         VisualTarget(
             name="3",
-            size=_OBJECTS,
+            size=DETECTOR_CLASSES - 1,
             loss=Loss.CROSS_ENTROPY,
             label="objects_id",
             weight="objects_conf",
@@ -96,7 +96,7 @@ VISUAL_TARGETS: dict[str, VisualTarget] = {
         ),
         VisualTarget(
             name="4",
-            size=_ATTRIBUTES,
+            size=DETECTOR_ATTRIBUTES - 1,
             loss=Loss.CROSS_ENTROPY,
             label="attrs_id",
             weight="attrs_conf",
@@ -105,7 +105,7 @@ VISUAL_TARGETS: dict[str, VisualTarget] = {
         # Its last class is unused.
         VisualTarget(
             name="6",
-            size=1 + _OBJECTS,
+            size=DETECTOR_CLASSES,
             loss=Loss.CROSS_ENTROPY,
             label="objects_id",
             first_object=0,

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from xabl.data.regions.description import RegionDescription, describe, evenly
+from xabl.data.regions.description import RegionDescription, describe_part
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
@@ -32,8 +32,6 @@ from xabl.pretraining.optimiser import is_decayed, optimiser, warmup_linear
 from xabl.pretraining.train_step import TrainState
 from xabl.support import arithmetic
 from xabl.support.devices import Devices
-
-_DESCRIBED_IMAGES = 256  # of the training's, evenly taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,9 +73,7 @@ class Run:
         """What the training's regions look like; None for a text-only model."""
         if self.config.model.text_only:
             return None
-        records = evenly(self.corpus.num_images, _DESCRIBED_IMAGES)
-        images = map(self.corpus.image, records)
-        return describe(image.features[: image.num_boxes] for image in images)
+        return describe_part(self.corpus.num_images, self.corpus.image)
 
     def state_shapes(self) -> TrainState:
         """The state as `jax.ShapeDtypeStruct`s with their layout."""

@@ -17,7 +17,6 @@ from numpy.typing import ArrayLike
 from xabl.ablation import definition
 from xabl.ablation.any_model import Logits, Model
 from xabl.ablation.examples import PhraseExample
-from xabl.ablation.overlap import coverage
 from xabl.ablation.replacement import NEEDS_REGIONS, Fill
 from xabl.data.flickr30k_entities import Phrase
 from xabl.data.regions import ImageRegions
@@ -151,8 +150,7 @@ class Example:
         if numbers is not None:
             return _chosen(numbers, count, "regions")
         if self.image is not None and len(self.phrase.boxes):
-            covered = coverage(self.image.boxes.astype(np.float64), self.phrase.boxes)
-            return definition.hidden_regions(covered, condition)
+            return definition.hidden_of(self.image, self.phrase, condition)
         if condition.level is Level.OBJECT:
             raise UserError(
                 f"{condition.name}: the boxes of the phrase are needed; give boxes="
@@ -195,8 +193,7 @@ class Example:
         if not isinstance(words, str):
             words = Level.PHRASE if len(phrase.pieces) else Level.NONE
         condition = instead.condition(Direction.LANG4VIS, words)
-        covered = coverage(image.boxes.astype(np.float64), phrase.boxes)
-        masked = definition.hidden_regions(covered, condition)
+        masked = definition.hidden_of(image, phrase, condition)
         asked_of = masked if target is None else np.arange(len(masked)) == target
         asked = definition.question(phrase, image, asked_of, condition)
         region = int(asked.region)

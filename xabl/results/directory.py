@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xabl.errors import UserError
-from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED
+from xabl.results.format import MANIFEST, SUMMARY, UNFINISHED, manifest_text
 from xabl.support import lease
 from xabl.support.atomic import check_place, folder_for, new_directory
 from xabl.support.files import read_json
@@ -140,7 +140,7 @@ class ResultsDirectory:
                     table, folder / name, compression="zstd", write_page_checksum=True
                 )
             (folder / SUMMARY).write_text(summary, encoding="utf-8")
-            text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+            text = manifest_text(manifest)
             (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 

@@ -5,14 +5,19 @@ foil does. Equal scores are half right, which is what guessing gives.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from jaxtyping import Float, Shaped
 
 from xabl.results.conditions import Level
+from xabl.results.format import MANIFEST, manifest_text
 from xabl.results.intervals import ImageBootstrap, no_interval
+from xabl.support import provenance
 
 SCORES_FILE, TABLE_FILE = "foils.parquet", "foils.tsv"
 ALL_GROUPS = "all"
@@ -139,6 +144,30 @@ def _rows(
             low=float(low),
             high=float(high),
         )
+
+
+def write_foils(
+    folder: Path, table: pa.Table, *, model: Mapping[str, Any], data: Mapping[str, Any]
+) -> tuple[FoilRow, ...]:
+    """Writes the scores, the table and the manifest of a run; returns the table's rows.
+
+    Args:
+        model: what the manifest says of it; `label` is its name in the table.
+        data: what it says of pairs and regions.
+    """
+    rows = summarise_foils(table)
+    pq.write_table(table, folder / SCORES_FILE, compression="zstd")
+    tsv = foils_tsv(model["label"], rows)
+    (folder / TABLE_FILE).write_text(tsv, encoding="utf-8")
+    manifest = {
+        "model": model,
+        "data": data,
+        "versions": provenance.versions(),
+        "git_commit": provenance.git_commit(),
+        "finished": provenance.now(),
+    }
+    (folder / MANIFEST).write_text(manifest_text(manifest), encoding="utf-8")
+    return rows
 
 
 def foils_tsv(label: str, rows: Sequence[FoilRow]) -> str:

@@ -9,6 +9,7 @@ manifest.json        which model, data, flags and versions
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ VERSION = 1  # `format` in manifest.json
 MANIFEST, SUMMARY = "manifest.json", "summary.tsv"
 ANYTHING = "anything"  # `reads` of a model: it is told what to hide, and hides it
 SUSPICIONS = "suspicions"  # in the manifest: lines on what may not belong together
+YARDSTICKS = "yardsticks"  # in the manifest: what guessing loses, by loss
 UNFINISHED = ".unfinished"  # ends the name of the folder of an interrupted run
 
 
@@ -243,3 +245,8 @@ def manifest(
         "thresholds": thresholds,
         **rest,
     }
+
+
+def manifest_text(manifest: Mapping[str, Any]) -> str:
+    """As it stands in its file."""
+    return json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"

@@ -11,8 +11,8 @@ import dataclasses
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-RESAMPLES = 2000
-CONFIDENCE = 0.95
+from xabl.results.resampling import CONFIDENCE, RESAMPLES
+
 # Images that an interval and a p-value need: the least number tried (3, 5, 8, 10, 12,
 # 15, 20, 30) over which intervals said to hold 95% held 90% or more of made-up truths.
 # Percentile intervals over few clusters are too narrow: over 3 images they held 69%

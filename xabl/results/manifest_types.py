@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from types import NoneType
 from typing import Any
 
+from xabl.results.format import YARDSTICKS
 from xabl.results.losses import LOSSES
 
 _TEXT, _NUMBER = (str, NoneType), (int, float, NoneType)
@@ -24,9 +25,9 @@ _PARTS = {
     "identity": (dict, NoneType),
     "identity.image_token": _TEXT,
     "identity.vlbert_positions": _TEXT,
-    "yardsticks": (dict, NoneType),
+    YARDSTICKS: (dict, NoneType),
 }
-# Of each loss under "yardsticks" (`yardsticks.Yardstick`).
+# Of each loss under it (`yardsticks.Yardstick`).
 _YARDSTICK = {
     "intact": (int, float),
     "unigram": (int, float),
@@ -43,12 +44,13 @@ _WORDS |= {int: "a whole number", float: "a number"}
 def type_problems(manifest: Mapping[str, Any]) -> Iterator[str]:
     """What is missing or of another type, in words."""
     parts, needed = dict(_PARTS), set(_NEEDED)
-    known = manifest.get("yardsticks")
+    known = manifest.get(YARDSTICKS)
     for loss in known if isinstance(known, dict) else ():
         if loss not in LOSSES:
-            yield f"yardsticks: {loss[:80]!r} is no loss"
-        fields = {f"yardsticks.{loss}.{name}": k for name, k in _YARDSTICK.items()}
-        parts |= {f"yardsticks.{loss}": (dict,), **fields}
+            yield f"{YARDSTICKS}: {loss[:80]!r} is no loss"
+        place = f"{YARDSTICKS}.{loss}"
+        fields = {f"{place}.{name}": kinds for name, kinds in _YARDSTICK.items()}
+        parts |= {place: (dict,), **fields}
         needed |= fields.keys()
     found: dict[str, Any] = {"": manifest}
     for path, kinds in parts.items():

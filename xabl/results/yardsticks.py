@@ -18,14 +18,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from xabl.results.conditions import BASELINE, Direction
-from xabl.results.format import SUSPICIONS
+from xabl.results.format import SUSPICIONS, YARDSTICKS
 from xabl.results.intervals import ImageBootstrap, no_interval
 from xabl.results.losses import LOSSES, NATS_PER_BIT, STORED, main_loss, mean_bits
 
 UNIGRAM_LOSSES = tuple(name for name in STORED if LOSSES[name].answers)
 # What guessing words loses where a model has tokens of its own.
 UNKNOWN_TOKENS = "what guessing words loses is not known, since its tokens are its own"
-_FIELD = "yardsticks"  # of a manifest
 
 
 def unigram_column(loss: str) -> str:
@@ -135,12 +134,12 @@ def in_manifest(label: str, found: Iterable[Yardstick]) -> dict[str, Any]:
         }
         for yardstick in found
     }
-    return {_FIELD: fields} if fields else {}
+    return {YARDSTICKS: fields} if fields else {}
 
 
 def of_manifest(manifest: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The field by loss; empty for results of earlier versions and other programs."""
-    return dict(manifest.get(_FIELD) or {})
+    return dict(manifest.get(YARDSTICKS) or {})
 
 
 def guessing(manifest: Mapping[str, Any]) -> frozenset[Direction]:

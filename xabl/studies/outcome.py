@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.errors import UserError, naming
+from xabl.results.format import manifest_text
 from xabl.studies.record import is_studys
 from xabl.studies.runs import Run
 from xabl.studies.study_file import Report
@@ -90,9 +91,8 @@ def _note_group(run: Run) -> None:
     manifest = json.loads(read_bytes(run.manifest))
     if manifest["model"].get("group") != run.options.group:
         manifest["model"]["group"] = run.options.group
-        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         with new_file(run.manifest, overwrite=True) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(manifest_text(manifest), encoding="utf-8")
 
 
 def _write_table(path: Path, runs: Sequence[Run]) -> None:

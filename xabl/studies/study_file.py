@@ -11,7 +11,7 @@ from pydantic import Field
 from xabl.ablation.options import ImageToken, OnMismatch, Precision, VlBertPositions
 from xabl.errors import UserError, reason, told
 from xabl.results.conditions import THRESHOLDS, Direction
-from xabl.results.intervals import RESAMPLES
+from xabl.results.resampling import FEWEST_RESAMPLES, RESAMPLES
 from xabl.results.ways import check_ways
 from xabl.studies.yaml_lines import Lines, Place, read_yaml
 
@@ -162,7 +162,7 @@ class Report(_Part):
 
     images: _File | None = None
     class_names: _File | None = None
-    resamples: Annotated[_Positive, Field(ge=100)] = RESAMPLES
+    resamples: Annotated[_Positive, Field(ge=FEWEST_RESAMPLES)] = RESAMPLES
 
 
 class StudyFile(_Part):

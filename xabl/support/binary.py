@@ -195,11 +195,13 @@ def _help_text(
     """What the command is for, examples, and its flags: those that are needed first."""
     needed = [flag for flag in defined if _is_required(flag) or flag.name == positional]
     others = [flag for flag in defined if flag not in needed]
-    usage = " ".join([program, *map(_spelled, needed), "[--flag=value ...]"])
+    words = [_spelled(flag, positional).partition(" ")[0] for flag in needed]
+    usage = " ".join([program, *words, "[--flag=value ...]"])
     parts = [docstring, paragraph(f"usage: {usage}")]
     for title, group in (("Needed", needed), ("Optional", others)):
         if group:
-            parts.append("\n".join([f"{title}:", *map(_flag_text, group)]))
+            texts = (_flag_text(flag, positional) for flag in group)
+            parts.append("\n".join([f"{title}:", *texts]))
     parts.append(
         paragraph(
             "--flagfile=FILE reads flags from a file; --helpfull lists the flags of "
@@ -209,7 +211,7 @@ def _help_text(
     return "\n\n".join(parts)
 
 
-def _flag_text(flag: flags.Flag) -> str:
+def _flag_text(flag: flags.Flag, positional: str | None) -> str:
     # absl puts the values of an enumeration before its help.
     text, default = re.sub(r"^<\S+>: ", "", flag.help), flag.default
     if isinstance(default, bool):
@@ -218,11 +220,14 @@ def _flag_text(flag: flags.Flag) -> str:
         default = ",".join(map(str, default))
     if default not in (None, ""):
         text = f"{text.rstrip('.')} (default: {default})"
-    return f"  {_spelled(flag)}\n{paragraph(text, indent=6)}"
+    return f"  {_spelled(flag, positional)}\n{paragraph(text, indent=6)}"
 
 
-def _spelled(flag: flags.Flag) -> str:
-    """The flag as one writes it: --split=TEXT, --[no]resume."""
+def _spelled(flag: flags.Flag, positional: str | None) -> str:
+    """The flag as one writes it: --split=TEXT, --[no]resume; PATH (or --path=PATH)."""
+    if flag.name == positional:
+        bare = flag.name.upper()
+        return f"{bare} (or --{flag.name}={bare})"
     if isinstance(flag, flags.BooleanFlag):
         return f"--[no]{flag.name}"
     if isinstance(flag, flags.EnumFlag):

@@ -6,7 +6,7 @@ the same scale; but each channel has a mean of its own.
 """
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from jaxtyping import Float32
 from xabl.errors import UserError
 
 _DIGITS = 4  # kept of every number
+_IMAGES = 256  # described of many
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -108,6 +109,16 @@ def describe(
         channel_means=tuple(map(_rounded, means)),
         channel_stds=tuple(map(_rounded, stds)),
     )
+
+
+def describe_part(count: int, image: Callable[[int], Any]) -> RegionDescription | None:
+    """Describes some of `count` images, evenly taken.
+
+    Args:
+        image: one by its number, with `features`, padding last, and `num_boxes`.
+    """
+    images = map(image, evenly(count, _IMAGES))
+    return describe(image.features[: image.num_boxes] for image in images)
 
 
 def evenly(count: int, most: int) -> list[int]:

@@ -15,11 +15,10 @@ from xabl.data.box_forms import (
     are_possible,
     other_form,
 )
+from xabl.data.class_names import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
 from xabl.errors import UserError
 from xabl.support.image_ids import canonical_id, rows_by_id
 
-DETECTOR_CLASSES = 1601  # Visual Genome objects; class 0 is background
-DETECTOR_ATTRIBUTES = 401  # attribute 0 is "none"
 LARGEST_FEATURE = 1e5  # rectified and averaged; published ones stay below 100
 HALF_PRECISION = 2e-3  # relative; probabilities may have been rounded to it
 

@@ -21,8 +21,9 @@ import pyarrow.parquet
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from xabl.data.class_names import DETECTOR_CLASSES
 from xabl.data.flickr30k_entities import read_image_ids
-from xabl.data.regions.image_regions import DETECTOR_CLASSES, ImageRegions
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.errors import UserError, check_range
 from xabl.pretraining.corpus.reader import CAPTIONS_FILE, Corpus
 from xabl.pretraining.corpus.sources import CaptionedImage, read_captioned_images

@@ -6,11 +6,8 @@ import enum
 import numpy as np
 from jaxtyping import Float32, Float64, Int64
 
-from xabl.data.regions.image_regions import (
-    DETECTOR_ATTRIBUTES,
-    DETECTOR_CLASSES,
-    ImageRegions,
-)
+from xabl.data.class_names import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
+from xabl.data.regions.image_regions import ImageRegions
 from xabl.results.published import CATEGORIES
 from xabl.synthetic.world import placement
 from xabl.synthetic.world.confusion import detected_categories

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from xabl.data.regions.image_regions import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
+from xabl.data.class_names import DETECTOR_ATTRIBUTES, DETECTOR_CLASSES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
