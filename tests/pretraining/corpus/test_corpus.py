@@ -145,8 +145,7 @@ def test_bad_rows_are_named_or_skipped(tmp_path):
     captions = write_captions(tmp_path, **{"77": "a dog"})
     with pytest.raises(UserError, match="regions.tsv, line 2.*image 1"):
         build(tmp_path, source, captions)
-    assert not (tmp_path / "corpus" / "train").exists()
-    assert not list((tmp_path / "corpus").iterdir())
+    assert not (tmp_path / "corpus").exists()
     corpus, report = build(tmp_path, source, captions, skip_bad_rows=True)
     kept = [images()[number] for number in (0, 2, 3, 4)]
     assert_holds(corpus, kept, one_caption([regions.image_id for regions in kept]))
@@ -254,7 +253,7 @@ def test_a_full_disk_is_named_and_nothing_stays(tmp_path):
             tiny_corpus.corpus(tmp_path, 30)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert not list((tmp_path / "corpus").iterdir())
+    assert not (tmp_path / "corpus").exists()
 
 
 @pytest.mark.parametrize("split", ["../train", "Train", ""])
