@@ -1,6 +1,6 @@
 """A report of the whole study: below 30 MB, and usable.
 
-How soon is not asserted: what is printed (`-s`) are the figures of benchmarks/README.md.
+How soon is printed (`-s`), for the figures of benchmarks/README.md, and not asserted.
 """
 
 import resource

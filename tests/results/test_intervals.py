@@ -1,6 +1,5 @@
 """Intervals: the arithmetic, what the resampling is of, coverage, speed."""
 
-
 import numpy as np
 import pytest
 
