@@ -31,19 +31,23 @@ _PACKED = {
     rb"PK\x03\x04": "zip",
     rb"(?s).{257}ustar": "tar",
 }
-_STAND_INS |= {
+_PACKED = {
     start: f"packed ({name}): unpack it, and give what was in it"
     for start, name in _PACKED.items()
 }
 ZIP = b"PK\x03\x04"  # begins checkpoints, too
 
 
-def stand_in(start: bytes) -> str | None:
+def stand_in(start: bytes, *, may_be_packed: bool = False) -> str | None:
     """What a file is that begins so, and the cure, if it stands in another's place.
 
     Pointers of Git LFS and git-annex, web pages, and what is packed.
+
+    Args:
+        may_be_packed: what is packed may be the file itself.
     """
-    return next((w for found, w in _STAND_INS.items() if re.match(found, start)), None)
+    known = _STAND_INS if may_be_packed else _STAND_INS | _PACKED
+    return next((w for found, w in known.items() if re.match(found, start)), None)
 
 
 def beginning(path: Path | str, allowed: bytes = b"") -> bytes:
