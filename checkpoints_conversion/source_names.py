@@ -16,6 +16,9 @@ from xabl.models.config import ModelConfig
 Match = re.Match[str]
 Rename = str | Callable[[Match], str]
 
+# A layer's. Damaged names may have thousands of digits, which int() refuses.
+_NUMBER = r"(\d{1,4})"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SourceNames:
@@ -132,7 +135,7 @@ def _bert_layers(config: ModelConfig) -> tuple[tuple[str, Rename], ...]:
 
         return rename
 
-    layer = r"bert\.encoder\.layer\.(\d+)\."
+    layer = rf"bert\.encoder\.layer\.{_NUMBER}\."
     return (
         (rf"{layer}attention\.self\.(.*)", sublayer(attention, "attention_self")),
         (rf"{layer}attention\.output\.(.*)", sublayer(attention, "attention_output")),
@@ -186,7 +189,7 @@ def _lxmert_layers(first_cross: int) -> tuple[tuple[str, Rename], ...]:
 
     rows: list[tuple[str, Rename]] = []
     for layers, side in (("layer", ""), ("r_layers", "v_")):
-        layer = rf"bert\.encoder\.{layers}\.(\d+)\."
+        layer = rf"bert\.encoder\.{layers}\.{_NUMBER}\."
         rows += [
             (
                 rf"{layer}attention\.self\.(.*)",
@@ -199,7 +202,7 @@ def _lxmert_layers(first_cross: int) -> tuple[tuple[str, Rename], ...]:
             (rf"{layer}intermediate\.(.*)", _single(f"intermediate.{side}", offset=1)),
             (rf"{layer}output\.(.*)", _single(f"output.{side}", offset=1)),
         ]
-    layer = r"bert\.encoder\.x_layers\.(\d+)\."
+    layer = rf"bert\.encoder\.x_layers\.{_NUMBER}\."
     rows += [
         (rf"{layer}visual_attention\.att\.(.*)", cross("attention_self.", offset=0)),
         (

@@ -89,8 +89,9 @@ def _made(
 
 
 def _layers(file: TensorFile, pattern: str) -> int:
+    """How many there are: the number of the last may be damaged, and be a million."""
     matches = (re.fullmatch(pattern, canonical_name(name)) for name in file.tensors)
-    return 1 + max((int(match[1]) for match in matches if match), default=-1)
+    return len({match[1] for match in matches if match})
 
 
 def _has_its_embeddings(config: ModelConfig, file: TensorFile) -> bool:

@@ -149,7 +149,7 @@ def test_text_only_results_have_nothing_to_draw(tmp_path):
 
 
 def test_an_unknown_figure_is_refused(results, tmp_path):
-    with pytest.raises(UserError, match="no figure 12; there are 1 to 11"):
+    with pytest.raises(UserError, match="numbers is 12, expected one of 1, 2, 3"):
         write_figures(results, tmp_path, numbers=(12,))
 
 
@@ -204,7 +204,11 @@ def test_a_folder_that_cannot_be_written_is_found_before_anything_is_drawn(
     ("flags", "status", "message"),
     [
         ([], 1, "give --results, --output"),
-        (["--results=x", "--output=y", "--figures=one"], 1, "not a figure's number"),
+        (
+            ["--results=x", "--output=y", "--figures=one"],
+            1,
+            "--figures is 'one', expected",
+        ),
         (["--results=nowhere", "--output=y"], 1, "no such results directory"),
     ],
 )

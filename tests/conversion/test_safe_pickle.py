@@ -117,6 +117,7 @@ def _nested_pairs(count):
         (b"\x80\x02K\x01Q.", "data outside itself"),
         (b"\x80\x020.", "stack underflow"),
         (b"\x80\x02](a.", "unexpected mark"),
+        (pickle.dumps(10**400), "an integer of 1329 bits"),
         # attributes given to one of the stand-in functions
         (b"\x80\x02c_codecs\nencode\nN}X\x01\x00\x00\x00aK\x01s\x86b.", "readable"),
     ],
@@ -130,6 +131,7 @@ def _nested_pairs(count):
         "reference",
         "underflow",
         "mark",
+        "long integer",
         "state",
     ],
 )

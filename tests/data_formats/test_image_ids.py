@@ -48,6 +48,8 @@ def renamed(path, name, new):
 def test_which_ids_are_one_image():
     assert {*map(canonical_id, ["7", "007", " 7", "7 "])} == {"7"}
     assert canonical_id("7.jpg") == "7.jpg" != canonical_id("7")
+    assert {*map(canonical_id, ["0", "000"])} == {"0"}
+    assert canonical_id("00" + "7" * 5000) == "7" * 5000
     for written in ("7.JPG", "007.jpeg", "COCO_val2014_000000000007.jpg", "7 .png"):
         assert repr(written) in other_form("7", by_loose_id([written]))
         assert repr(written) in other_form("0007.jpg", by_loose_id([written]))

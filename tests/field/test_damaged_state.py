@@ -118,9 +118,10 @@ def test_a_removal_that_was_interrupted_is_ended(tmp_path, capfd):
     for step in (1, 2, 4, 6):  # metadata goes first, or the list of files
         (folder / str(step) / "_CHECKPOINT_METADATA").unlink()
     (folder / "2" / "files.json").unlink()
+    (folder / "\u00b2").mkdir()  # somebody's; a digit, and no number
     with Checkpoints(folder, keep_last=3, keep_every=4):
         pass
-    assert sorted(path.name for path in folder.iterdir()) == ["3", "5", "7"]
+    assert sorted(path.name for path in folder.iterdir()) == ["3", "5", "7", "\u00b2"]
     said = capfd.readouterr().err
     assert re.findall(r"checkpoint (\d) is damaged", said) == ["4", "6"]
 

@@ -10,19 +10,20 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 _DEEP = 3000
-_NUMBERS = (
+NUMBERS = (
     "0 -0 -1 1 2 0.5 -0.5 1e-320 1e38 1e39 1e308 1e400 -1e400 NaN Infinity -Infinity "
     "1601 65536 2147483647 2147483648 9223372036854775807 9223372036854775808 "
     f"1{'0' * 30} 1{'0' * 400} -1{'0' * 400} 1{'0' * 5000}"
-)
+).split()
 _TEXTS = (
     *("", " ", "0", "-1", "1_0", " 1 ", "\u0663", "nan", "1e400", "true", "null"),
+    *("1" * 5000, "\u00b2"),  # int() takes neither
     *("\ud800", "a\0b", "\x1b[2J", "\ufeff", "..", "../x", "/", "a/b", "a\nb", "CON"),
     *("{", "%s%n", "x" * 300, "x" * 70000, "\U0010ffff" * 40),
 )
 # As JSON text, since not all of it is the text of a value.
 VALUES = (
-    *("null", "true", "false", *_NUMBERS.split(), *map(json.dumps, _TEXTS)),
+    *("null", "true", "false", *NUMBERS, *map(json.dumps, _TEXTS)),
     *("[]", "{}", "[null]", "[[]]", "[0, 0]", "[{}]", '["a", 1]', "[true]", '[""]'),
     *('{"0": 0}', '{"a": null}', '{"a": 1, "a": 2}', '{"\\ud800": 1}', '{"": 1}'),
     *('{"0": 1e400}', f'{{"0": 1{"0" * 400}}}', '{"0": NaN}', '{"-1": 1}', '{"0": []}'),

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from safetensors.numpy import save
 
-from tests.fuzz import texts
+from tests.fuzz import tensor_names, texts
 from tests.helpers import fake_results, tiny_corpus
 from tests.helpers.torch_writer import write_torch_file
 from xabl.ablation.input_files import read_gold_labels
@@ -275,6 +275,7 @@ TARGETS = {
         read=_file("m.index.json", _read_tensors),
         seeds=lambda: [b'{"weight_map": {"bert.a.weight": "m-1.bin"}}'],
     ),
+    "tensor names": Target(read=tensor_names.read, seeds=tensor_names.seeds),
     "xml": Target(
         read=_file("1.xml", read_boxes), seeds=texts.files("Annotations/*.xml")
     ),

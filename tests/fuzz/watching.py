@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import resource
 import signal
 import sys
@@ -74,7 +75,7 @@ def mutated(drawn: random.Random, content: bytes, others: list[bytes]) -> bytes:
     for _ in range(drawn.choice([1, 1, 1, 2, 4, 16])):
         at = drawn.randrange(len(data) + 1)
         size = drawn.choice([1, 1, 2, 4, 8, 32, 200])
-        match drawn.randrange(8):
+        match drawn.randrange(9):
             case 0 if data:
                 data[at % len(data)] ^= 1 << drawn.randrange(8)
             case 1 if data:
@@ -99,6 +100,10 @@ def mutated(drawn: random.Random, content: bytes, others: list[bytes]) -> bytes:
                 data[at : at + size] = other[start : start + size]
             case 7:
                 del data[at:]
+            case 8 if numbers := list(re.finditer(rb"\d+", data)):
+                found = drawn.choice(numbers)
+                other = drawn.choice(json_changes.NUMBERS).encode()
+                data[found.start() : found.end()] = other
     return bytes(data[:MOST_BYTES])
 
 

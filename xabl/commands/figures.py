@@ -20,7 +20,7 @@ from pathlib import Path
 from absl import flags
 
 from xabl.commands import common_flags
-from xabl.errors import UserError
+from xabl.errors import check_choice
 
 FLAGS = flags.FLAGS
 
@@ -35,15 +35,15 @@ def define_flags() -> None:
 
 def main() -> None:
     """Draws the figures."""
-    wrong = [number for number in FLAGS.figures if not number.isdecimal()]
-    if wrong:
-        raise UserError(f"--figures: {wrong[0]!r} is not a figure's number")
     from xabl.analysis.figures import FIGURES, write_figures
 
+    known = {str(number): number for number in FIGURES}
+    for number in FLAGS.figures:
+        check_choice("--figures", number, known)
     text = write_figures(
         FLAGS.results,
         Path(FLAGS.output),
-        numbers=tuple(map(int, FLAGS.figures)) or tuple(FIGURES),
+        numbers=[known[number] for number in FLAGS.figures] or None,
         tables=FLAGS.tables,
         resamples=FLAGS.resamples,
         seed=FLAGS.seed,

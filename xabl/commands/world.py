@@ -46,10 +46,11 @@ def define_flags() -> None:
         "the detector is right, or wrong as often and in the same way as the published "
         "one",
     )
-    flags.DEFINE_string(
+    flags.DEFINE_enum(
         "region_overlap",
         "low",
-        "how many regions show each object nearly whole: low (2), high (5), or 1 to 5",
+        ["low", "high", "1", "2", "3", "4", "5"],
+        "how many regions show each object nearly whole: low is 2, high 5",
     )
     flags.DEFINE_enum(
         "surviving_leaks",

@@ -130,7 +130,7 @@ def _is_flagged(element: ElementTree.Element) -> bool:
 
 
 def _number(path: Path, element: ElementTree.Element, name: str) -> float:
-    """The finite number in a descendant."""
+    """The number of pixels in a descendant."""
     found = element.find(name)
     if found is None:
         raise UserError(f"{_at(path, element)}: no {name} in <{element.tag}>")
@@ -138,8 +138,10 @@ def _number(path: Path, element: ElementTree.Element, name: str) -> float:
         value = float(found.text or "")
     except ValueError:
         value = math.nan
-    if not math.isfinite(value):
-        raise UserError(f"{_at(path, found)}: {name} is {found.text!r}, not a number")
+    if not abs(value) < 2**31:  # nor is NaN
+        raise UserError(
+            f"{_at(path, found)}: {name} is {found.text!r}, not a number of pixels"
+        )
     return value
 
 

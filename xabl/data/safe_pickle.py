@@ -22,6 +22,7 @@ from xabl.errors import UserError
 MAX_BYTES = 64 * 2**20  # a region record is 1 MB, a checkpoint's pickle less
 MAX_DEPTH = 64
 MAX_OBJECTS = 5_000_000  # counted as a tree: a value met twice counts twice
+MAX_BITS = 128  # of an integer; those that no float holds break who compares them
 
 # Extension codes resolve through a registry of the process, not through a name.
 _REFUSED_OPCODES = frozenset({"EXT1", "EXT2", "EXT4", "NEXT_BUFFER", "READONLY_BUFFER"})
@@ -186,6 +187,8 @@ def _scan(stream: io.BytesIO) -> None:
         name = opcode.name
         if name in _REFUSED_OPCODES:
             raise _Refusal(f"the pickle uses the operation {name}")
+        if isinstance(argument, int) and argument.bit_length() > MAX_BITS:
+            raise ValueError(f"an integer of {argument.bit_length()} bits")
         if name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE"):
             index = len(memo) if argument is None else int(argument)
             # The unpickler allocates up to the highest index.

@@ -184,7 +184,7 @@ class Checkpoints:
         Orbax removes such a one file by file; the run was killed meanwhile.
         """
         folders = {
-            int(f.name): f for f in self._directory.glob("*") if f.name.isdigit()
+            int(f.name): f for f in self._directory.glob("*") if f.name.isdecimal()
         }
         readable = folders.keys() - set(damaged)
         return [

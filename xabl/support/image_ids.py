@@ -13,7 +13,9 @@ def canonical_id(image_id: str) -> str:
     may carry leading zeros.
     """
     image_id = image_id.strip()
-    return str(int(image_id)) if image_id.isdecimal() else image_id
+    if not (image_id.isascii() and image_id.isdecimal()):
+        return image_id
+    return image_id.lstrip("0") or "0"  # int() refuses thousands of digits
 
 
 def rows_by_id(image_ids: Iterable[str]) -> dict[str, int]:

@@ -263,7 +263,7 @@ def process_exists(process: int) -> bool:
     """Whether this machine has a process of that number, whoever's it is."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):  # or no process can have that number
         return False
     except PermissionError:
         pass  # another user's

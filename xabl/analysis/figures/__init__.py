@@ -27,7 +27,7 @@ from xabl.analysis.misled import lost_and_misled
 from xabl.analysis.study import Paths, Study, load_study
 from xabl.analysis.word_classes import by_word_class
 from xabl.analysis.yardsticks import yardsticks
-from xabl.errors import UserError
+from xabl.errors import check_choice
 from xabl.support.atomic import new_file
 
 FIGURES: dict[int, tuple[str, Callable[[Study, ImageBootstrap], Drawn]]] = {
@@ -67,11 +67,8 @@ def write_figures(
             that cannot be written.
     """
     numbers = FIGURES if numbers is None else numbers
-    unknown = sorted(set(numbers) - set(FIGURES))
-    if unknown:
-        raise UserError(
-            f"no figure {unknown[0]}; there are {min(FIGURES)} to {max(FIGURES)}"
-        )
+    for number in numbers:
+        check_choice("numbers", number, FIGURES)
     # The last that is written; a folder that cannot be is found at once.
     with new_file(output / "figures.md", overwrite=True) as page:
         study = load_study(results)
