@@ -275,7 +275,9 @@ TARGETS = {
         read=_file("m.index.json", _read_tensors),
         seeds=lambda: [b'{"weight_map": {"bert.a.weight": "m-1.bin"}}'],
     ),
-    "tensor names": Target(read=tensor_names.read, seeds=tensor_names.seeds),
+    "tensor names": Target(
+        read=tensor_names.read, seeds=tensor_names.seeds, is_slow=True
+    ),
     "xml": Target(
         read=_file("1.xml", read_boxes), seeds=texts.files("Annotations/*.xml")
     ),

@@ -154,7 +154,7 @@ def prepare() -> bool:
         import atheris
     except ImportError:
         return False
-    with atheris.instrument_imports(include=["xabl"]):
+    with atheris.instrument_imports(include=["xabl", "checkpoints_conversion"]):
         from tests.fuzz import targets  # noqa: F401
     return True
 
