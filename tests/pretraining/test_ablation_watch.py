@@ -88,6 +88,7 @@ def test_the_last_scores_are_those_of_the_finished_model(folders, tmp_path):
     assert {name: last[name] for name in found} == pytest.approx(found, abs=1e-6)
 
 
+@pytest.mark.slow
 def test_watching_is_no_part_of_the_run(folders, tmp_path, capsys):
     """A run may be watched from the middle on."""
     config = _config(folders)

@@ -31,6 +31,7 @@ def root(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_results_are_those_of_the_real_binary(root):
     study = analysis.load_study([root / "results" / x for x in ("first", "second")])
     assert [model.label for model in study.models] == ["gold", "silver"]
@@ -38,6 +39,7 @@ def test_results_are_those_of_the_real_binary(root):
     assert study.conditions("lang4vis") == ("none", "phrase", "all")
 
 
+@pytest.mark.slow
 def test_the_second_started_from_the_first(root):
     run = root / "runs" / "second"
     resolved = json.loads((run / "config.json").read_text())
@@ -46,6 +48,7 @@ def test_the_second_started_from_the_first(root):
     assert set(origin.values()) == {"model"}
 
 
+@pytest.mark.slow
 def test_what_is_finished_is_kept(root, capsys):
     before = {p: p.stat().st_mtime_ns for p in root.rglob("*") if p.is_file()}
     run_trials([FIRST, SECOND], root, processes=2)
@@ -53,6 +56,7 @@ def test_what_is_finished_is_kept(root, capsys):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_failure_names_the_log_and_its_last_line(root):
     lost = dataclasses.replace(FIRST, name="lost", start="nobody")
     with pytest.raises(UserError, match=r"lost: .*nobody.* \(its log: .*lost.log\)"):
@@ -66,6 +70,7 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         run_trials([FIRST], tmp_path / "file", processes=1)
 
 
+@pytest.mark.slow
 def test_the_story_has_every_ablation_and_a_sentence_for_each_direction(root):
     text = demo.story([root / "results" / x for x in ("first", "second")], TINY)
     rows = [line for line in text.splitlines() if re.match("(gold|silver) ", line)]
