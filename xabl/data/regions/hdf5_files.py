@@ -83,7 +83,14 @@ class Hdf5Regions(VisitedRegions):
     def _groups(self) -> dict[str, str]:
         """Names of the groups by canonical image id."""
         with reading(self.path):
-            return by_canonical_id(self._file, str(self.path))
+            names = list(self._file)
+            for name in names:
+                if not isinstance(name, str):  # the library gives bytes
+                    raise UserError(
+                        f"{self.path}: entry {name!r} has a name that is not UTF-8: "
+                        "the file is damaged; make or fetch it again"
+                    )
+            return by_canonical_id(names, str(self.path))
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
         record: dict[str, object] = dict(group.attrs)
