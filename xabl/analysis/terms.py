@@ -44,12 +44,12 @@ def _removed() -> str:
 
 TERMS = (
     Term(
-        "vision for language",
+        "vision for language (vis4lang)",
         "the words of a phrase are masked, and the model predicts them with and "
         "without image regions",
     ),
     Term(
-        "language for vision",
+        "language for vision (lang4vis)",
         "the regions that show a phrase are masked, and the model predicts the class "
         "of the one that fits best, with and without words",
     ),
