@@ -21,12 +21,12 @@ from typing import Any
 from absl import flags
 
 from benchmarks import growth, machine, speed
-from benchmarks.machine import say
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.parameters import save_model
 from benchmarks.part import spread_images
 from benchmarks.report import text
 from benchmarks.world import IMAGES, World, make_world
+from xabl.ablation.keeping import say
 from xabl.ablation.options import InputFiles, Options, Precision
 from xabl.data.regions import open_regions
 from xabl.models.presets import load_config

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import say
 from benchmarks.world import World, make_world
+from xabl.ablation.keeping import say
 from xabl.errors import UserError
 from xabl.results.conditions import THRESHOLDS
 

@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import resource
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -136,11 +135,6 @@ def device_peak_gb(devices: Iterable[jax.Device]) -> float | None:
     """Most memory in use at once on any device; None where JAX does not know it."""
     peaks = [(d.memory_stats() or {}).get("peak_bytes_in_use") for d in devices]
     return None if None in peaks else max(peaks) / 1e9
-
-
-def say(line: str) -> None:
-    """Prints what is being done to standard error."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def machine() -> dict[str, Any]:

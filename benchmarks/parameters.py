@@ -6,6 +6,7 @@ import numpy as np
 
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.model import nest
 from xabl.models.reference_names import reference_names
 
 # Wide enough that attention and predictions are as sharp as a trained model's: what
@@ -15,17 +16,14 @@ _KERNEL, _BIAS = 0.05, 0.02
 
 def save_model(directory: Path, config: ModelConfig, vocabulary: Path) -> None:
     """Writes a model directory with parameters drawn at random, the same every time."""
-    tree: dict = {}
-    rng = np.random.default_rng(0)
+    params, rng = {}, np.random.default_rng(0)
     for path, reference in reference_names(config).items():
-        *parents, leaf = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
         values = rng.standard_normal(reference.shape, np.float32)
-        if leaf == "scale":
-            node[leaf] = 1 + _BIAS * values
+        if path.endswith("/scale"):
+            params[path] = 1 + _BIAS * values
         else:
-            node[leaf] = values * (_BIAS if leaf == "bias" else _KERNEL)
-    report = {"origin": "drawn at random"}
-    model_directory.save(directory, config, tree, vocabulary=vocabulary, report=report)
+            params[path] = values * (_BIAS if path.endswith("/bias") else _KERNEL)
+    report, params = {"origin": "drawn at random"}, nest(params)
+    model_directory.save(
+        directory, config, params, vocabulary=vocabulary, report=report
+    )

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.engine.pair_scores import num_pairs
+from xabl.ablation.engine.pair_scores import pairs_of
 from xabl.ablation.plan import Plan
 from xabl.results.conditions import Direction
 
@@ -41,7 +41,7 @@ class Part:
         found = {}
         for direction in Direction:
             needed = np.unique(self._pairs[:, self.plan.columns(direction)])
-            done = np.ones(num_pairs(self.plan, direction), bool)
+            done = np.ones(len(pairs_of(self.plan, direction)), bool)
             done[needed[needed != NOT_SCORED]] = False
             found[direction] = done
         return found

@@ -15,16 +15,17 @@ Examples:
 import resource
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import flags
 
 from benchmarks import machine, traces
-from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb, say
+from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
 from benchmarks.report import text
 from benchmarks.world import CAPTIONS, make_world
+from xabl.ablation.keeping import say
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig, overridden
 from xabl.pretraining.corpus.writer import build_corpus
 from xabl.pretraining.run import Run, initial_values, prepare
@@ -125,7 +126,8 @@ def _updates(run: Run) -> dict[str, Any]:
     seconds_of(1)  # the first after compiling is slower
     say("training")
     seconds, core_seconds, others = 0.0, 0.0, OtherProcesses()
-    for count in _shares(_UPDATES.value, _TURNS):
+    turns = min(_TURNS, _UPDATES.value)
+    for count in map(len, np.array_split(range(_UPDATES.value), turns)):
         begin = time.process_time()
         seconds += seconds_of(count)
         core_seconds += time.process_time() - begin
@@ -162,13 +164,6 @@ def _batches_alone(run: Run) -> float:
         next(run.training)
     seconds = time.perf_counter() - begin
     return _UPDATES.value * run.config.batch_size / seconds
-
-
-def _shares(total: int, turns: int) -> Iterator[int]:
-    """`total` in at most `turns` parts that differ by one at most."""
-    turns = min(turns, total)
-    for turn in range(turns):
-        yield total // turns + (turn < total % turns)
 
 
 if __name__ == "__main__":

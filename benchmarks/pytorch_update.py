@@ -25,10 +25,11 @@ import jax.numpy as jnp
 from absl import flags
 
 from benchmarks import machine
-from benchmarks.machine import MatrixProducts, OtherProcesses, say
+from benchmarks.machine import MatrixProducts, OtherProcesses
 from benchmarks.report import text
 from benchmarks.updates_in_memory import Prepared, Question, prepare
 from benchmarks.world import make_world
+from xabl.ablation.keeping import say
 from xabl.models.presets import PRESETS, one_stream_layers
 from xabl.pretraining.objective import losses
 from xabl.pretraining.train_step import evaluation_step

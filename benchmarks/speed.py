@@ -17,7 +17,7 @@ from benchmarks.machine import MatrixProducts, OtherProcesses, device_peak_gb
 from benchmarks.naive_sample import NaiveSample
 from benchmarks.part import Part
 from xabl.ablation.engine import explain
-from xabl.ablation.engine.device_loop import Evaluation, Request
+from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.pair_scores import AblationScores, put_scores
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, ScoreStep, TableShape
@@ -78,14 +78,7 @@ def measure(
     seconds = {"load": loaded.seconds}
     inputs = loaded.inputs
     begin = time.perf_counter()
-    request = Request(
-        config=inputs.config,
-        params=loaded.params,
-        plan=inputs.plan,
-        store=inputs.store,
-        options=options,
-    )
-    evaluation = Evaluation(request, devices)
+    evaluation = Evaluation(inputs.request(loaded.params, options), devices)
     schedule = evaluation.schedule(part.done)
     seconds["plan"] = time.perf_counter() - begin
     begin = time.perf_counter()

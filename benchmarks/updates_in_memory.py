@@ -23,7 +23,7 @@ from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.world import CAPTIONS, REGIONS
 from xabl.data.regions import open_regions
 from xabl.models.config import ModelConfig
-from xabl.models.model import VisionLanguageBert, parameter_shapes
+from xabl.models.model import VisionLanguageBert, flatten, parameter_shapes
 from xabl.pretraining.corpus.reader import CorpusImage
 from xabl.pretraining.initial_values import random_values
 from xabl.pretraining.inputs.batch import PretrainingBatch
@@ -109,7 +109,7 @@ def prepare(question: Question, world: Path) -> Prepared:
     )
     devices = Devices.all(1)
     part = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), batches[0])
-    shapes = forward.flatten(parameter_shapes(config))
+    shapes = flatten(parameter_shapes(config))
     trained = forward.parameters_in_loss(objective, shapes, part)
     rate = warmup_linear(1e-4, warmup_steps=10, total_steps=1000)
     rule = optimiser(OptimiserConfig(), rate, is_decayed(config))

@@ -18,7 +18,7 @@ from benchmarks.machine import device_peak_gb, matrix_product_rate
 from benchmarks.part import Part, spread_images
 from benchmarks.world import World
 from xabl.ablation.engine import scorer
-from xabl.ablation.engine.device_loop import Evaluation, Request
+from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.pair_scores import (
     AblationScores,
     check_finite,
@@ -110,16 +110,7 @@ class _Run:
     ):
         inputs = loaded.inputs
         begin = time.perf_counter()
-        self.evaluation = Evaluation(
-            Request(
-                config=inputs.config,
-                params=params,
-                plan=inputs.plan,
-                store=inputs.store,
-                options=options,
-            ),
-            devices,
-        )
+        self.evaluation = Evaluation(inputs.request(params, options), devices)
         jax.block_until_ready(self.evaluation.resident)
         placed = time.perf_counter()
         self.schedule: Schedule = self.evaluation.schedule(part and part.done)

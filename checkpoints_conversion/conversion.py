@@ -30,6 +30,7 @@ from xabl.errors import UserError, naming
 from xabl.kinds import Kind, kind_if_readable
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.model import nest
 from xabl.models.presets import load_config
 from xabl.models.reference_names import ReferenceTensor, reference_names
 
@@ -194,7 +195,7 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
     if problems:
         raise not_this_model(file, config, kind, problems)
     expected = reference_names(config)
-    params: dict[str, Any] = {}
+    params: dict[str, np.ndarray] = {}
     merged: dict[str, str] = {}
     for path, reference in expected.items():
         first, *others = sources_of(reference, sources)
@@ -207,7 +208,7 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
                 )
         if not np.isfinite(value.astype(np.float32)).all():
             problems.append(f"not finite: {first} holds NaN or infinity")
-        _put(params, path, _ours(value, reference, kind))
+        params[path] = _ours(value, reference, kind)
     if problems:
         raise not_this_model(file, config, kind, problems)
     used = [name for names in sources.values() for name in names]
@@ -228,7 +229,7 @@ def convert(file: TensorFile, config: ModelConfig, kind: SourceNames) -> Convert
         "beside_the_weights": file.skipped,
         "notes": list(kind.notes),
     }
-    return Converted(params=params, report=report)
+    return Converted(params=nest(params), report=report)
 
 
 def parameter_count(config: ModelConfig) -> int:
@@ -252,13 +253,6 @@ def _ours(
     if reference.transpose:
         value = value.T
     return np.array(value, dtype=np.float32, order="C")
-
-
-def _put(params: dict[str, Any], path: str, value: np.ndarray) -> None:
-    *modules, leaf = path.split("/")
-    for module in modules:
-        params = params.setdefault(module, {})
-    params[leaf] = value
 
 
 def _sha256(paths: Iterable[Path]) -> str:

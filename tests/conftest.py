@@ -48,3 +48,10 @@ def quick_unless_slow(request):
     jax.config.update("jax_disable_most_optimizations", quick)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Files of figures are empty: for tests of what is said and listed beside them."""
+    for module in ("figures.style", "report.sections"):
+        monkeypatch.setattr(f"xabl.analysis.{module}.render", lambda *_, **__: b"")

@@ -277,6 +277,8 @@ def _store_problems(source: RegionStore, digests: dict[str, str]) -> list[str]:
 
 def _inspect_model(path: Path) -> Inspection:
     # Restoring is the only check that is not a second opinion; jax takes a second.
+    import jax
+
     from checkpoints_conversion.conversion import captions
     from xabl.models import model_directory
 
@@ -289,7 +291,7 @@ def _inspect_model(path: Path) -> Inspection:
         except UserError as error:
             problems.append(str(error))
     trained = model_directory.trained_regions(path)
-    leaves = _leaves(params)
+    leaves = jax.tree.leaves(params)
     if not all(np.isfinite(leaf).all() for leaf in leaves):
         problems.append("a parameter is not finite: convert or train the model again")
     return Inspection(
@@ -375,12 +377,6 @@ def _inspect_checkpoint(path: Path) -> Inspection:
         },
         problems=tuple(problems),
     )
-
-
-def _leaves(tree: object) -> list[np.ndarray]:
-    if isinstance(tree, dict):
-        return [leaf for value in tree.values() for leaf in _leaves(value)]
-    return [np.asarray(tree)]
 
 
 def _bytes(count: int) -> str:

@@ -19,8 +19,8 @@ from xabl.data.word_pieces import read_vocabulary
 from xabl.errors import UserError
 from xabl.inspection import inspect_path
 from xabl.models import model_directory
+from xabl.models.model import nest
 from xabl.pretraining.initial_values import random_values
-from xabl.pretraining.objective import forward
 from xabl.pretraining.small_models import small_uniter
 from xabl.results.conditions import Direction
 from xabl.synthetic.world.files import ENTITIES, make_world
@@ -61,7 +61,7 @@ def model(world):
         model_directory.save(
             world.parent / name,
             config,
-            forward.nest({k: np.asarray(v) for k, v in values.items()}),
+            nest({k: np.asarray(v) for k, v in values.items()}),
             vocabulary=vocabulary,
             report={model_directory.REGIONS: described.to_json()},
         )

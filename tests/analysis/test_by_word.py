@@ -99,6 +99,7 @@ def test_the_same_losses_by_word_are_no_difference(two):
     assert effects.by_target_pieces(study) == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_figures_and_report_show_words(two, tmp_path):
     numbers = (1, 10, 11)
     write_figures(two, tmp_path / "out", numbers=numbers, resamples=100, tables=False)

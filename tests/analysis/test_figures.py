@@ -100,9 +100,12 @@ def test_tables_are_exported(output):
     assert {"published.csv", "seeds.tex", "model_pairs.parquet"} <= names
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_cannot_be_drawn_is_listed(tmp_path):
     write_results(tmp_path / "run", FakeModel(gold=False, thresholds=(0.5,)))
-    text = write_figures(tmp_path / "run", tmp_path / "out", resamples=100)
+    text = write_figures(
+        tmp_path / "run", tmp_path / "out", resamples=100, tables=False
+    )
     assert text.startswith("2 figures written")
     for line in (
         "not drawn: Figure 2 (overlap_threshold): fewer than two overlap thresholds",
@@ -116,10 +119,13 @@ def test_what_cannot_be_drawn_is_listed(tmp_path):
     assert (tmp_path / "out" / "figures.md").read_text().count("Figure") >= 10
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_models_without_lang4vis_leave_a_caption(tmp_path):
     models = [FakeModel(), FakeModel(label="noviz", directions=("vis4lang",))]
     write_study(tmp_path / "in", models)
-    write_figures(tmp_path / "in", tmp_path / "out", numbers=(1,), resamples=100)
+    write_figures(
+        tmp_path / "in", tmp_path / "out", numbers=(1,), resamples=100, tables=False
+    )
     caption = (tmp_path / "out" / "figures.md").read_text()
     assert "Without a region loss to show: noviz (no lang4vis in this run)" in caption
     drawn = pd.read_csv(tmp_path / "out" / "figure_1_both_directions.tsv", sep="\t")
@@ -130,10 +136,13 @@ def test_models_without_lang4vis_leave_a_caption(tmp_path):
     assert set(drawn[drawn["panel"] == "Language for vision"]["series"]) == {"UNITER"}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_gap_in_the_middle_of_a_line_stays_one(tmp_path):
     models = [FakeModel(), FakeModel(label="ViLBERT", nan_scores=2)]
     write_study(tmp_path / "in", models)
-    write_figures(tmp_path / "in", tmp_path / "out", numbers=(1, 2), resamples=100)
+    write_figures(
+        tmp_path / "in", tmp_path / "out", numbers=(2,), resamples=100, tables=False
+    )
     drawn = pd.read_csv(tmp_path / "out" / "figure_2_overlap_threshold.tsv", sep="\t")
     row = drawn[(drawn["series"] == "ViLBERT") & (drawn["condition"] == "all")]
     assert row["value"].isna().all()
@@ -141,6 +150,7 @@ def test_a_gap_in_the_middle_of_a_line_stays_one(tmp_path):
     assert "2 scores of MLM under all are not finite" in text
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_text_only_results_have_nothing_to_draw(tmp_path):
     write_study(tmp_path / "in", [text_only("BERT", 7.4)])
     text = write_figures(tmp_path / "in", tmp_path / "out", resamples=100)
@@ -218,7 +228,9 @@ def test_the_binary_refuses_in_one_line(flags, status, message):
     assert message in done.err and done.err.count("\n") == 1
 
 
-def test_the_binaries_run(results, tmp_path):
+def test_the_binaries_run(tmp_path):
+    results = tmp_path / "results"
+    write_study(results, [FakeModel(thresholds=(0.5,))], num_images=30)
     figures = [f"--results={results}", f"--output={tmp_path}", "--figures=1"]
     labelmatch = [f"--results={results}", f"--output={tmp_path / 'labelmatch'}"]
     for name, flags in (("figures", figures), ("labelmatch", labelmatch)):

@@ -14,6 +14,8 @@ from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 MAIN = (0.5,)
 SEES = FakeModel(label="Sees", thresholds=MAIN)
 GUESSES = FakeModel(label="Guesses, words", thresholds=MAIN, guesses=("mlm",))
@@ -36,6 +38,12 @@ class Said:
         rows = self.differences.set_index(["model", "metric", "condition"])
         key = (model, metric, condition)
         return rows.loc[key].to_dict() | dict(zip(rows.index.names, key, strict=True))
+
+
+def captions_of(results, *numbers):
+    output = results.with_name("out")
+    write_figures(results, output, numbers=numbers, resamples=100, tables=False)
+    return (output / "figures.md").read_text()
 
 
 def test_nothing_is_said_of_a_model_that_guesses(tmp_path):
@@ -80,8 +88,7 @@ def test_report_and_captions_withdraw_it_too(tmp_path):
     assert "Guesses, words; Sees on " in text or "Sees; Guesses, words on " in text
     assert "no verdict on Guesses, words" in text
     assert f"{GUESSES.label} (1 seed): Removing all image regions raises" not in text
-    write_figures(tmp_path / "in", tmp_path / "out", numbers=(1, 10), resamples=100)
-    captions = (tmp_path / "out" / "figures.md").read_text()
+    captions = captions_of(tmp_path / "in", 1, 10)
     withdrawn = "No better than guessing by frequency, so that no change says anything"
     assert captions.count(f"{withdrawn}: Guesses, words (vision for language)") == 2
 
@@ -107,13 +114,12 @@ def test_over_few_images_numbers_stand_without_intervals_and_verdicts(tmp_path):
     assert "of 29 images (split val). So few images allow no interval" in text
     assert text.count("No intervals and no p: 29 images are too few, 30 are") > 2
     assert "< 0.001" not in text and "95% interval over images +" not in text
-    write_figures(tmp_path / "few", tmp_path / "out", numbers=(1, 10), resamples=100)
-    captions = (tmp_path / "out" / "figures.md").read_text()
+    captions = captions_of(tmp_path / "few", 1, 10)
     assert captions.count(f"No bars: {reason}.") == 2 and "Bars: 95%" not in captions
 
 
 def test_language_for_vision_is_answered_without_a_divergence(tmp_path):
-    said = Said(tmp_path, NO_KL, SEES)
+    said = Said(tmp_path / "in", NO_KL, SEES)
     rows = said.asymmetries.set_index("model")
     assert rows["kl"].to_dict() == {"LXMERT": "mrc_xe_corrected", "Sees": "mrc_kl"}
     assert rows["gap"].isna().all() and rows["bits"].notna().all()
@@ -127,7 +133,7 @@ def test_language_for_vision_is_answered_without_a_divergence(tmp_path):
     # Compared by the loss that both have.
     assert set(said.pairs["metric"]) == {"mlm", "mrc_xe_corrected"}
     assert said.study.main_metrics() == ("mlm", "mrc_kl", "mrc_xe_corrected")
-    write_figures(tmp_path, tmp_path / "out", numbers=(1,), resamples=100)
+    captions_of(tmp_path / "in", 1)
     drawn = pd.read_csv(tmp_path / "out" / "figure_1_both_directions.tsv", sep="\t")
     shown = drawn.groupby("panel")["series"].agg(set).to_dict()
     assert shown == {

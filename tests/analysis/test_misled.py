@@ -91,6 +91,7 @@ def test_where_nothing_stays_it_is_exactly_0(tmp_path):
     assert row["evidence"] == "no evidence"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_way_is_compared_with_all_of_its_own(tmp_path, monkeypatch):
     ways = WAYS[Direction.VIS4LANG] | {"elsewhere": ELSEWHERE}
     monkeypatch.setitem(WAYS, Direction.VIS4LANG, ways)
@@ -129,6 +130,7 @@ def test_seeds_and_gaps(tmp_path):
     assert not np.isnan(table.loc["half", "object@0.5"]["misled"])
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_compares_the_same_conditions(tmp_path):
     """By phrase the page takes one loss from another; both differences are these."""
     directories = write(tmp_path / "in")

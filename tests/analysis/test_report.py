@@ -239,6 +239,7 @@ def test_rows_are_whole_and_numbers_have_values(made):
     assert len(paper) > 5
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_more_than_may_be_shown_is_sampled_by_image(tmp_path):
     directories = study_of(tmp_path)
     page, message = report_of(directories, tmp_path, max_examples=10)
@@ -264,6 +265,7 @@ def test_more_than_may_be_shown_is_sampled_by_image(tmp_path):
     assert abs(page.losses(0)[0, 0] / 1e4 - first["mlm"] / math.log(2)) < 5.2e-5
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_limit_on_the_files_size_is_kept(tmp_path):
     directories = study_of(tmp_path, num_images=60, phrases_per_image=6)
     whole, _ = report_of(directories, tmp_path)

@@ -307,6 +307,7 @@ def test_one_model_under_two_seeds_is_said_to_be_one(tmp_path):
     assert note.startswith("UNITER, seed 1; UNITER, seed 2: the same parameters under")
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("labels", [("BERT",), ("BERT", "BERT-CC")])
 def test_text_only_models_alone_make_a_report(tmp_path, labels):
     models = [text_only(label, 7.0) for label in labels]

@@ -20,6 +20,7 @@ from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions.image_regions import StackedRegions
 from xabl.data.word_pieces import WordPieces
 from xabl.models.config import ModelConfig
+from xabl.models.model import nest
 from xabl.models.presets import PRESETS
 from xabl.models.reference_names import reference_names
 from xabl.results.conditions import Condition, Direction, all_conditions
@@ -89,15 +90,12 @@ def definition_of(
 
 def params_of(state: dict[str, np.ndarray], config: ModelConfig) -> dict:
     """A PyTorch state dict as our parameter tree."""
-    tree: dict = {}
-    for path, reference in reference_names(config).items():
-        *parents, leaf = path.split("/")
-        node = tree
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        value = state[reference.name]
-        node[leaf] = value.T if reference.transpose else value
-    return tree
+    return nest(
+        {
+            path: state[row.name].T if row.transpose else state[row.name]
+            for path, row in reference_names(config).items()
+        }
+    )
 
 
 @functools.cache

@@ -6,7 +6,7 @@ _SCRIPT = """
 function rgba(text) {
   const numbers = text.match(/-?[\\d.]+/g).map(Number);
   const scale = text.startsWith('color(') ? 255 : 1;
-  const [r, g, b, a = 1] = text.startsWith('color(') ? numbers : numbers;
+  const [r, g, b, a = 1] = numbers;
   return [r * scale, g * scale, b * scale, a];
 }
 function luminance([r, g, b]) {

@@ -9,8 +9,8 @@ import jax
 from tests.helpers import ablation, ablation_binaries, golden_world
 from xabl.data.word_pieces import read_vocabulary
 from xabl.models import model_directory
+from xabl.models.model import nest
 from xabl.pretraining.initial_values import random_values
-from xabl.pretraining.objective import forward
 from xabl.synthetic.trials import (
     ARCHITECTURES,
     SmallWorld,
@@ -50,7 +50,7 @@ def synthetic_study(folder: Path, seeds: Sequence[int]) -> tuple[Path, str]:
     for label, small in ARCHITECTURES.items():
         config = small(size, world.feature_size)
         for seed in seeds:
-            params = forward.nest(random_values(config, "uniform", seed).values)
+            params = nest(random_values(config, "uniform", seed).values)
             path = folder / f"{label}-{seed}"
             model_directory.save(path, config, params, vocabulary=vocabulary, report={})
             rows.append(f"- {{label: {label}, seed: {seed}, model: {path}}}")

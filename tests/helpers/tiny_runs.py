@@ -10,10 +10,10 @@ import numpy as np
 from tests.helpers import tiny_corpus, tiny_training
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
+from xabl.models.model import flatten
 from xabl.pretraining.configuration import InitialValues, PretrainingConfig
 from xabl.pretraining.corpus.writer import write_corpus
 from xabl.pretraining.inputs.config import InputConfig
-from xabl.pretraining.objective import forward
 from xabl.pretraining.optimiser import OptimiserConfig
 from xabl.pretraining.small_models import shrunk
 
@@ -75,7 +75,7 @@ def config_file(folder: Path, **changes) -> Path:
 def parameters(directory: Path) -> dict[str, np.ndarray]:
     """Of a model directory, by path."""
     _, values = model_directory.load(directory)
-    return jax.device_get(forward.flatten(values))
+    return jax.device_get(flatten(values))
 
 
 def lines(workdir: Path, kind: str) -> list[dict]:

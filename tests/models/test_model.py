@@ -1,6 +1,8 @@
 """What the golden cases do not show: training mode, gates, positions, padding."""
 
 import dataclasses
+import functools
+import itertools
 
 import flax
 import jax
@@ -60,12 +62,16 @@ def random_inputs(config, seed=0, batch=4, words=14, regions=9):
 
 def shallow(preset: str, **changes) -> ModelConfig:
     """One sublayer of each kind that the preset has."""
-    by_sublayer = ("sublayer2attn_hidden_size", "sublayer2num_attention_heads")
-    changes |= SMALL | dict.fromkeys(by_sublayer, ())
-    return dataclasses.replace(shrunk(PRESETS[preset]), **changes)
+    return dataclasses.replace(shrunk(small(preset)), **changes)
 
 
-def initialised(config, inputs):
+@functools.cache
+def applied(config):
+    """The model, compiled once for all tests."""
+    return jax.jit(VisionLanguageBert(config).apply)
+
+
+def initialised(config):
     """The model, and parameters of about the size that training gives them."""
     rng = np.random.default_rng(1)
     shapes = parameter_shapes(config)
@@ -76,25 +82,11 @@ def initialised(config, inputs):
     return VisionLanguageBert(config), params
 
 
-def two_layers(preset: str, **changes) -> ModelConfig:
-    """A single-stream model cut short: dropout is slow to compile."""
-    attention = [f"{gate}_attn_sublayers" for gate in ("tt", "tv", "vt", "vv")]
-    return small(
-        preset,
-        **dict.fromkeys(attention, (0, 2)),
-        t_ff_sublayers=(1, 3),
-        v_ff_sublayers=(1, 3),
-        shared_sublayers=(0, 1, 2, 3),
-        single_ln_sublayers=(),
-        **changes,
-    )
-
-
 @pytest.mark.parametrize("preset", ["ctrl_uniter_base", "ctrl_vl-bert_base"])
 def test_dropout_needs_a_key_and_changes_the_scores(preset):
-    config = two_layers(preset)
+    config = shallow(preset)
     inputs = random_inputs(config)
-    model, params = initialised(config, inputs)
+    model, params = initialised(config)
 
     @jax.jit
     def logits(key):
@@ -114,9 +106,9 @@ def test_dropout_needs_a_key_and_changes_the_scores(preset):
 @pytest.mark.usefixtures("quick_compilation")
 def test_an_example_loses_the_same_alone_and_in_a_batch():
     """VL-BERT calls one dropout twice, for words and for regions."""
-    config = two_layers("ctrl_vl-bert_base")
+    config = shallow("ctrl_vl-bert_base")
     inputs = random_inputs(config, batch=2)
-    model, params = initialised(config, inputs)
+    model, params = initialised(config)
     keys = jax.random.split(jax.random.key(5), 2)
 
     def scores(rngs, inputs):
@@ -143,9 +135,9 @@ def test_without_dropout_training_mode_is_evaluation():
         ),
         0.0,
     )
-    config = two_layers("ctrl_uniter_base", **rates)
+    config = shallow("ctrl_uniter_base", **rates)
     inputs = random_inputs(config)
-    model, params = initialised(config, inputs)
+    model, params = initialised(config)
     key = {"dropout": jax.random.key(0)}
     training = jax.jit(
         lambda: model.apply({"params": params}, *inputs, False, rngs=key)
@@ -157,8 +149,8 @@ def test_without_dropout_training_mode_is_evaluation():
 def test_padding_changes_nothing():
     config = shallow("ctrl_vilbert_base")
     text, regions = random_inputs(config)
-    model, params = initialised(config, (text, regions))
-    apply = jax.jit(model.apply)
+    model, params = initialised(config)
+    apply = applied(config)
     short = apply({"params": params}, text, regions)
 
     def padded(array, extra, value):
@@ -186,10 +178,10 @@ def test_padding_changes_nothing():
 
 def test_words_that_are_all_padded_still_give_numbers():
     config = shallow("ctrl_vilbert_base")
-    text, regions = random_inputs(config, words=1)
+    text, regions = random_inputs(config)
     text = dataclasses.replace(text, mask=jnp.zeros_like(text.mask))
-    model, params = initialised(config, (text, regions))
-    output = model.apply({"params": params}, text, regions)
+    _, params = initialised(config)
+    output = applied(config)({"params": params}, text, regions)
     assert np.isfinite(output.region_logits["0"]).all()
 
 
@@ -198,10 +190,10 @@ def test_streams_without_cross_attention_are_blind_to_each_other(preset):
     """An architecture can be ablated by its configuration alone."""
     blind = shallow(preset, tv_attn_sublayers=(), shared_sublayers=())
     text, regions = random_inputs(blind)
-    model, params = initialised(blind, (text, regions))
+    model, params = initialised(blind)
     other = dataclasses.replace(regions, features=regions.features[::-1])
-    first = model.apply({"params": params}, text, regions)
-    second = model.apply({"params": params}, text, other)
+    first = applied(blind)({"params": params}, text, regions)
+    second = applied(blind)({"params": params}, text, other)
     assert np.array_equal(first.mlm_logits, second.mlm_logits)
     assert not np.allclose(first.region_logits["0"], second.region_logits["0"])
 
@@ -209,35 +201,25 @@ def test_streams_without_cross_attention_are_blind_to_each_other(preset):
 def test_encode_in_parts_equals_encode_at_once():
     config = shallow("ctrl_lxmert")
     text, regions = random_inputs(config)
-    model, params = initialised(config, (text, regions))
-    whole = model.apply({"params": params}, text, regions).hidden
-    for stop in (1, 3, 4):
-        first = model.apply(
-            {"params": params},
-            whole[0],
-            text.mask,
-            regions.mask,
-            stop=stop,
-            method="encode",
-        )[-1]
-        last = model.apply(
-            {"params": params},
-            first,
-            text.mask,
-            regions.mask,
-            start=stop,
-            method="encode",
-        )[-1]
-        np.testing.assert_allclose(last.words, whole[-1].words, atol=1e-6)
-        np.testing.assert_allclose(last.regions, whole[-1].regions, atol=1e-6)
+    model, params = initialised(config)
+    whole = applied(config)({"params": params}, text, regions).hidden
+    found = whole[0]
+    for start, stop in itertools.pairwise((0, 1, 3, 4, None)):
+        part = functools.partial(model.apply, method="encode", start=start, stop=stop)
+        found = jax.jit(part)({"params": params}, found, text.mask, regions.mask)[-1]
+        expected = whole[-1 if stop is None else stop]
+        np.testing.assert_allclose(found.words, expected.words, atol=1e-6)
+        np.testing.assert_allclose(found.regions, expected.regions, atol=1e-6)
 
 
 def test_queries_may_be_some_of_the_positions():
     config = small("ctrl_uniter_base")
     text, regions = random_inputs(config)
-    model, params = initialised(config, (text, regions))
-    streams = model.apply({"params": params}, text, regions, method="embed")
+    model, params = initialised(config)
+    embed = jax.jit(functools.partial(model.apply, method="embed"))
+    streams = embed({"params": params}, text, regions)
 
+    @jax.jit
     def run(queries):
         return model.apply(
             {"params": params},
@@ -279,34 +261,38 @@ def test_coordinate_embeddings_by_hand():
 
 @pytest.mark.parametrize("fusion", list(Fusion))
 def test_fusion_methods(fusion):
-    config = two_layers("ctrl_uniter_base", fusion_method=fusion)
-    inputs = random_inputs(config)
-    model, params = initialised(config, inputs)
-    output = model.apply({"params": params}, *inputs)
+    config = shallow("ctrl_uniter_base", fusion_method=fusion)
+    text, regions = random_inputs(config)
+    model, params = initialised(config)
+    output = jax.eval_shape(model.apply, {"params": params}, text, regions)
+    assert (output.itm_logits is None) == (fusion in (Fusion.NONE, Fusion.VL_BERT_VQA))
     if fusion is Fusion.NONE:
-        assert output.pooled is None and output.itm_logits is None
+        assert output.pooled is None
         return
-    last = output.hidden[-1]
+    rng = np.random.default_rng(2)
+    last = jax.tree.map(
+        lambda leaf: rng.standard_normal(leaf.shape, np.float32), output.hidden[-1]
+    )
     position = 12 if fusion is Fusion.VL_BERT_VQA else 0  # the word before the last
 
     def pooled(side, states):
         dense = params["poolers"][side]
         return np.maximum(states @ dense["kernel"] + dense["bias"], 0)
 
-    text = pooled("text", last.words[:, position])
+    expected = pooled("text", last.words[:, position])
     if fusion in (Fusion.MUL, Fusion.SUM):
         regions = pooled("regions", last.regions[:, 0])
-        text = text * regions if fusion is Fusion.MUL else text + regions
-    np.testing.assert_allclose(output.pooled, text, atol=1e-5)
-    assert (output.itm_logits is None) == (fusion is Fusion.VL_BERT_VQA)
+        expected = expected * regions if fusion is Fusion.MUL else expected + regions
+    found = model.apply({"params": params}, last, text.mask, method="pool")
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_bfloat16_keeps_parameters_and_scores_in_float32():
-    config = two_layers("ctrl_vl-bert_base")
+    config = shallow("ctrl_vl-bert_base")
     inputs = random_inputs(config)
-    _, params = initialised(config, inputs)
-    exact = VisionLanguageBert(config).apply({"params": params}, *inputs)
-    rough = VisionLanguageBert(config, dtype=jnp.bfloat16).apply(
+    _, params = initialised(config)
+    exact = applied(config)({"params": params}, *inputs)
+    rough = jax.jit(VisionLanguageBert(config, dtype=jnp.bfloat16).apply)(
         {"params": params}, *inputs
     )
     assert rough.hidden[-1].words.dtype == jnp.bfloat16
@@ -331,7 +317,7 @@ def test_embedding_rows_that_were_projected_before(preset):
     config = small(preset)
     text, regions = random_inputs(config)
     regions = dataclasses.replace(regions, features=regions.features.at[1, 3].set(0))
-    model, params = initialised(config, (text, regions))
+    model, params = initialised(config)
 
     def apply(*arguments, method):
         return model.apply({"params": params}, *arguments, method=method)

@@ -111,6 +111,7 @@ def test_figures_show_it_under_its_name(study):
     assert values["condition"].tolist()[: len(NAMES)] == NAMES
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_says_it_in_words(study):
     page = Page(report_of(study))
     text = " ".join(page.text.split())
@@ -158,6 +159,7 @@ def test_the_browser_shows_what_it_hides(study):
         assert page.get_log("browser") == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_condition_that_overlap_does_not_decide_claims_nothing(study, monkeypatch):
     threshold = results.Condition.region_threshold.fget
     monkeypatch.setattr(

@@ -154,6 +154,7 @@ def test_bits_are_kept_as_nats(tmp_path):
         results.write(frame(), tmp_path / "other", label="Mine", unit="bytes")
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_analysis_and_report_take_what_another_program_wrote(tmp_path):
     path = results.write(frame(90), tmp_path / "results" / "mine", label="Mine")
     study = analysis.load_study(tmp_path / "results")
@@ -285,6 +286,7 @@ def test_what_is_excluded_has_no_loss_whoever_wrote_it(tmp_path):
     assert np.flatnonzero(np.isnan(bits)).tolist() == [3]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_frames_of_arrow_may_hold_nan_and_predictions_are_of_examples(tmp_path):
     scores = frame()
     excluded = scores["example"] == 3

@@ -155,6 +155,7 @@ def test_results_without_words_are_read_as_before(tmp_path):
     assert results.check(path) == ()
 
 
+@pytest.mark.usefixtures("undrawn")
 @pytest.mark.parametrize("unigram, no_better", [(9.0, False), (1.5, True), (0.5, True)])
 def test_a_model_no_better_than_frequencies_is_called_that_first(
     tmp_path, unigram, no_better

@@ -62,14 +62,9 @@ class Logits:
 Model = Callable[[Words, Regions | None], Logits]
 
 
-def flax_model(config: ModelConfig, params: dict, precision: str = "highest") -> Model:
-    """One of our models, compiled.
-
-    Args:
-        params: its parameter tree, best placed on a device.
-        precision: of matrix products, as `VisionLanguageBert` takes it.
-    """
-    model = VisionLanguageBert(config, precision=precision)
+def flax_model(config: ModelConfig, params: dict) -> Model:
+    """One of our models, compiled; `params` are best placed on a device."""
+    model = VisionLanguageBert(config, precision="highest")
     target = next(iter(config.visual_targets), None)
     first = config.first_box
 

@@ -10,11 +10,13 @@ from jaxtyping import Float32
 from xabl.ablation import yardsticks
 from xabl.ablation.average import average_features
 from xabl.ablation.digests import entities_sha256
+from xabl.ablation.engine.device_loop import Request
 from xabl.ablation.engine.device_regions import (
     HostStore,
     check_feature_size,
     host_store,
 )
+from xabl.ablation.engine.scorer import Params
 from xabl.ablation.examples import (
     PhraseExample,
     mentions_by_image,
@@ -31,7 +33,7 @@ from xabl.ablation.input_files import (
 )
 from xabl.ablation.mismatch.annotations import annotation_findings
 from xabl.ablation.mismatch.findings import Finding
-from xabl.ablation.options import InputFiles
+from xabl.ablation.options import InputFiles, Options
 from xabl.ablation.plan import Plan, build_plan, check_scorable
 from xabl.ablation.replacement import NEEDS_REGIONS, Donors, drops_all_regions
 from xabl.ablation.word_classes import WordClasses, by_lists, by_tagger
@@ -92,6 +94,16 @@ class Inputs:
         if self.regions is None:
             return None
         return host_store(self.config, self.regions, self.average)
+
+    def request(self, params: Params, options: Options | None = None) -> Request:
+        """What the engine is asked of a model with these parameters."""
+        return Request(
+            config=self.config,
+            params=params,
+            plan=self.plan,
+            store=self.store,
+            options=options or Options(),
+        )
 
 
 def read_inputs(

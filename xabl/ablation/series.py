@@ -9,7 +9,7 @@ from typing import Any
 
 from jax.sharding import NamedSharding
 
-from xabl.ablation.engine.device_loop import Evaluation, Request
+from xabl.ablation.engine.device_loop import Evaluation
 from xabl.ablation.engine.scorer import Params
 from xabl.ablation.input_files import check_files
 from xabl.ablation.inputs import Inputs, read_inputs
@@ -97,14 +97,8 @@ class Series:
         if options.precision is Precision.BFLOAT16 and self.devices.lack_bfloat16:
             say(_NOT_FASTER)
         few = self._is_single and self.devices.are_the_host
-        request = Request(
-            config=inputs.config,
-            params=params,
-            plan=inputs.plan,
-            store=inputs.store,
-            options=dataclasses.replace(options, few_programs=few),
-        )
-        evaluation = Evaluation(request, self.devices)
+        options = dataclasses.replace(options, few_programs=few)
+        evaluation = Evaluation(inputs.request(params, options), self.devices)
         if not self._is_single:
             evaluation.keep_programs()
             self._evaluation = same, evaluation

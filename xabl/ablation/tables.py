@@ -9,7 +9,7 @@ import pyarrow as pa
 from jaxtyping import Float32, Int, Shaped
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
-from xabl.ablation.engine.pair_scores import AblationScores, num_pairs
+from xabl.ablation.engine.pair_scores import AblationScores, pairs_of
 from xabl.ablation.examples import PhraseExample
 from xabl.ablation.word_classes import WordClasses
 from xabl.data.whole_words import Tokens
@@ -295,7 +295,7 @@ def _predicted(
     """The best prediction of each pair as text; the last entry, None, is of none."""
     found = scores.pairs[direction].get("predicted")
     if found is None:
-        return np.full(1 + num_pairs(scores.plan, direction), None, object)
+        return np.full(1 + len(pairs_of(scores.plan, direction)), None, object)
     if direction is Direction.LANG4VIS:
         texts = found.astype(str).tolist()
     else:

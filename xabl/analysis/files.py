@@ -38,7 +38,7 @@ def write_table(folder: Path, name: str, table: pd.DataFrame) -> list[Path]:
     return paths
 
 
-def latex(table: pd.DataFrame, digits: int = 4) -> str:
+def latex(table: pd.DataFrame) -> str:
     """A booktabs tabular; numbers to the right, gaps as dashes."""
     numeric = [pd.api.types.is_numeric_dtype(table[name]) for name in table.columns]
     lines = [
@@ -48,15 +48,15 @@ def latex(table: pd.DataFrame, digits: int = 4) -> str:
         r"\midrule",
     ]
     for row in table.itertuples(index=False):
-        lines.append(" & ".join(_cell(value, digits) for value in row) + r" \\")
+        lines.append(" & ".join(_cell(value) for value in row) + r" \\")
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def _cell(value: object, digits: int) -> str:
+def _cell(value: object) -> str:
     if value is None or pd.isna(value) or value == "":
         return "--"
     if isinstance(value, float):
-        return f"{value:.{digits}f}".replace("-", r"$-$", 1)
+        return f"{value:.4f}".replace("-", r"$-$", 1)
     return _escape(str(value))
 
 

@@ -91,12 +91,12 @@ class BoxForms:
             if not are_possible(read(boxes), size):
                 del self._forms[form]
 
-    def watching(self, on_error: OnError | None) -> OnError | None:
-        """The function, which is then told of images whose boxes are counted, too."""
-        if on_error is None:
-            return None
+    def watching(self, on_error: OnError | None) -> OnError:
+        """`on_error`, or what raises; bad boxes that it is told of are counted, too."""
 
         def told(image_id: str, error: UserError) -> None:
+            if on_error is None:
+                raise error
             if isinstance(error, BadBoxes):
                 self.add(error.boxes, error.size)
             on_error(image_id, error)

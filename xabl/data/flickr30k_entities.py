@@ -121,8 +121,6 @@ def read_images(
                 raise
             if not (folder / f"{image_id}.txt").exists():
                 error = with_hint(error, other_form(image_id, there()))
-            if on_error is None:
-                raise error
             first = first or error
             on_error(image_id, error)
         else:

@@ -1,9 +1,11 @@
 """The one model: a list of gated bimodal sublayers between embeddings and heads."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from flax import traverse_util
 from jaxtyping import Array, Bool, Float
 
 from xabl.models.config import Fusion, ModelConfig
@@ -225,3 +227,13 @@ def parameter_shapes(config: ModelConfig) -> dict:
     model = VisionLanguageBert(config)
     inputs = jax.eval_shape(lambda: example_inputs(config))
     return jax.eval_shape(model.init, jax.random.key(0), *inputs)["params"]
+
+
+def nest(flat: dict[str, Any]) -> dict[str, Any]:
+    """{"a/b": x} as {"a": {"b": x}}, the form the model takes."""
+    return traverse_util.unflatten_dict(flat, sep="/")
+
+
+def flatten(nested: dict[str, Any]) -> dict[str, Any]:
+    """The inverse of `nest`: parameters by path."""
+    return traverse_util.flatten_dict(nested, sep="/")

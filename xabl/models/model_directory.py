@@ -65,7 +65,7 @@ def save(
     """
     directory = Path(directory).absolute()
     check_output(directory, overwrite=overwrite)
-    _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, params))
+    _check_shapes(directory, config, params)
     if vocabulary is not None:
         check_vocabulary(vocabulary, config)
     with new_directory(directory, overwrite=True, holds=_PARAMS) as folder:
@@ -170,7 +170,7 @@ def load(
             stored = ocp.metadata(directory / _PARAMS).metadata
         if stored is None:
             raise ValueError("their description is damaged")
-        _check_shapes(directory, config, jax.tree.map(lambda leaf: leaf.shape, stored))
+        _check_shapes(directory, config, stored)
         wanted = jax.tree.map(
             lambda leaf: jax.ShapeDtypeStruct(
                 leaf.shape, leaf.dtype, sharding=sharding
@@ -268,16 +268,12 @@ def _check_shapes(directory: Path, config: ModelConfig, found: Any) -> None:
     """Raises a UserError that lists every parameter not as the model has it."""
 
     def by_path(tree: Any) -> dict[str, tuple[int, ...]]:
-        leaves = jax.tree_util.tree_leaves_with_path(
-            tree, is_leaf=lambda node: isinstance(node, tuple)
-        )
         return {
-            "/".join(str(key.key) for key in path): tuple(shape)
-            for path, shape in leaves
+            "/".join(str(key.key) for key in path): tuple(leaf.shape)
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
         }
 
-    shapes = by_path(jax.tree.map(lambda leaf: leaf.shape, parameter_shapes(config)))
-    found = by_path(found)
+    shapes, found = by_path(parameter_shapes(config)), by_path(found)
     problems = [f"missing {path}" for path in shapes.keys() - found.keys()]
     problems += [f"unexpected {path}" for path in found.keys() - shapes.keys()]
     problems += [

@@ -8,10 +8,8 @@ import dataclasses
 import functools
 import re
 
-import jax
-
 from xabl.models.config import ModelConfig
-from xabl.models.model import parameter_shapes
+from xabl.models.model import flatten, parameter_shapes
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,15 +73,15 @@ _TIED_DECODER = "cls.predictions.decoder.weight"
 def reference_names(config: ModelConfig) -> dict[str, ReferenceTensor]:
     """Every parameter of the model by its path, such as "mlm_head/transform/kernel"."""
     names = {}
-    for path, leaf in jax.tree_util.tree_leaves_with_path(parameter_shapes(config)):
-        *modules, kind = (key.key for key in path)
-        module, *aliases = _modules("/".join(modules), config)
+    for path, leaf in flatten(parameter_shapes(config)).items():
+        ours, _, kind = path.rpartition("/")
+        module, *aliases = _modules(ours, config)
         suffix = _LEAVES[kind]
         name = f"{module}.{suffix}"
         others = [f"{alias}.{suffix}" for alias in aliases]
         if name == _WORD_EMBEDDINGS:
             others.append(_TIED_DECODER)
-        names["/".join([*modules, kind])] = ReferenceTensor(
+        names[path] = ReferenceTensor(
             name=name,
             shape=leaf.shape,
             transpose=kind == "kernel",

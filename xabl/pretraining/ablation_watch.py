@@ -10,11 +10,11 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from xabl.ablation.engine.device_loop import Evaluation, Request, score
+from xabl.ablation.engine.device_loop import Evaluation, score
 from xabl.ablation.inputs import read_inputs
 from xabl.ablation.options import InputFiles
+from xabl.models.model import nest
 from xabl.pretraining.configuration import PretrainingConfig
-from xabl.pretraining.objective import forward
 from xabl.results.conditions import MAIN_THRESHOLD
 from xabl.results.losses import columns_of
 from xabl.support.devices import LocalDevices
@@ -56,16 +56,10 @@ class AblationWatch:
         Raises:
             UserError: a loss is not finite.
         """
-        params = forward.nest({k: np.asarray(v) for k, v in parameters.items()})
+        params = nest({k: np.asarray(v) for k, v in parameters.items()})
         inputs = self._inputs
         if self._evaluation is None:
-            request = Request(
-                config=inputs.config,
-                params=params,
-                plan=inputs.plan,
-                store=inputs.store,
-            )
-            self._evaluation = Evaluation(request, LocalDevices())
+            self._evaluation = Evaluation(inputs.request(params), LocalDevices())
             # Compiled anew each time, they would add up: JAX keeps them all.
             self._evaluation.keep_programs()
         else:

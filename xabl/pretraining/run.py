@@ -14,7 +14,7 @@ from xabl.data.regions.description import RegionDescription, describe_part
 from xabl.errors import UserError
 from xabl.models import model_directory
 from xabl.models.config import ModelConfig
-from xabl.models.model import VisionLanguageBert, parameter_shapes
+from xabl.models.model import VisionLanguageBert, flatten, parameter_shapes
 from xabl.pretraining.ablation_watch import AblationWatch
 from xabl.pretraining.configuration import PretrainingConfig
 from xabl.pretraining.corpus.reader import Corpus
@@ -77,7 +77,7 @@ class Run:
 
     def state_shapes(self) -> TrainState:
         """The state as `jax.ShapeDtypeStruct`s with their layout."""
-        shapes = forward.flatten(parameter_shapes(self.config.model))
+        shapes = flatten(parameter_shapes(self.config.model))
         return jax.tree.map(
             lambda x: x.update(sharding=self.devices.replicated),
             jax.eval_shape(self._state, shapes),
@@ -146,7 +146,7 @@ def prepare(config: PretrainingConfig, devices: Devices, num_workers: int = 0) -
         total_steps=total_steps,
     )
     part = _part_shapes(maker, config, devices)
-    shapes = forward.flatten(parameter_shapes(config.model))
+    shapes = flatten(parameter_shapes(config.model))
     in_loss = forward.parameters_in_loss(objective, shapes, part)
     trained = _not_frozen(in_loss, config.frozen)
     return Run(
@@ -191,7 +191,7 @@ def initial_values(config: PretrainingConfig) -> Initial:
 
 def _load(directory: str) -> tuple[ModelConfig, dict[str, np.ndarray]]:
     config, parameters = model_directory.load(directory)
-    return config, forward.flatten(jax.tree.map(np.asarray, parameters))
+    return config, flatten(jax.tree.map(np.asarray, parameters))
 
 
 def _part_shapes(

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int, UInt
 
+from xabl.models.model import nest
 from xabl.pretraining.inputs.batch import PretrainingBatch
 from xabl.pretraining.objective import forward, losses
 from xabl.support.devices import AXIS, Devices
@@ -80,7 +81,7 @@ def train_step(
         step_key = jax.random.fold_in(jax.random.wrap_key_data(state.key), state.step)
 
         def loss(trained, part):
-            parameters = forward.nest(trained | state.fixed)
+            parameters = nest(trained | state.fixed)
             sums = forward.sum_losses(
                 objective,
                 parameters,
@@ -137,7 +138,7 @@ def evaluation_step(objective: forward.Objective, devices: Devices) -> Evaluatio
         pool = forward.candidates(objective, batch, _all_devices)
         # The same negatives each time: only the parameters change validation losses.
         key = jax.random.key(0)
-        parameters = forward.nest(state.parameters)
+        parameters = nest(state.parameters)
 
         def add_part(sums, part):
             more = forward.sum_losses(

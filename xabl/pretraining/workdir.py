@@ -27,13 +27,13 @@ from jax.experimental import multihost_utils
 from xabl.data.regions.description import RegionDescription
 from xabl.errors import UserError, reason
 from xabl.models import model_directory
+from xabl.models.model import nest
 from xabl.pretraining.configuration import (
     LOCATIONS,
     PretrainingConfig,
     differences,
     to_json,
 )
-from xabl.pretraining.objective import forward
 from xabl.support.atomic import PARTIAL, new_file
 from xabl.support.files import read_json
 
@@ -141,7 +141,7 @@ def export(
     if jax.process_index() != 0:
         return
     described = regions()
-    params = forward.nest(jax.tree.map(np.asarray, parameters))
+    params = nest(jax.tree.map(np.asarray, parameters))
     write = functools.partial(
         model_directory.save,
         directory,

@@ -1,6 +1,7 @@
 """Losses against plain loops, and their gradients against differences."""
 
 import dataclasses
+import functools
 import math
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 from tests.helpers import tiny_training
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
+from xabl.models.model import nest
 from xabl.models.visual_targets import VISUAL_TARGETS
 from xabl.pretraining.inputs.config import InputConfig
 from xabl.pretraining.objective import forward, losses, negatives
@@ -165,21 +167,22 @@ def test_a_loss_that_is_nan_where_nothing_is_a_target_does_not_count():
     assert found == 1.0
 
 
-def _sums(config, batch, *, params=None, **options):
-    objective = tiny_training.objective(config, **options)
-    nested = forward.nest(
-        tiny_training.parameters(config) if params is None else params
-    )
-    batch = jax.tree.map(jnp.asarray, batch)
-    size = batch.example_index.shape[0]
-    return forward.sum_losses(
-        objective,
-        nested,
-        batch,
-        tiny_training.keys(size),
-        forward.candidates(objective, batch),
-        dropout=False,
-    )
+@functools.cache
+def _compiled_sums(config):
+    objective = tiny_training.objective(config)
+
+    @jax.jit
+    def sums(params, batch):
+        keys = tiny_training.keys(len(batch.example_index))
+        pool = forward.candidates(objective, batch)
+        return forward.sum_losses(objective, params, batch, keys, pool, dropout=False)
+
+    return sums
+
+
+def _sums(config, batch):
+    params = nest(tiny_training.parameters(config))
+    return _compiled_sums(config)(params, jax.tree.map(jnp.asarray, batch))
 
 
 def test_sums_of_a_model_by_loop():
@@ -187,9 +190,10 @@ def test_sums_of_a_model_by_loop():
     batch = tiny_training.batch(config, 5)
     sums = _sums(config, batch)
     objective = tiny_training.objective(config)
-    params = forward.nest(tiny_training.parameters(config))
+    params = nest(tiny_training.parameters(config))
     placed = jax.tree.map(jnp.asarray, batch)
-    output = objective.model.apply({"params": params}, placed.text, placed.regions)
+    apply = jax.jit(objective.model.apply)
+    output = apply({"params": params}, placed.text, placed.regions)
     mlm = itm = kl = entropy = 0.0
     for b in range(5):
         itm -= _log_softmax(output.itm_logits[b])[batch.itm_labels[b]]
@@ -248,7 +252,7 @@ def test_gradients_are_those_of_finite_differences():
         def loss(params):
             sums = forward.sum_losses(
                 objective,
-                forward.nest(params),
+                nest(params),
                 batch,
                 tiny_training.keys(3),
                 forward.candidates(objective, batch),
@@ -293,7 +297,7 @@ def test_negatives_are_other_boxes_most_of_other_examples():
     batch = dataclasses.replace(
         tiny_training.batch(config, 6), example_index=index, target_rows=rows
     )
-    drawn = np.asarray(negatives.draw(tiny_training.keys(6), batch, pool))
+    drawn = np.asarray(jax.jit(negatives.draw)(tiny_training.keys(6), batch, pool))
     assert drawn.shape == (6, 3, 128)
     order = np.argsort(index)
     for example in range(6):
@@ -321,7 +325,7 @@ def test_a_single_example_has_negatives_of_its_own_alone():
         example_index=index,
         target_rows=np.array([[2, -1, -1]], np.int32),
     )
-    drawn = np.asarray(negatives.draw(tiny_training.keys(1), batch, pool))
+    drawn = np.asarray(jax.jit(negatives.draw)(tiny_training.keys(1), batch, pool))
     assert (drawn[0, 0, :90] == -1).all()
     assert (drawn[0, 0, 90:] >= 0).all()
 

@@ -134,13 +134,8 @@ class Evaluation:
             top=options.top,
         )
         # What every step reads, placed once.
-        params = devices.replicate(request.params)
-        store = request.store
-        self.resident = Resident(
-            params=self.scorer.matrices_rounded(params),
-            store=store and projected_store(request.config, params, store, devices),
-            labels=devices.replicate(region_labels(request.plan)),
-        )
+        self._labels = devices.replicate(RegionLabels.of(request.plan.targets))
+        self.take(request.params, request.store)
         self.programs: Programs | None = None
         self.part_of: Plan | None = None
         free = free_bytes(devices)
@@ -160,7 +155,7 @@ class Evaluation:
         self.resident = Resident(
             params=self.scorer.matrices_rounded(params),
             store=store and projected_store(config, params, store, devices),
-            labels=self.resident.labels,
+            labels=self._labels,
         )
 
     def of(self, plan: Plan) -> "Evaluation":
@@ -347,15 +342,6 @@ class Evaluation:
         if self.resident.store is not None:
             regions = region_batch(plan, pairs.region[numbers])
         return words, regions, targets
-
-
-def region_labels(plan: Plan) -> RegionLabels:
-    """What losses compare predictions of regions to, still on the host."""
-    return RegionLabels(
-        objects_id=plan.targets.objects_id,
-        objects_conf=plan.targets.objects_conf,
-        cls_prob=plan.targets.cls_prob,
-    )
 
 
 def fetched(

@@ -3,6 +3,8 @@
 Every function works on the logits of targets alone and is compiled into the step.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
@@ -56,6 +58,15 @@ class RegionLabels:
     objects_id: Int[AnyArray, " labels"]
     objects_conf: Float[AnyArray, " labels"]
     cls_prob: Float[AnyArray, "labels classes"] | None
+
+    @classmethod
+    def of(cls, found: Any) -> "RegionLabels":
+        """Those of a struct with such fields among others."""
+        return cls(
+            objects_id=found.objects_id,
+            objects_conf=found.objects_conf,
+            cls_prob=found.cls_prob,
+        )
 
 
 def mrc_scores(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Shaped
 
+from xabl.ablation.distinct_inputs import MlmPairs, MrcPairs
 from xabl.ablation.plan import Plan
 from xabl.errors import UserError
 from xabl.results.conditions import Condition, Direction
@@ -52,9 +53,9 @@ class AblationScores:
         return mean_bits(column) if len(column) else None
 
 
-def num_pairs(plan: Plan, direction: Direction) -> int:
-    """How many distinct pairs a direction has."""
-    return len(plan.mlm if direction is Direction.VIS4LANG else plan.mrc)
+def pairs_of(plan: Plan, direction: Direction) -> MlmPairs | MrcPairs:
+    """The distinct pairs of a direction."""
+    return plan.mlm if direction is Direction.VIS4LANG else plan.mrc
 
 
 def scored_pairs(
@@ -65,7 +66,7 @@ def scored_pairs(
     words = direction is Direction.VIS4LANG
     found = scores.get("piece_loss" if words else always_scored(direction))
     if found is None:
-        return np.zeros(num_pairs(plan, direction), bool)
+        return np.zeros(len(pairs_of(plan, direction)), bool)
     return ~np.isnan(found[:, 0] if words else found)
 
 
@@ -84,7 +85,7 @@ def put_scores(
             )
             rest = value.shape[1 + len(targets) :]
             empty = np.nan if value.dtype.kind == "f" else -1
-            shape = (num_pairs(plan, direction), *targets, *rest)
+            shape = (len(pairs_of(plan, direction)), *targets, *rest)
             scores[name] = np.full(shape, empty, value.dtype)
         place = scores[name]
         if _by_target(direction, name):

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Int, Int64
 
 from xabl.ablation.distinct_inputs import NOT_SCORED
 from xabl.ablation.engine.padding import PaddedSizes, ProgramLimits, allotted_sizes
+from xabl.ablation.engine.pair_scores import pairs_of
 from xabl.ablation.plan import Plan
 from xabl.results.conditions import Direction
 
@@ -216,7 +217,7 @@ class Schedule:
         words, count = self._sizes.enclosing(direction, lengths, targets)
         word_places = region_places = None
         if self.tables is not None:
-            table = _pairs(self.plan, direction)
+            table = pairs_of(self.plan, direction)
             word_places = _places(batch, table.word, [s.words for s in shares])
             region_places = _places(batch, table.region, [s.regions for s in shares])
         return ScoreStep(
@@ -328,8 +329,8 @@ def _groups(
         together = {d: groups.get(key, none) for d, groups in split.items()}
         words, regions = set(), set()
         for direction, numbers in together.items():
-            words.update(_pairs(plan, direction).word[numbers].tolist())
-            regions.update(_pairs(plan, direction).region[numbers].tolist())
+            words.update(pairs_of(plan, direction).word[numbers].tolist())
+            regions.update(pairs_of(plan, direction).region[numbers].tolist())
         yield _Group(pairs=together, words=words, regions=regions)
 
 
@@ -339,7 +340,7 @@ def _split(
     """Pairs by length of the caption (0 unless `by_length`) and image."""
     if not len(pairs):
         return {}
-    images = plan.regions.image[_pairs(plan, direction).region[pairs]]
+    images = plan.regions.image[pairs_of(plan, direction).region[pairs]]
     lengths = _lengths(plan, direction)[pairs] * by_length
     order = np.lexsort((images, lengths))
     keys = np.stack([lengths, images], axis=1)[order]
@@ -362,15 +363,11 @@ def _places(
 
 
 def _all_pairs(plan: Plan) -> dict[Direction, Int64[np.ndarray, " pairs"]]:
-    return {d: np.arange(len(_pairs(plan, d))) for d in Direction}
-
-
-def _pairs(plan: Plan, direction: Direction):
-    return plan.mlm if direction is Direction.VIS4LANG else plan.mrc
+    return {d: np.arange(len(pairs_of(plan, d))) for d in Direction}
 
 
 def _lengths(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:
-    return plan.words.lengths[_pairs(plan, direction).word]
+    return plan.words.lengths[pairs_of(plan, direction).word]
 
 
 def _num_targets(plan: Plan, direction: Direction) -> Int[np.ndarray, " pairs"]:

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
+from xabl.ablation.any_model import Words, text_rows
 from xabl.ablation.engine.device_regions import (
     ProjectedStore,
     RegionBatch,
@@ -335,11 +336,9 @@ def _placed(table: Array, rows: Array, start: Int[Array, ""]) -> Array:
 
 def text_input(words: WordBatch) -> TextInput:
     """Token types are all 0 in the ablations."""
-    return TextInput(
-        token_ids=words.token_ids,
-        mask=attended(words.lengths, words.dropped, words.token_ids.shape[1]),
-        token_type_ids=jnp.zeros_like(words.token_ids),
-        position_shift_start=words.shift_starts,
+    mask = attended(words.lengths, words.dropped, words.token_ids.shape[1])
+    return text_rows(
+        Words(token_ids=words.token_ids, mask=mask, shift_starts=words.shift_starts)
     )
 
 

@@ -85,14 +85,9 @@ class RegionReader:
                 f"the model gave logits of {shown.shape[-1]} classes; visual target "
                 f"{target.name} has {target.size}"
             )
-        labels = RegionLabels(
-            objects_id=asked.objects_id,
-            objects_conf=asked.objects_conf,
-            cls_prob=asked.cls_prob,
-        )
         of_target = shown[np.arange(len(shown)), asked.region]
         no_gold = np.full(len(shown), -1, np.int32)
-        return _mrc_scores(target, of_target, labels, no_gold, self.top)
+        return _mrc_scores(target, of_target, RegionLabels.of(asked), no_gold, self.top)
 
 
 def giving_logits(model: Model) -> Model:

@@ -122,14 +122,12 @@ def gold_ranks(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns.split())
 
 
-def confusion_of(
-    study: Study, category_map: str = INTENDED, all_categories: bool = False
-) -> Confusion:
-    """Gold against silver by category; by default the published seven categories."""
+def confusion_of(study: Study, category_map: str) -> Confusion:
+    """Gold against silver, by the published seven categories."""
     gold, silver = gold_and_silver(study)
     labels = [None if np.isnan(label) else int(label) for label in gold]
     category_of = categories(labels, study.phrase_types.tolist(), category_map)
-    return confusion(gold, silver, category_of, None if all_categories else CATEGORIES)
+    return confusion(gold, silver, category_of, CATEGORIES)
 
 
 def write_tables(results: Paths, output: Path) -> str:

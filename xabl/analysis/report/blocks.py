@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 
 # NumPy's little-endian types by the names the page's script knows them by.
-_KINDS = {
-    np.dtype("<u1"): "u1",
-    np.dtype("<i2"): "i2",
-    np.dtype("<u2"): "u2",
-    np.dtype("<i4"): "i4",
-    np.dtype("<u4"): "u4",
-    np.dtype("<f4"): "f4",
-}
+_KINDS = {np.dtype(f"<{kind}"): kind for kind in ("u1", "i2", "u2", "i4", "u4", "f4")}
 _ALIGNMENT = 4  # typed arrays of the page start at multiples of their size
 
 
@@ -56,14 +49,6 @@ def pack(name: str, arrays: Mapping[str, np.ndarray], texts: Any = None) -> Bloc
         header={"arrays": where, "json": size},
         content=base64.b64encode(deflated).decode("ascii"),
     )
-
-
-def index_type(largest: int) -> np.dtype:
-    """The smallest unsigned type of the page that holds `largest`."""
-    for name in ("u1", "u2", "u4"):
-        if largest <= np.iinfo(name).max:
-            return np.dtype(f"<{name}")
-    raise ValueError(f"{largest} does not fit into 4 bytes")
 
 
 def script_json(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Tables of what is lost and what misleads, of both directions, of pairs of models."""
 
 import dataclasses
+import functools
 import math
 
 import pandas as pd
@@ -14,9 +15,11 @@ from xabl.analysis.report.html_tables import (
     estimate,
     interval,
     intervals,
+    number,
+    probability,
     typeset,
 )
-from xabl.analysis.verdicts import percent, points, seeds_in_words
+from xabl.analysis.verdicts import bits, percent, points, seeds_in_words
 from xabl.results.conditions import Condition, Direction, Level
 from xabl.results.losses import LOSSES
 
@@ -42,9 +45,7 @@ def misled_table(rows: pd.DataFrame) -> Table | None:
             _seeds(row, "misled"),
             Cell(
                 text=f"{row['share']:.0%}",
-                interval=f"[{row['share_low']:.0%}, {row['share_high']:.0%}]"
-                if row["share_low"] == row["share_low"]
-                else "",
+                interval=interval(row["share_low"], row["share_high"], "{:.0%}".format),
                 numeric=True,
                 value=row["share"],
                 low=row["share_low"],
@@ -83,16 +84,15 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
     regions = of_regions[0] if is_one else "Of regions"
     lines = []
     for row in chosen.to_dict(orient="records"):
-        ends = row["relative_low"], row["relative_high"]
         lines.append(
             (
                 Cell(text=row["model"], header=True),
                 count(int(row["seeds"])),
                 Cell(text=row["regions"]),
                 Cell(text=row["words"]),
-                _bits(row["mlm_bits"]),
+                number(row["mlm_bits"], signed=True),
                 dataclasses.replace(
-                    _bits(row["kl_bits"]),
+                    number(row["kl_bits"], signed=True),
                     interval="" if is_one else LOSSES[row["kl"]].title,
                 ),
                 _spread(row, "bits"),
@@ -101,9 +101,9 @@ def asymmetry_table(rows: pd.DataFrame) -> Table | None:
                 Cell(text=typeset(percent(row["kl_relative"])), numeric=True),
                 Cell(
                     text=typeset(points(row["relative"])),
-                    interval=""
-                    if any(map(math.isnan, ends))
-                    else typeset(f"[{', '.join(map(points, ends))}]"),
+                    interval=interval(
+                        row["relative_low"], row["relative_high"], points
+                    ),
                     numeric=True,
                 ),
             )
@@ -132,6 +132,7 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
         return None
     lines = []
     for row in chosen.to_dict(orient="records"):
+        p = probability(row["seeds_p_holm"])
         measured = not math.isnan(row["seeds_p_holm"])
         lines.append(
             (
@@ -142,7 +143,7 @@ def pairs_table(pairs: pd.DataFrame) -> Table | None:
                 estimate(row, "difference", signed=True),
                 Cell(text=row["evidence"]),
                 Cell(text=row["seeds_evidence"], note="" if measured else _FEW),
-                _seeds(row, "", _p(row["seeds_p_holm"]) if measured else DASH),
+                _seeds(row, "", p.text),
             )
         )
     counted = pairs["seeds_p"].notna().sum()
@@ -173,18 +174,11 @@ def _spread(row, name: str) -> Cell:
     )
 
 
-def _bits(value: float) -> Cell:
-    return estimate({"value": value, "low": math.nan, "high": math.nan}, "value", True)
-
-
 def _seeds(row, name: str, text: str = "") -> Cell:
     """The interval over seeds and images, or a dash and why."""
     prefix = f"{name}_" if name else ""
-    shown = interval(row[f"{prefix}seeds_low"], row[f"{prefix}seeds_high"], signed=True)
+    ends = (row[f"{prefix}seeds_{end}"] for end in ("low", "high"))
+    shown = interval(*ends, functools.partial(bits, signed=True))
     if not shown:
         return Cell(text=DASH, numeric=True, note=_FEW)
     return Cell(text=text, interval=shown, numeric=True)
-
-
-def _p(value: float) -> str:
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -12,7 +12,7 @@ import pyarrow as pa
 from jaxtyping import Float32, Int64
 
 from xabl.ablation.overlap import TARGET_THRESHOLD, coverage
-from xabl.analysis.report.blocks import Block, index_type, pack
+from xabl.analysis.report.blocks import Block, pack
 from xabl.analysis.study import Study
 from xabl.data.regions import open_regions
 from xabl.errors import UserError
@@ -260,4 +260,4 @@ def _indices(values: Iterable[str]) -> tuple[np.ndarray, list[str]]:
     """Values as indices into the distinct ones, in order of appearance."""
     place: dict[str, int] = {}
     indices = [place.setdefault(value, len(place)) for value in values]
-    return np.array(indices, index_type(len(place))), list(place)
+    return np.array(indices, np.min_scalar_type(len(place))), list(place)

@@ -1,9 +1,10 @@
 """Data frames of the analysis as tables to read: numbers with their intervals."""
 
 import dataclasses
+import functools
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import pandas as pd
 
@@ -298,9 +299,10 @@ def estimate(row, value: str, signed: bool = False) -> Cell:
         return Cell(
             text=DASH, numeric=True, note=gap if isinstance(gap, str) else "no data"
         )
+    show = functools.partial(bits, signed=signed)
     return Cell(
-        text=typeset(bits(row[value], signed)),
-        interval=interval(row["low"], row["high"], signed),
+        text=typeset(show(row[value])),
+        interval=interval(row["low"], row["high"], show),
         numeric=True,
         note=no_interval(int(row["images"])) or "" if "images" in row else "",
         value=row[value],
@@ -309,11 +311,11 @@ def estimate(row, value: str, signed: bool = False) -> Cell:
     )
 
 
-def interval(low: float, high: float, signed: bool = False) -> str:
-    """[low, high], or nothing where there is no interval."""
+def interval(low: float, high: float, show: Callable[[float], str]) -> str:
+    """[low, high], each as `show` writes it; nothing where there is no interval."""
     if math.isnan(low) or math.isnan(high):
         return ""
-    return typeset(f"[{bits(low, signed)}, {bits(high, signed)}]")
+    return typeset(f"[{show(low)}, {show(high)}]")
 
 
 def number(value: float, signed: bool = False) -> Cell:
@@ -346,15 +348,12 @@ def _changes(change: pd.DataFrame) -> list[Cell]:
     if change.empty:
         return [_empty(), _empty(), _empty()]
     row = change.iloc[0]
-    ends = [row["relative_low"], row["relative_high"]]
     if math.isnan(row["relative"]):
         relative = _empty()
     else:
         relative = Cell(
             text=typeset(percent(row["relative"])),
-            interval=""
-            if any(map(math.isnan, ends))
-            else typeset(f"[{', '.join(map(percent, ends))}]"),
+            interval=interval(row["relative_low"], row["relative_high"], percent),
             numeric=True,
             value=row["relative"],
             low=row["relative_low"],

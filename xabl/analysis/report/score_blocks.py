@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from xabl.analysis.report.blocks import Block, index_type, pack
+from xabl.analysis.report.blocks import Block, pack
 from xabl.analysis.report.example_blocks import known_integers, places, starts
 from xabl.analysis.report.word_blocks import words_block
 from xabl.models.visual_targets import VISUAL_TARGETS
@@ -110,7 +110,9 @@ def _scores_block(
     }
     arrays = {
         "losses": losses,
-        "reasons": np.stack(reasons, axis=1).astype(index_type(len(run.reasons))),
+        "reasons": np.stack(reasons, axis=1).astype(
+            np.min_scalar_type(len(run.reasons))
+        ),
         "ablated": np.stack(ablated, axis=1),
         **facts,
     }
@@ -138,7 +140,7 @@ def _predictions_block(
     rank = table["rank"].to_numpy()
     ranks = int(rank.max(initial=0))
     words = table["prediction"].combine_chunks().dictionary_encode()
-    word, kind = words.indices.to_numpy() + 1, index_type(len(words.dictionary))
+    word, kind = words.indices.to_numpy() + 1, np.min_scalar_type(len(words.dictionary))
     share = table["probability"].to_numpy()
     steps = np.where(
         np.isfinite(share),

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 from jaxtyping import Int64
 
-from xabl.analysis.report.blocks import Block, index_type, pack
+from xabl.analysis.report.blocks import Block, pack
 from xabl.analysis.report.example_blocks import places, starts
 from xabl.results.columns import rows_by_condition
 from xabl.results.conditions import Direction
@@ -66,6 +66,6 @@ def words_block(
     for key_name, column in (("pieces", "piece"), ("kinds", "word_class")):
         values = one[column].combine_chunks().fill_null("").dictionary_encode()
         texts[key_name] = values.dictionary.to_pylist()
-        kind = index_type(len(values.dictionary))
+        kind = np.min_scalar_type(len(values.dictionary))
         arrays[key_name] = values.indices.to_numpy().astype(kind)
     return pack(name, arrays, texts)

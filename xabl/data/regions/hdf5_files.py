@@ -38,7 +38,7 @@ class VisitedRegions(RegionSource):
         self._file.close()
 
     def _each(
-        self, image_ids: Sequence[str], on_error: OnError | None
+        self, image_ids: Sequence[str], on_error: OnError
     ) -> Iterator[ImageRegions]:
         for first in range(0, len(image_ids), scout.AHEAD):
             batch = image_ids[first : first + scout.AHEAD]

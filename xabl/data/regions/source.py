@@ -96,15 +96,14 @@ class RegionSource(abc.ABC):
         """
         reach, forms = Reach(), BoxForms()
         wanted = {canonical_id(name): size for name, size in (sizes or {}).items()}
-        for image in self._each(image_ids, forms.watching(on_error)):
+        on_error = forms.watching(on_error)
+        for image in self._each(image_ids, on_error):
             reach.add(image)
             forms.add(image.boxes, (image.img_w, image.img_h))
             size = wanted.get(canonical_id(image.image_id), (image.img_w, image.img_h))
             try:
                 framed = in_frame(image, size, str(self.path))
             except UserError as error:
-                if on_error is None:
-                    raise
                 on_error(image.image_id, error)
                 continue
             if framed is not image:
@@ -127,14 +126,14 @@ class RegionSource(abc.ABC):
         )
 
     def _each(
-        self, image_ids: Sequence[str], on_error: OnError | None
+        self, image_ids: Sequence[str], on_error: OnError
     ) -> Iterator[ImageRegions]:
         """As `read_many`, image by image and as the file has them."""
         for image_id in image_ids:
             try:
                 image = self.read(image_id)
             except UserError as error:
-                if on_error is None or isinstance(error, DiskFails):
+                if isinstance(error, DiskFails):
                     raise
                 on_error(image_id, error)
                 continue

@@ -72,7 +72,7 @@ class TsvRegions(RegionSource):
         return self._parsed(number, self._row(offset))
 
     def _each(
-        self, image_ids: Sequence[str], on_error: OnError | None
+        self, image_ids: Sequence[str], on_error: OnError
     ) -> Iterator[ImageRegions]:
         wanted = {canonical_id(image_id): image_id for image_id in image_ids}
         left, forms_agree = len(wanted), True
@@ -96,18 +96,13 @@ class TsvRegions(RegionSource):
             try:
                 image = self._parsed(number, row)
             except UserError as error:
-                if on_error is None:
-                    raise
                 on_error(image_id, error)
             else:
                 yield image
             if not left and forms_agree:  # else a later row may be the one
                 return
         for image_id in filter(None, wanted.values()):
-            error = self.missing_image(image_id, like)
-            if on_error is None:
-                raise error
-            on_error(image_id, error)
+            on_error(image_id, self.missing_image(image_id, like))
 
     def close(self) -> None:
         self._file.close()

@@ -6,13 +6,13 @@ bytes (the layout of msgpack_numpy, whose own decoder would unpickle objects).
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgpack
 import numpy as np
 
-from xabl.data.box_forms import BoxForms
+from xabl.data.box_forms import BoxForms, OnError
 from xabl.data.lmdb_reader import LmdbFile
 from xabl.data.regions.image_regions import ImageRegions
 from xabl.data.regions.records import regions_of_record
@@ -71,7 +71,7 @@ def is_msgpack_lmdb(path: Path) -> bool:
 def read_msgpack_lmdb(
     path: Path,
     image_ids: Sequence[str] | None = None,
-    on_error: Callable[[str, UserError], None] | None = None,
+    on_error: OnError | None = None,
 ) -> Iterator[tuple[ImageRegions, str]]:
     """Reads every image and its caption, in the order of the keys.
 
@@ -112,8 +112,6 @@ def read_msgpack_lmdb(
                         "image out"
                     )
             except UserError as error:
-                if on_error is None:
-                    raise
                 on_error(name, error)
                 continue
             forms.add(image.boxes, (image.img_w, image.img_h))
@@ -123,8 +121,6 @@ def read_msgpack_lmdb(
             f"{path} has no image {image_id}; take the file of this split, or leave "
             "the image out"
         )
-        if on_error is None:
-            raise error
         on_error(image_id, error)
     if forms.problem:
         raise UserError(f"{path}: {forms.problem}")

@@ -6,9 +6,10 @@ directory; or an LMDB of msgpack lists, which holds both.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from xabl.data.box_forms import OnError
 from xabl.data.flickr30k_entities import read_images, read_split
 from xabl.data.regions import open_regions
 from xabl.data.regions.image_regions import ImageRegions
@@ -21,9 +22,6 @@ from xabl.support.image_ids import (
     canonical_id,
     other_form,
 )
-
-# Called with the image id and what is wrong with it, instead of raising.
-OnError = Callable[[str, UserError], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

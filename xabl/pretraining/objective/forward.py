@@ -8,11 +8,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import traverse_util
 from jaxtyping import Array, Float, Key
 
 from xabl.models.dropout import key_of_each_example
-from xabl.models.model import VisionLanguageBert
+from xabl.models.model import VisionLanguageBert, nest
 from xabl.models.structs import Streams
 from xabl.models.visual_targets import Loss
 from xabl.pretraining.inputs.batch import PretrainingBatch
@@ -221,13 +220,3 @@ def candidates(
         mask.reshape(-1, mask.shape[-1]),
         objective.model.config.add_global_imgfeat,
     )
-
-
-def nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """{"a/b": x} as {"a": {"b": x}}, the form the model takes."""
-    return traverse_util.unflatten_dict(flat, sep="/")
-
-
-def flatten(nested: dict[str, Any]) -> dict[str, Any]:
-    """The inverse of `nest`: the form in which parameters are trained."""
-    return traverse_util.flatten_dict(nested, sep="/")
