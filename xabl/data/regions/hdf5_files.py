@@ -83,6 +83,14 @@ class Hdf5Regions(VisitedRegions):
     def _groups(self) -> dict[str, str]:
         """Names of the groups by canonical image id."""
         with reading(self.path):
+            kinds = {self._file.get(name, getclass=True) for name in self._file}
+            if kinds == {h5py.Dataset}:
+                shown = ", ".join(sorted(self._file)[:5])
+                raise UserError(
+                    f"{self.path}: arrays ({shown}), where a group with the regions of "
+                    "each image is expected: write one for each, or give the published "
+                    "file"
+                )
             return by_canonical_id(self._file, str(self.path))
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
@@ -98,7 +106,14 @@ class Hdf5Regions(VisitedRegions):
                 )
             if dataset.is_virtual:
                 self._check_parts(dataset, f"image {image_id}: {name}")
-            record[name] = np.asarray(dataset[()])
+            value = np.asarray(dataset[()])
+            if name in record and not np.array_equal(record[name], value):
+                raise UserError(
+                    f"{self.path}: image {image_id}: {name} is given twice, as an "
+                    "array and as an attribute, with different values; write the file "
+                    "again with one of them"
+                )
+            record[name] = value
         return record
 
     def _check_parts(self, dataset: h5py.Dataset, place: str) -> None:
