@@ -266,6 +266,13 @@ def test_hdf5_groups_without_what_they_need_are_refused(tmp_path):
             source.read(IDS[2])
 
 
+def test_one_of_several_files_that_are_one_hdf5_is_refused(tmp_path):
+    with h5py.File(tmp_path / "r%d.h5", "w", driver="family", memb_size=2**20) as file:
+        file["1"] = np.zeros(3)
+    with pytest.raises(UserError, match=r"r0\.h5: one of several files .* h5repart"):
+        open_regions(tmp_path / "r0.h5")
+
+
 def test_files_without_images_are_refused(tmp_path):
     hdf5_files.write(tmp_path / "h.h5", [])
     lmdb_files.write(tmp_path / "l", [])

@@ -99,6 +99,6 @@ def _programs(config: ModelConfig, devices: LocalDevices) -> tuple[Callable, ...
     # Compiled, it transfers nothing from the host.
     @functools.partial(on_devices, static_argnums=0)
     def empty(size):
-        return jnp.zeros(size, jnp.float32)
+        return jnp.zeros(size, model.dtype)
 
     return empty, fill, once

@@ -83,15 +83,21 @@ class Hdf5Regions(VisitedRegions):
     def _groups(self) -> dict[str, str]:
         """Names of the groups by canonical image id."""
         with reading(self.path):
-            kinds = {self._file.get(name, getclass=True) for name in self._file}
-            if kinds == {h5py.Dataset}:
-                shown = ", ".join(sorted(self._file)[:5])
+            names = list(self._file)
+            for name in names:
+                if not isinstance(name, str):  # the library gives bytes
+                    raise UserError(
+                        f"{self.path}: entry {name!r} has a name that is not UTF-8: "
+                        "the file is damaged; make or fetch it again"
+                    )
+            kinds = (self._file.get(name, getclass=True) for name in names)
+            if names and all(kind is h5py.Dataset for kind in kinds):
                 raise UserError(
-                    f"{self.path}: arrays ({shown}), where a group with the regions of "
-                    "each image is expected: write one for each, or give the published "
-                    "file"
+                    f"{self.path}: arrays ({', '.join(names[:5])}), where a group with "
+                    "the regions of each image is expected: write one for each, or "
+                    "give the published file"
                 )
-            return by_canonical_id(self._file, str(self.path))
+            return by_canonical_id(names, str(self.path))
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
         record: dict[str, object] = dict(group.attrs)
@@ -135,9 +141,35 @@ def open_hdf5(path: Path) -> h5py.File:
     Raises:
         UserError: the file is cut, damaged or no HDF5 file.
     """
+    with reading(path):
+        _check_driver(path)
     scout.visit(path)
     with reading(path):
         return h5py.File(path, "r", locking=False)
+
+
+def _check_driver(path: Path) -> None:
+    """Refuses a file with a block for the driver that wrote it.
+
+    Whatever size such a block claims to have the library takes in memory, up to 4 GB.
+    """
+    at, start = 0, b""
+    with path.open("rb") as file:
+        while not start.startswith(_SIGNATURE):  # which a user's own block may precede
+            file.seek(at)
+            start = file.read(256)
+            if not start:
+                return
+            at = 2 * at or 512
+    version, size = start[8], start[13]  # of the superblock; of an address in the file
+    if version > 1:
+        return
+    address = start[24 + 4 * version + 3 * size :][:size]
+    if address.strip(b"\xff"):
+        raise UserError(
+            f"{path}: one of several files that make up an HDF5 file, or damaged; "
+            "expected one whole file: join them with h5repart, or fetch it again"
+        )
 
 
 @contextlib.contextmanager
