@@ -66,8 +66,8 @@ def make_gold_labels(
     if not matched:
         raise UserError(
             f"{class_names}: none of {len(gold):,} examples has a noun that is one of "
-            f"these {len(classes):,} classes; give the classes of the detector, and the "
-            "nouns of these examples"
+            f"these {len(classes):,} classes; give the classes of the detector, and "
+            "the nouns of these examples"
         )
     write_text(output, json.dumps(gold) + "\n")
     return (
