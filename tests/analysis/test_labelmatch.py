@@ -301,7 +301,7 @@ def test_nouns_of_a_tagger():
 
 def test_a_tagger_that_is_not_installed_says_what_to_do(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "stanza", None)
-    with pytest.raises(UserError, match="pip install stanza"):
+    with pytest.raises(UserError, match=r"pip install '\.\[tagger\]'"):
         nouns.stanza_tagger()
     broken = types.SimpleNamespace(Pipeline=lambda *a, **k: (1 / 0, None))
     monkeypatch.setitem(__import__("sys").modules, "stanza", broken)

@@ -18,7 +18,7 @@ from tests.helpers.report_worlds import (
 )
 from xabl import analysis
 from xabl.ablation.overlap import coverage
-from xabl.analysis import effects, verdicts
+from xabl.analysis import effects, terms, verdicts
 from xabl.analysis.answer import verdict
 from xabl.analysis.asymmetry import asymmetry
 from xabl.analysis.report import ReportOptions, write_report
@@ -219,7 +219,9 @@ def test_figures_and_tables(made):
     assert re.search(r"report.html: 0\.\d MB, 3 models, 60 of 60 examples", message)
 
 
-def test_a_p_value_is_never_nothing():
+def test_a_p_value_is_explained_and_never_nothing(made):
+    explained = terms.P_VALUE.meaning
+    assert explained[1:] in " ".join(made[2].text.split())
     assert probability(0.0).text == probability(9e-4).text == "< 0.001"
     assert probability(0.0012).text == "0.001" and probability(1.0).text == "1.000"
 

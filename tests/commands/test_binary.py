@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from tests.helpers.binaries import ROOT
-from xabl.support.binary import EXTRA_OF
+from xabl.support.extras import EXTRA_OF
 
 MISSING = """
 import runpy, sys
@@ -37,19 +37,21 @@ def python(code, *arguments):
 
 
 @pytest.mark.parametrize(
-    ("package", "command", "arguments", "cure"),
+    ("package", "command", "arguments", "extra"),
     [
-        ("pandas", "figures", ["--results=x", "--output=y"], "xabl[analysis]"),
-        ("optax", "pretrain", ["--config=x", "--workdir=y"], "xabl[pretraining]"),
-        ("h5py", "import", ["--source=x", "--image_ids=y", "--output=z"], "xabl"),
+        ("pandas", "figures", ["--results=x", "--output=y"], "[analysis]"),
+        ("optax", "pretrain", ["--config=x", "--workdir=y"], "[pretraining]"),
+        ("h5py", "import", ["--source=x", "--image_ids=y", "--output=z"], ""),
     ],
 )
-def test_a_missing_package_is_one_line_with_the_cure(package, command, arguments, cure):
+def test_a_missing_package_is_one_line_with_the_cure(
+    package, command, arguments, extra
+):
     done = python(MISSING, package, command, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"error: the package {package} is not installed; install what this needs "
-        f"with: pip install '{cure}'\n"
+        f"error: the package {package} is not installed; run pip install '.{extra}' "
+        f"in the checkout of xabl, or pip install 'xabl{extra}' where an index has it\n"
     )
 
 

@@ -1,5 +1,6 @@
 """The README's commands and Python, run: nothing stands there that is not so."""
 
+import configparser
 import dataclasses
 import json
 import os
@@ -129,6 +130,14 @@ def test_from_checkpoint_to_report_and_python(folder):
     assert done.returncode == 0, done.stderr
     assert "vis4lang" in done.stdout  # the summary
     assert (folder / "results" / "from_python" / "scores.parquet").is_file()
+
+
+def test_every_extra_that_a_user_needs_is_named():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    for_developers = {"fuzz", "test", "peers"}
+    named = set(re.findall(r"\.\[(\w+)\]'", README))
+    assert named == set(setup["options.extras_require"]) - for_developers
 
 
 def test_pictures_are_there_and_small():

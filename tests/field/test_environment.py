@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ import jax
 import pytest
 
 import xabl as front_door
-from tests.helpers import binaries, golden_world
+from tests.helpers import ablation, binaries, golden_world, tiny_runs
 from tests.helpers.ablation_binaries import AT_WORK
 from tests.helpers.binaries import ROOT
 from tests.helpers.golden_world import ENTITIES, VOCABULARY
+from tests.helpers.torch_writer import write_torch_file
 from xabl import analysis
 from xabl.data.flickr30k_entities import read_split
 from xabl.data.regions import open_regions
@@ -101,6 +103,29 @@ def test_a_folder_one_may_not_enter_is_named(tmp_path, closed, use):
     [line] = [line for line in err.splitlines() if not AT_WORK.match(line)]
     assert line.startswith(f"error: {folder}") and "Permission denied" in line
     assert os.listdir(tmp_path / "out") == []
+
+
+@pytest.mark.skipif(not os.path.isdir("/sys"), reason="Linux has it")
+@pytest.mark.parametrize(
+    "use",
+    [
+        "convert {m}.bin --config={m}/config.json --output={o}",
+        "foils --model={m} --foils={f} --regions={r} --output={o}",
+        "pretrain --config={t} --workdir={o}",
+    ],
+)
+def test_an_output_where_not_even_root_may_write(tmp_path, workshop, use):
+    model, foils = workshop.small_model("uniter"), tmp_path / "foils.json"
+    foils.write_text("{}")
+    config = model_directory.load_config(model)
+    write_torch_file(f"{model}.bin", ablation.ruled_tensors(config), "zip")
+    training = tiny_runs.config_file(tiny_runs.write_data(tmp_path))
+    places = dict(m=model, f=foils, r=workshop.regions("tsv"), t=training)
+    status, out, err = xabl(*use.format(**places, o="/sys/output").split())
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert err.startswith("error: /sys/") and "cannot be written" in err
+    refused = "Operation not permitted|Permission denied|Read-only file system"
+    assert re.search(refused, err) and re.search("another (output|path)|choose", err)
 
 
 def test_what_is_read_is_not_called_an_output(tmp_path):

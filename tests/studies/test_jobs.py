@@ -99,6 +99,8 @@ def test_a_job_waits_for_another_and_fails_with_it(board):
     assert jobs.states() == {"y": State.FAILED, "x": State.FAILED, "z": State.DONE}
     assert jobs.reason(jobs.jobs[0]) == "needs x, which failed"
     assert jobs.reason(jobs.jobs[1]) == "no such thing"
+    (jobs.folder.parent / "z.done").unlink()
+    assert jobs.reason(jobs.jobs[2]).startswith("its results were removed meanwhile")
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,26 @@ def test_a_machine_that_was_taken_away_is_waited_for(tmp_path, monkeypatch, caps
         led()
 
 
+def test_a_folder_that_is_removed_ends_the_sweep(tmp_path, monkeypatch):
+    """Whatever workers make there anew, no table and no record of the study is."""
+    from xabl.studies import sweep
+
+    output = tmp_path / "out"
+    file = studies.write_study(
+        tmp_path / "study.yaml", tmp_path / "r", ["- {label: A, model: m}"]
+    )
+
+    def work(options, board):
+        shutil.rmtree(board.folder)
+        (board.folder / "events").mkdir(parents=True)
+        yield
+
+    monkeypatch.setattr(sweep, "_work", work)
+    with pytest.raises(UserError, match="removed meanwhile.* give the same command"):
+        sweep.sweep(sweep.SweepOptions(study=file, output=output))
+    assert os.listdir(output) == ["events"]
+
+
 def test_files_of_no_study_are_never_replaced(golden, tmp_path):
     from xabl.studies import outcome
 

@@ -24,6 +24,15 @@ VISUAL_TARGET = Term(
     "three; 1, 2 and 5 are features, 4 an attribute",
 )
 
+P_VALUE = Term(
+    "p",
+    "how probable a difference at least this large is by chance alone: two-sided, by "
+    "the t distribution, of the difference divided by the standard error that the "
+    "interval's resamples give. It is paired: both losses are of the same examples. "
+    "Between models it is corrected for all comparisons made (Holm's method), "
+    "elsewhere for none",
+)
+
 
 def _removed() -> str:
     ways = [
@@ -35,12 +44,12 @@ def _removed() -> str:
 
 TERMS = (
     Term(
-        "vision for language",
+        "vision for language (vis4lang)",
         "the words of a phrase are masked, and the model predicts them with and "
         "without image regions",
     ),
     Term(
-        "language for vision",
+        "language for vision (lang4vis)",
         "the regions that show a phrase are masked, and the model predicts the class "
         "of the one that fits best, with and without words",
     ),
@@ -75,4 +84,5 @@ TERMS = (
         f"images: of models trained like them, too; over fewer than {FEWEST_IMAGES} "
         "images none is given",
     ),
+    P_VALUE,
 )

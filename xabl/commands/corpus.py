@@ -1,4 +1,4 @@
-"""Builds a pretraining corpus: image regions and captions in one TFDS data set.
+r"""Builds a pretraining corpus: image regions and captions in one TFDS data set.
 
 --source is a file of region features in any published form (TSV, LMDB, HDF5), of any
 size: it is read once, one image at a time. --captions is the JSON file that comes with
@@ -9,13 +9,13 @@ out.
 A split is written whole or not at all; --overwrite replaces an existing one.
 
 Conceptual Captions:
-  xabl corpus --source=cc/training_feat_all.tsv
+  xabl corpus --source=cc/training_feat_all.tsv \
       --captions=cc/caption_train.json --output=corpora/cc --split=train
 Flickr30k Entities:
-  xabl corpus --source=flickr30k.lmdb
+  xabl corpus --source=flickr30k.lmdb \
       --captions=flickr30k_entities --output=corpora/flickr30k --split=val
 A synthetic world of xabl world, all five captions of each image:
-  xabl corpus --source=world/regions.h5
+  xabl corpus --source=world/regions.h5 \
       --captions=world/flickr30k_entities --output=corpora/world --split=train
 """
 

@@ -21,7 +21,10 @@ FLAGS = flags.FLAGS
 def define_flags() -> None:
     flags.DEFINE_string("output", "demo", "folder to write to")
     flags.DEFINE_integer(
-        "steps", None, "updates of each model (default: some minutes of them)", 1
+        "steps",
+        None,
+        "updates of each model (default: as many as take some minutes)",
+        1,
     )
     flags.DEFINE_integer(
         "seeds", None, "models for each kind of detector (default: 1)", 1

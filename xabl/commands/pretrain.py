@@ -14,8 +14,8 @@ Examples:
   xabl pretrain --config=ctrl_uniter_base \
     --workdir=runs/uniter --set=corpus=corpora/cc --set=vocabulary=bert/vocab.txt \
     --set=initial.bert=models/bert_base
-  xabl pretrain --config=ctrl_lxmert --toy \
-    --workdir=/tmp/toy --set=corpus=corpora/world --set=vocabulary=world/vocab.txt
+  xabl pretrain --config=ctrl_lxmert --toy --workdir=/tmp/toy \
+    --set=corpus=corpora/world --set=vocabulary=world/vocab.txt --set=valid_split=null
 """
 
 import sys

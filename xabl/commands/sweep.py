@@ -57,13 +57,18 @@ def define_flags() -> None:
         "join", False, "help a sweep that runs on another machine in the same folder"
     )
     flags.DEFINE_enum("launcher", "local", ["local", "slurm"], "where the workers are")
-    flags.DEFINE_integer("slurm_jobs", 8, "jobs at the same time", lower_bound=1)
-    flags.DEFINE_string("slurm_partition", None, "default: the cluster's")
-    flags.DEFINE_integer("slurm_gpus", 1, "of a job", lower_bound=0)
-    flags.DEFINE_integer("slurm_cpus", 4, "of a job", lower_bound=1)
-    flags.DEFINE_float("slurm_memory_gb", 32.0, "of a job", lower_bound=0.1)
+    flags.DEFINE_integer("slurm_jobs", 8, "most jobs at the same time", lower_bound=1)
+    flags.DEFINE_string(
+        "slurm_partition", None, "of the jobs (default: the cluster's own default)"
+    )
+    flags.DEFINE_integer("slurm_gpus", 1, "GPUs of a job", lower_bound=0)
+    flags.DEFINE_integer("slurm_cpus", 4, "processor cores of a job", lower_bound=1)
+    flags.DEFINE_float("slurm_memory_gb", 32.0, "memory of a job", lower_bound=0.1)
     flags.DEFINE_integer(
-        "slurm_minutes", 720, "of a job; it is queued again after them", lower_bound=3
+        "slurm_minutes",
+        720,
+        "time of a job, which is queued again after it",
+        lower_bound=3,
     )
     flags.DEFINE_list(
         "slurm_options", [], "more options of sbatch, such as account=vision,qos=low"

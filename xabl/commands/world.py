@@ -106,6 +106,6 @@ def main() -> None:
         regions_form=FLAGS.regions_form,
         pictures=FLAGS.pictures,
         overwrite=FLAGS.overwrite,
-        progress=lambda numbers: tqdm(numbers, "images", unit=" images"),
+        progress=lambda n: tqdm(n, "images", unit=" images", disable=None),
     )
     print(f"{FLAGS.output}: {FLAGS.images} images")

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from xabl.errors import UserError
+from xabl.support.extras import installing
 
 TAGGERS = ("stanza",)
 Words = tuple[str, ...]
@@ -80,7 +81,6 @@ def _package(instead: str) -> Any:
         import stanza
     except ImportError as error:
         raise UserError(
-            "--tagger=stanza: the package is not installed; run pip install stanza, or "
-            f"{instead}"
+            f"--tagger=stanza: {installing('stanza')}; or {instead}"
         ) from error
     return stanza

@@ -12,7 +12,7 @@ Frame = Any  # pandas.DataFrame, or pyarrow.Table where there is no pandas
 def frame(table: pa.Table | Mapping[str, Any]) -> Frame:
     """A table, or its columns by name, as a pandas frame.
 
-    Without pandas (`pip install 'xabl[analysis]'` brings it) a `pyarrow.Table`.
+    Without pandas, which the extra `analysis` brings, a `pyarrow.Table`.
     """
     if isinstance(table, Mapping):
         table = pa.table(dict(table))

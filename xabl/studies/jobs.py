@@ -176,10 +176,12 @@ class Board:
             return None
 
     def reason(self, job: Job) -> str:
-        """Why a failed job failed."""
+        """Why a job failed, or is not done though it was."""
         failure = self.failure(job)
         if failure is not None:
             return failure.error
+        if self.state(job) is State.DONE:
+            return "its results were removed meanwhile; give the same command again"
         return f"needs {' and '.join(job.after)}, which failed"
 
     def note_failure(self, job: Job, error: str, *, may_pass: bool) -> Failure:

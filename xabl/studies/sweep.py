@@ -81,6 +81,7 @@ def _swept(options: SweepOptions) -> bool:
     with _lead(options, board) as leads:
         watch = status.Watch(board)
         for _ in _work(options, board):
+            lease.check()  # whoever removed the folder is told at once
             watch.look()
         watch.look(at_once=True)
         if not leads:

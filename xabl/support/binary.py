@@ -13,30 +13,13 @@ from typing import Any
 from absl import app, flags, logging
 
 from xabl.errors import UserError, did_you_mean, from_system, visible
+from xabl.support.extras import EXTRA_OF, installing
 
 INTERRUPTED = 130  # 128 + SIGINT, what a shell reports for Ctrl-C
 PIPE_CLOSED = 141  # 128 + SIGPIPE, likewise
 
 _HELP = ("--help", "-help", "-h", "--helpshort", "-?")
 _WIDEST, _NARROWEST = 88, 20  # columns of the help, whatever the terminal has
-
-# What to install where a package is missing: the extras of setup.cfg, by the names
-# the packages are imported by. "" is what every command needs.
-_EXTRAS = {
-    "": (
-        "flax h5py jax jaxlib jaxtyping lmdb ml_dtypes numpy orbax pyarrow safetensors "
-        "tokenizers tqdm"
-    ),
-    "pretraining": (
-        "array_record grain importlib_resources msgpack optax tensorboardX "
-        "tensorflow_datasets"
-    ),
-    "analysis": "jinja2 matplotlib pandas PIL scipy",
-    "studies": "pydantic yaml",
-    "cluster": "submitit",
-    "tagger": "stanza",
-}
-EXTRA_OF = {name: extra for extra, names in _EXTRAS.items() for name in names.split()}
 
 
 def run(
@@ -109,11 +92,7 @@ def run(
         except ModuleNotFoundError as error:
             if error.name not in EXTRA_OF:
                 raise  # a module of our own, or one we do not know to be missing
-            extra = EXTRA_OF[error.name]
-            fail(
-                f"the package {error.name} is not installed; install what this needs "
-                f"with: pip install 'xabl{f'[{extra}]' if extra else ''}'"
-            )
+            fail(installing(error.name))
         except KeyboardInterrupt:
             print("interrupted; what was finished before is kept", file=sys.stderr)
             sys.exit(INTERRUPTED)

@@ -118,7 +118,7 @@ def read_text(path: Path | str, what: str = "text") -> str:
         text = read_bytes(path).decode("utf-8-sig")
         return text.replace("\r\n", "\n").replace("\r", "\n")
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing; expected {what} there") from error
+        raise UserError(f"{path} is missing; expected {what}") from error
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path}: byte {error.start} is not UTF-8 text; expected {what}: save it "

@@ -339,10 +339,11 @@ class _Renewal:
             # Given back by another thread meanwhile, it is not lost.
             if not _renewed(file) and file in self._folders:
                 raise Lost(
-                    f"{folder}: the lock of this process is gone: it was stopped for "
-                    f"more than {EXPIRES_AFTER:.0f} s, and another took it for dead "
-                    "and does its work now, or the folder was removed meanwhile; "
-                    "nothing more is written here"
+                    f"{folder}: the lock of this process is gone: the folder was "
+                    "removed meanwhile, or this process was stopped for more than "
+                    f"{EXPIRES_AFTER:.0f} s, and another took it for dead and does its "
+                    "work now; nothing more is written here; if no other does the "
+                    "work, give the same command again"
                 )
 
     def _run(self) -> None:

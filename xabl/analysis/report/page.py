@@ -29,7 +29,7 @@ from xabl.analysis.report.sampling import Sample, sample_images
 from xabl.analysis.report.score_blocks import RunBlocks, run_blocks
 from xabl.analysis.report.sections import Sections, write_sections
 from xabl.analysis.study import Paths, Study, load_study
-from xabl.analysis.terms import VISUAL_TARGET
+from xabl.analysis.terms import P_VALUE, VISUAL_TARGET
 from xabl.analysis.verified import VERIFIED
 from xabl.data.class_names import read_class_names
 from xabl.data.image_files import check_folder
@@ -303,6 +303,7 @@ def _render(
         "effects": effect_pairs.EFFECTS.values(),
         "metrics": [LOSSES[name] for name in study.metrics()],
         "visual_target": VISUAL_TARGET,
+        "p_value": P_VALUE,
         "directions": [direction.wording for direction in Direction],
         "ways": study.ways_in_words(),
         "warnings": study.warnings(),

@@ -157,7 +157,8 @@ def _num_bytes(image: CorpusImage) -> int:
 
 def _not_there(directory: Path, split: str) -> str:
     splits = sorted(path.parent.name for path in directory.glob("*/dataset_info.json"))
-    if splits:
-        return f"{directory} has no split {split!r}; it has {', '.join(splits)}"
     command = f"xabl corpus --output={shlex.quote(str(directory))}"
+    if splits:
+        has = f"{directory} has no split {split!r}; it has {', '.join(splits)}"
+        return f"{has}; give one of these, or build it with {command} --split={split}"
     return f"{directory} is no corpus; build one with {command}"
