@@ -149,6 +149,15 @@ def check_choice(name: str, value: object, allowed: Collection) -> None:
         raise UserError(f"{name} is {value!r}, expected one of {choices}")
 
 
+def check_shows(name: str, value: str) -> None:
+    """Raises a UserError unless all of a name shows, in one line of a table."""
+    if not value.strip() or not value.isprintable():
+        raise UserError(
+            f"{name} is {value!r}: a name is one line, without tabs and other "
+            "characters that do not show"
+        )
+
+
 def check_range(
     name: str, value: int | float, lowest: int | float, highest: int | float = math.inf
 ) -> None:

@@ -2,6 +2,7 @@
 
 import codecs
 import enum
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -40,6 +41,8 @@ _EXPECTED = {
     "image_ids": None,
     "images": None,
 }
+# Folders in which no results are wanted; those of them that commands have.
+_ONLY_READ = ("entities", "regions", "source", "captions", "model")
 
 
 def kind_of(path: Path) -> Kind | None:
@@ -91,6 +94,31 @@ def check_not_swapped(given: Mapping[str, object]) -> None:
                     f"--{name}={path}: {found}{wanted}; is it swapped with "
                     f"--{others[0]}?"
                 )
+
+
+def check_output_apart(given: Mapping[str, object]) -> None:
+    """Looks for an output inside a folder that is only read.
+
+    Args:
+        given: as `check_not_swapped` takes it.
+
+    Raises:
+        UserError: there is one; names both arguments.
+    """
+    output = given.get("output")
+    if not isinstance(output, str | Path):
+        return
+    for name in _ONLY_READ:
+        path = given.get(name)
+        if not isinstance(path, str | Path):
+            continue
+        folder = Path(path).parent if Path(path).name == "data.mdb" else Path(path)
+        above = Path(os.path.realpath(output)).parents
+        if os.path.isdir(folder) and Path(os.path.realpath(folder)) in above:
+            raise UserError(
+                f"--output={output} lies in --{name}={path}, where nothing is written: "
+                "give a folder elsewhere"
+            )
 
 
 def kind_if_readable(path: Path) -> Kind | None:

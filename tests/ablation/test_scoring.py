@@ -16,11 +16,11 @@ from xabl.ablation.engine.device_regions import host_store
 from xabl.ablation.engine.explain import explain, score_cost, table_cost
 from xabl.ablation.engine.memory import pair_bytes
 from xabl.ablation.engine.padding import ProgramLimits
-from xabl.ablation.engine.pair_scores import scored_pairs
+from xabl.ablation.engine.pair_scores import AblationScores, scored_pairs
 from xabl.ablation.engine.programs import Programs
 from xabl.ablation.engine.schedule import Schedule, Shape, TableSizes
 from xabl.ablation.options import ImageToken, Precision, VlBertPositions
-from xabl.ablation.tables import words_table
+from xabl.ablation.tables import own_words_table, words_table
 from xabl.ablation.word_classes import by_lists
 from xabl.errors import UserError
 from xabl.models.config import GlobalImage
@@ -109,6 +109,15 @@ def test_pairs_kept_without_the_losses_of_their_pieces_are_scored_again():
     assert scored_pairs(scores.plan, pairs, direction).all()
     del pairs["piece_loss"]
     assert not scored_pairs(scores.plan, pairs, direction).any()
+
+
+def test_no_words_where_every_example_is_excluded():
+    """As all of them are when no caption is read as far as its phrase."""
+    plan = scored("bert").plan
+    nothing = AblationScores(plan=plan, pairs={Direction.VIS4LANG: {}})
+    classes = by_lists(plan.examples)
+    assert len(words_table(nothing, ablation.word_pieces(), classes)) == 0
+    assert len(own_words_table(nothing, classes)) == 0
 
 
 def assert_words(scores, definition):

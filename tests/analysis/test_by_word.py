@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from tests.helpers.report_pages import Page
@@ -13,6 +14,7 @@ from xabl.analysis.figures import write_figures
 from xabl.analysis.report import ReportOptions, write_report
 from xabl.analysis.word_classes import by_word_class
 from xabl.analysis.yardsticks import yardsticks
+from xabl.results.format import WORDS
 from xabl.results.losses import BY_WORD, NATS_PER_BIT
 
 IMAGES = 30
@@ -76,6 +78,14 @@ def two(tmp_path):
     write(tmp_path / "in", "one", 1, **own(90, 90))
     write(tmp_path / "in", "three", 3, **own(90, 270))
     return tmp_path / "in"
+
+
+def test_losses_of_no_word_at_all(tmp_path):
+    """As of a run that excluded every example."""
+    path = write(tmp_path / "in", "none", 1)
+    pq.write_table(WORDS.schema.empty_table(), path / WORDS.name)
+    study = analysis.load_study(tmp_path / "in")
+    assert by_word_class(study, effects.bootstrap_of(study, resamples=200)).empty
 
 
 def test_the_same_losses_by_word_are_no_difference(two):

@@ -210,6 +210,14 @@ def test_gold_labels_from_files(tmp_path):
     assert text.startswith("9 of 10 examples name one of the detector's classes")
     gold = json.loads((tmp_path / "gold.json").read_text())
     assert gold == [label for _, _, label in NOUNS]
+    (tmp_path / "classes.txt").write_text("__background__\nunicorn\n")
+    with pytest.raises(UserError, match="none of 10 examples has a noun that is one"):
+        make_gold_labels(
+            class_names=tmp_path / "classes.txt",
+            output=tmp_path / "other.json",
+            nouns=tmp_path / "nouns.json",
+        )
+    assert not (tmp_path / "other.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from tests.helpers import golden_world
 from tests.helpers.fake_results import FakeModel, write_results
 from tests.helpers.transformers_checkpoints import write_vocabulary
 from xabl.errors import UserError
-from xabl.kinds import Kind, check_not_swapped, kind_of
+from xabl.kinds import Kind, check_not_swapped, check_output_apart, kind_of
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +71,21 @@ def test_swapped(paths, first, second, kind):
     assert str(error.value) == (
         f"--{first}={path}: {expected}{wanted}; is it swapped with --{second}?"
     )
+
+
+def test_nothing_is_written_among_what_is_only_read(paths, tmp_path):
+    lmdb, link = tmp_path / "lmdb", tmp_path / "link"
+    golden_world.write_regions(tmp_path, "lmdb")
+    link.symlink_to(paths[Kind.MODEL])
+    for name, folder, output in (
+        ("entities", paths[Kind.ENTITIES], paths[Kind.ENTITIES] / "Sentences" / "out"),
+        ("regions", lmdb / "data.mdb", lmdb / "out"),
+        ("model", link, paths[Kind.MODEL] / "out"),
+        ("model", paths[Kind.MODEL], f"{link}/out"),
+    ):
+        with pytest.raises(UserError, match=f"--output={output} lies in --{name}="):
+            check_output_apart({name: folder, "output": output})
+        check_output_apart({name: folder, "output": tmp_path / "out"})
+    # What replaces a folder is refused by whoever writes it, with its own words.
+    check_output_apart({"model": link, "output": link})
+    check_output_apart({"model": None, "output": None})

@@ -76,6 +76,9 @@ def test_second_run_is_refused_or_overwrites(tmp_path, regions):
         ({"output": "/proc/nowhere/r.h5"}, "/proc/nowhere/r.h5 cannot be written"),
         ({"overwrite": "perhaps"}, "--overwrite"),
         ({"sauce": "x"}, "no flag --sauce"),
+        ({"image_ids": ""}, "--image_ids= is empty: give its value, or leave the flag"),
+        ({"output": ""}, "--output= is empty"),
+        ({"flagfile": "/bin/sh"}, "--flagfile: not a text file of flags"),
     ],
 )
 def test_wrong_flags_are_named(tmp_path, regions, changed, message):

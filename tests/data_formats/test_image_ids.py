@@ -53,6 +53,8 @@ def test_which_ids_are_one_image():
     for written in ("7.JPG", "007.jpeg", "COCO_val2014_000000000007.jpg", "7 .png"):
         assert repr(written) in other_form("7", by_loose_id([written]))
         assert repr(written) in other_form("0007.jpg", by_loose_id([written]))
+    for written in ("7.0", "images/7.jpg", r"images\7.jpg", "\ufeff7", "\uff17"):
+        assert repr(written) in other_form("7", by_loose_id([written]))
     assert other_form("7", by_loose_id(["8.jpg", "a7", "7"])) == ""
     assert "'Dog_1.jpg'" in other_form("dog_1", by_loose_id(["Dog_1.jpg"]))
 

@@ -28,7 +28,7 @@ from xabl.support.atomic import check_place, new_directory, new_file
 from xabl.support.files import read_text, stand_in
 
 # They read values, not files; examples.parquet is read where it is needed.
-VALUES = {"lmdb value", "msgpack", "override", "sentences", "examples"}
+VALUES = {"lmdb value", "msgpack", "override", "sentences", "examples", "tensor names"}
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1327\n"
 PAGES = (
     b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head></html>\n",

@@ -279,7 +279,7 @@ TARGETS = {
         read=tensor_names.read, seeds=tensor_names.seeds, is_slow=True
     ),
     "xml": Target(
-        read=_file("1.xml", read_boxes), seeds=texts.files("Annotations/*.xml")
+        read=_file("image.xml", read_boxes), seeds=texts.files("Annotations/*.xml")
     ),
     "sentences": Target(read=texts.read_caption, seeds=texts.files("Sentences/*.txt")),
     "split": Target(

@@ -58,6 +58,8 @@ def frame(num_examples=12, conditions=("none", "object@0.5", "all")) -> pd.DataF
 def test_names_and_their_conditions():
     for condition in all_conditions(list(Direction)):
         assert Condition.parse(condition.direction, condition.name) == condition
+    for condition in all_conditions([Direction.VIS4LANG], [1e-05, 1e-300]):
+        assert Condition.parse(condition.direction, condition.name) == condition
     names = [c.name for c in all_conditions([Direction.VIS4LANG])]
     objects = [f"object@{t}" for t in reversed(THRESHOLDS)]
     assert names == ["none", *objects, "all"]
@@ -73,6 +75,8 @@ def test_names_and_their_conditions():
         ("vis4lang", "swapped"),
         ("vis4lang", "object"),
         ("vis4lang", "object@0.50"),
+        ("vis4lang", "object@1e-5"),
+        ("vis4lang", "object@e-"),
         ("vis4lang", "phrase"),
         ("vis4lang", "all/average"),
         ("vis4lang", "all/other"),
@@ -152,6 +156,11 @@ def test_bits_are_kept_as_nats(tmp_path):
     )
     with pytest.raises(UserError, match="unit 'bytes': expected nats or bits"):
         results.write(frame(), tmp_path / "other", label="Mine", unit="bytes")
+    with pytest.raises(UserError, match="model.seed is 1000.*, expected a whole numb"):
+        results.write(frame(), tmp_path / "other", label="Mine", seed=10**30)
+    with pytest.raises(UserError, match=r"label is 'a\\tb': a name is one line"):
+        results.write(frame(), tmp_path / "other", label="a\tb")
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.usefixtures("undrawn")

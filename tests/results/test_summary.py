@@ -48,6 +48,17 @@ def test_nothing_to_compare_with(name, split, num_examples):
     assert "published" not in text and "5.9000  14433" in text
 
 
+def test_a_condition_of_which_nothing_is_scored_has_a_line():
+    none = SummaryRow(
+        condition=Condition(direction=Direction.LANG4VIS, level=Level.ALL),
+        bits={"mrc_kl": None, "mrc_xe": None},
+        scored=0,
+        excluded=NUM_EXAMPLES,
+    )
+    lines = summary_text((*ROWS, none)).splitlines()
+    assert lines[-1].split() == ["lang4vis", "all", "0", str(NUM_EXAMPLES)]
+
+
 @pytest.mark.parametrize(
     ("images", "said"),
     [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from xabl.data.tagger import TAGGERS
-from xabl.errors import UserError, check_choice, check_range
+from xabl.errors import UserError, check_choice, check_range, check_shows
 from xabl.results.conditions import THRESHOLDS, Direction, all_conditions
 from xabl.results.ways import WAYS
 
@@ -215,7 +215,11 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnyRun:
-    """One ablation of any model: what is scored, and where the results go."""
+    """One ablation of any model: what is scored, and where the results go.
+
+    Raises:
+        UserError: the label is no name, the seed no whole number of 64 bits.
+    """
 
     files: InputFiles
     label: str | None = option(
@@ -238,6 +242,12 @@ class AnyRun:
         OnMismatch.STOP_IF_CERTAIN,
         name="mismatch",
     )
+
+    def __post_init__(self):
+        if self.label is not None:
+            check_shows("--label", self.label)
+        if self.model_seed is not None:
+            check_range("--model_seed", self.model_seed, 0, 2**63 - 1)
 
 
 def _nobody_looks(done: int, total: int) -> None:
@@ -269,7 +279,7 @@ class OwnRun(AnyRun):
     """The ablation of a function of one's own.
 
     Raises:
-        UserError: a number is too small.
+        UserError: as any run, or a number is too small.
     """
 
     label: str = option("what the model is called")
@@ -289,5 +299,6 @@ class OwnRun(AnyRun):
     )
 
     def __post_init__(self):
+        super().__post_init__()
         check_range("--batch_size", self.batch_size, 1)
         check_range("--save_predictions", self.top, 0)

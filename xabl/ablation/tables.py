@@ -81,6 +81,8 @@ def words_table(
     Excluded examples have no rows.
     """
     plan, found = scores.plan, scores.pairs[Direction.VIS4LANG]
+    if "piece_loss" not in found:  # every example is excluded
+        return WORDS.schema.empty_table()
     pieces = pieces_table(plan.examples, word_pieces, classes)
     which, target = _targets(np.array([len(e.pieces) for e in plan.examples]))
     parts = [WORDS.schema.empty_table()]
@@ -100,6 +102,8 @@ def own_words_table(scores: AblationScores, classes: WordClasses) -> pa.Table:
     What the tokens are is not known: each has the word it is of. Nor is their rank.
     """
     plan, found = scores.plan, scores.pairs[Direction.VIS4LANG]
+    if "piece_loss" not in found:  # every example is excluded
+        return WORDS.schema.empty_table()
     parts = [WORDS.schema.empty_table()]
     for column in plan.columns(Direction.VIS4LANG):
         condition, pair = plan.conditions[column], plan.pair[:, column]

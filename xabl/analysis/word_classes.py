@@ -52,10 +52,12 @@ def by_word_class(study: Study, bootstrap: ImageBootstrap) -> pd.DataFrame:
         runs = [run for run in model.runs if has_words(run)]
         if not runs or model.text_only():
             continue
-        tables.append(_of_model(model, [bits_by_class(run) for run in runs], bootstrap))
+        words = _of_model(model, [bits_by_class(run) for run in runs], bootstrap)
+        if words.empty:  # every example is excluded
+            continue
         own = phrases[phrases["model"] == model.label]
-        names = [column for column in tables[-1].columns if column in own.columns]
-        tables.append(own[names].assign(word_class=name))
+        names = [column for column in words.columns if column in own.columns]
+        tables += [words, own[names].assign(word_class=name)]
     if not tables:
         return pd.DataFrame()
     table = pd.concat(tables, ignore_index=True)

@@ -52,9 +52,10 @@ def run(command: str, *arguments: str) -> None:
 
 
 def _check(given: Mapping[str, Any]) -> None:
-    from xabl.kinds import check_not_swapped
+    from xabl.kinds import check_not_swapped, check_output_apart
 
     check_not_swapped(given)
+    check_output_apart(given)
 
 
 def main() -> None:

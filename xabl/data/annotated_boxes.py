@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from xabl.data.box_forms import BadBoxes, are_fractions, other_form
 from xabl.errors import UserError, from_system
 from xabl.support.files import read_bytes
+from xabl.support.image_ids import canonical_id, loosely
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -23,10 +24,17 @@ def read_boxes(path: Path) -> tuple[int, int, dict[str, Float32[np.ndarray, "_ 4
 
     Raises:
         UserError: the file is missing, is not XML, declares a document type (which
-            no annotation needs and attacks do), has no size, has an object without
-            name or place, or a box that is inverted or outside the image (`BadBoxes`).
+            no annotation needs and attacks do), says that it is another image's, has
+            no size, has an object without name or place, a number twice, or a box that
+            is inverted or outside the image (`BadBoxes`).
     """
     root = _parse_xml(path)
+    named = loosely(root.findtext("filename", ""))
+    if named.isdecimal() and path.stem.isdecimal() and named != canonical_id(path.stem):
+        raise UserError(
+            f"{path}: says that it is of image {named}: annotations and their names do "
+            "not belong together; unpack annotations.zip again"
+        )
     width = _number(path, root, "size/width")
     height = _number(path, root, "size/height")
     if width < 1 or height < 1:
@@ -131,9 +139,14 @@ def _is_flagged(element: ElementTree.Element) -> bool:
 
 def _number(path: Path, element: ElementTree.Element, name: str) -> float:
     """The number of pixels in a descendant."""
-    found = element.find(name)
+    found, *others = element.findall(name) or [None]
     if found is None:
         raise UserError(f"{_at(path, element)}: no {name} in <{element.tag}>")
+    if any(other.text != found.text for other in others):
+        raise UserError(
+            f"{_at(path, others[0])}: {name} is given twice in <{element.tag}>, with "
+            "different values; unpack annotations.zip again"
+        )
     try:
         value = float(found.text or "")
     except ValueError:

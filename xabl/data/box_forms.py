@@ -28,10 +28,13 @@ Size = tuple[int, int]  # width, height in pixels
 OnError = Callable[[str, UserError], None]
 
 
+# Boxes that were written as another type of number may be beyond all bounds.
+@np.errstate(over="ignore", invalid="ignore")
 def _corner_and_size(boxes: Boxes) -> Boxes:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def _centre_and_size(boxes: Boxes) -> Boxes:
     centres, halves = boxes[:, :2], boxes[:, 2:] / 2
     return np.concatenate([centres - halves, centres + halves], axis=1)

@@ -15,7 +15,7 @@ from jaxtyping import Float32
 from xabl.data.annotated_boxes import read_boxes
 from xabl.data.box_forms import BoxForms, OnError
 from xabl.errors import DiskFails, UserError
-from xabl.support.files import read_text
+from xabl.support.files import leads_nowhere, read_text
 from xabl.support.image_ids import by_loose_id, canonical_id, other_form, with_hint
 
 _NOT_VISUAL = "0"  # the chain of phrases that nothing in an image shows
@@ -187,14 +187,18 @@ def split_file(directory: Path, split: str) -> Path:
     for name in ("Sentences", "Annotations"):
         if not (directory / name).is_dir():
             raise UserError(
-                f"{directory} is no Flickr30k Entities directory: it has no folder "
+                leads_nowhere(directory / name)
+                or f"{directory} is no Flickr30k Entities directory: it has no folder "
                 f"{name}; unpack annotations.zip of the data set there"
             )
     path = directory / f"{split}.txt"
     if not path.is_file():
-        there = ", ".join(sorted(file.stem for file in directory.glob("*.txt")))
+        files = filter(Path.is_file, directory.glob("*.txt"))
+        there = ", ".join(sorted(file.stem for file in files)) or "none"
         raise UserError(
-            f"{path} is missing; splits in that directory: {there or 'none'}"
+            leads_nowhere(path)
+            or f"{path} is {'a folder' if path.is_dir() else 'missing'}; splits in "
+            f"that directory: {there}"
         )
     return path
 

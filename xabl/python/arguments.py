@@ -21,7 +21,7 @@ import numpy as np
 from xabl.ablation.asked import Struct, alternatives, parameters_of
 from xabl.data.regions import ImageRegions
 from xabl.errors import UserError, did_you_mean, from_system
-from xabl.kinds import check_not_swapped
+from xabl.kinds import check_not_swapped, check_output_apart
 
 _SWITCHES = {"overwrite", "resume", "skip_bad_examples"}
 _WORDS = {
@@ -64,7 +64,9 @@ def checked(
         def wrapper(*given: Any, **named: Any) -> Any:
             try:
                 arguments = _bound(function.__name__, signature, given, named)
-                check_not_swapped({flags.get(n, n): v for n, v in arguments.items()})
+                named_as_flags = {flags.get(n, n): v for n, v in arguments.items()}
+                check_not_swapped(named_as_flags)
+                check_output_apart(named_as_flags)
                 return function(*given, **named)
             except UserError as error:
                 error.args = (as_arguments(str(error), flags),)

@@ -74,7 +74,7 @@ _LEVELS = {
         Level.ALL: _Selection("All", "all words", "all words"),
     },
 }
-_NAME = re.compile(r"(?P<level>\w+)(@(?P<threshold>[\d.]+))?(/(?P<way>[\w-]+))?")
+_NAME = re.compile(r"(?P<level>\w+)(@(?P<threshold>[\d.e-]+))?(/(?P<way>[\w-]+))?")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

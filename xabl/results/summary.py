@@ -130,12 +130,19 @@ def summary_text(
     published: PublishedRow | None = None,
     changed: Mapping[tuple[Condition, str], Change] | None = None,
 ) -> str:
-    """The table to print, with changes and the published means beside them if given."""
+    """The table to print, with changes and the published means beside them if given.
+
+    A condition of which nothing is scored has a line without a loss.
+    """
     header = ["direction", "condition", "loss", "bits"]
     header += ["change", "95% interval"] if changed else []
     header += ["published", "difference"] if published else []
     lines = [[*header, "n", "excluded"]]
     for row in rows:
+        if all(mean is None for mean in row.bits.values()):
+            about = [row.condition.direction.value, row.condition.name]
+            gap = [""] * (len(lines[0]) - len(about) - 2)
+            lines.append([*about, *gap, str(row.scored), str(row.excluded)])
         for name, mean in row.bits.items():
             if mean is None:
                 continue

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from xabl.errors import UserError
+from xabl.errors import UserError, check_shows
 from xabl.results.checking import table_problems
 from xabl.results.columns import form_problems
 from xabl.results.directory import ResultsDirectory
@@ -22,6 +22,7 @@ from xabl.results.format import (
     manifest,
 )
 from xabl.results.losses import NATS_PER_BIT, STORED
+from xabl.results.manifest_types import type_problems
 from xabl.results.summary import by_condition, summarise, summary_tsv
 from xabl.results.yardsticks import in_manifest, yardsticks
 from xabl.support import provenance
@@ -63,11 +64,12 @@ def write(
         model: whatever else the manifest is to say of the model.
 
     Raises:
-        UserError: a column or a row is missing or wrong (nothing is written), or
-            `directory` holds something already.
+        UserError: a column, a row, the label or the seed is missing or wrong (nothing
+            is written), or `directory` holds something already.
     """
     if unit not in ("nats", "bits"):
         raise UserError(f"unit {unit!r}: expected nats or bits")
+    check_shows("label", label)
     results = ResultsDirectory(directory, overwrite=overwrite)
     scores = _table(frame, SCORES)
     if unit == "bits":
@@ -92,26 +94,25 @@ def write(
         )
     rows = summarise(scores)
     judged = yardsticks(scores, tables[EXAMPLES.name], {})
-    results.write(
-        tables,
-        summary_tsv(label, rows),
-        manifest(
-            label=label,
-            name=label,
-            seed=seed,
-            model=model or {},
-            data={"examples_total": len(tables[EXAMPLES.name])}
-            | ({} if split is None else {"split": split}),
-            conditions=[condition for condition, _ in by_condition(scores)],
-            rest={
-                "scored": sum(row.scored for row in rows),
-                "excluded": dict(Counter(scores["excluded"].drop_null().to_pylist())),
-                "versions": provenance.versions(),
-                "started": provenance.now(),
-                **in_manifest(label, judged),
-            },
-        ),
+    about = manifest(
+        label=label,
+        name=label,
+        seed=seed,
+        model=model or {},
+        data={"examples_total": len(tables[EXAMPLES.name])}
+        | ({} if split is None else {"split": split}),
+        conditions=[condition for condition, _ in by_condition(scores)],
+        rest={
+            "scored": sum(row.scored for row in rows),
+            "excluded": dict(Counter(scores["excluded"].drop_null().to_pylist())),
+            "versions": provenance.versions(),
+            "started": provenance.now(),
+            **in_manifest(label, judged),
+        },
     )
+    for problem in type_problems(about):
+        raise UserError(f"{directory}: not written: {problem}")
+    results.write(tables, summary_tsv(label, rows), about)
     return results.path
 
 

@@ -76,6 +76,7 @@ def run(
             if check is not None:
                 module = sys.modules[main.__module__]
                 defined = flags.FLAGS.get_flags_for_module(module)
+                _check_given(defined)
                 check({flag.name: flag.value for flag in defined})
             main()
             sys.stdout.flush()
@@ -143,6 +144,8 @@ def _parse_flags(argv: Sequence[str], positional: str | None) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         problem = f"no flag --{error.flagname}"
         problem += did_you_mean(f"--{error.flagname}", [f"--{f}" for f in flags.FLAGS])
+    except UnicodeDecodeError:
+        problem = "--flagfile: not a text file of flags, one a line, in UTF-8"
     except flags.Error as error:
         absent = re.findall(r"^flag --(\w+)=None: .* other than None", str(error), re.M)
         problem = f"give --{', --'.join(absent)}" if absent else str(error)
@@ -150,6 +153,15 @@ def _parse_flags(argv: Sequence[str], positional: str | None) -> list[str]:
         if absent and unnamed:
             problem = f"{_unexpected(unnamed[0])}; {problem}"
     fail(f"{problem} (--help lists the flags)")
+
+
+def _check_given(defined: Sequence[flags.Flag]) -> None:
+    """Refuses `--vocab=$VOCAB` of a variable that is not set: it names no file."""
+    for flag in defined:
+        if flag.value == "" and flag.default != "":
+            raise UserError(
+                f"--{flag.name}= is empty: give its value, or leave the flag out"
+            )
 
 
 def _unexpected(argument: str) -> str:

@@ -38,6 +38,16 @@ _PACKED = {
 ZIP = b"PK\x03\x04"  # begins checkpoints, too
 
 
+def leads_nowhere(path: Path) -> str | None:
+    """What is wrong with a path, and the cure, if it is a link to what is not there."""
+    if not path.is_symlink() or path.exists():
+        return None
+    return (
+        f"{path} is a link to {os.readlink(path)}, which is not there: fetch that, or "
+        "give what it was to lead to"
+    )
+
+
 def stand_in(start: bytes, *, may_be_packed: bool = False) -> str | None:
     """What a file is that begins so, and the cure, if it stands in another's place.
 

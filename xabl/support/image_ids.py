@@ -1,6 +1,7 @@
 """Image ids: which of them are one image, in files that write them differently."""
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 
 from xabl.errors import UserError
@@ -48,11 +49,14 @@ def two_forms(source: str, first: str, second: str) -> UserError:
 def loosely(image_id: str) -> str:
     """What is left of an id without what people write differently, for messages alone.
 
-    That is blanks, capitals, leading zeros, a file's ending, and what stands before the
-    number in names like COCO_val2014_000000238029.jpg.
+    That is blanks, capitals, other forms of digits, what does not show, leading zeros,
+    folders, a file's ending, the ".0" of ids that were taken for numbers, and what
+    stands before the number in names like COCO_val2014_000000238029.jpg.
     """
-    name = image_id.strip().casefold()
-    name = re.sub(r"\.[a-z]\w{1,4}$", "", name).strip()
+    shown = (c for c in image_id if unicodedata.category(c) != "Cf")
+    name = unicodedata.normalize("NFKC", "".join(shown)).strip().casefold()
+    name = name.replace("\\", "/").rpartition("/")[2]
+    name = re.sub(r"\.([a-z]\w{1,4}|0+)$", "", name).strip()
     number = re.fullmatch(r".*_(\d{5,})", name)
     return canonical_id(number[1] if number else name)
 

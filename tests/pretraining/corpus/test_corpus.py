@@ -262,6 +262,12 @@ def test_names_of_splits(tmp_path, split):
         write_corpus([], tmp_path, split)
 
 
+@pytest.mark.parametrize("boxes", [0, 10**30])
+def test_records_of_no_size(tmp_path, boxes):
+    with pytest.raises(UserError, match=f"--boxes is {boxes}, expected 1 to 10000"):
+        write_corpus([], tmp_path, "train", num_boxes=boxes)
+
+
 def test_no_images(tmp_path):
     with pytest.raises(UserError, match="no images"):
         write_corpus([], tmp_path, "train")

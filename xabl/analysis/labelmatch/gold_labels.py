@@ -39,7 +39,8 @@ def make_gold_labels(
         split: of Flickr30k Entities.
 
     Raises:
-        UserError: a file that cannot be read, too few or too many nouns, no tagger.
+        UserError: a file that cannot be read, too few or too many nouns, none that is
+            a class, no tagger.
     """
     if nouns is None and entities is None:
         raise UserError(
@@ -61,8 +62,14 @@ def make_gold_labels(
     else:
         words = tag_nouns(found, stanza_tagger())
     gold = gold_classes(words, classes)
-    write_text(output, json.dumps(gold) + "\n")
     matched = [label for label in gold if label is not None]
+    if not matched:
+        raise UserError(
+            f"{class_names}: none of {len(gold):,} examples has a noun that is one of "
+            f"these {len(classes):,} classes; give the classes of the detector, and "
+            "the nouns of these examples"
+        )
+    write_text(output, json.dumps(gold) + "\n")
     return (
         f"{len(matched):,} of {len(gold):,} examples name one of the detector's "
         f"classes ({len(set(matched)):,} classes); gold labels written to {output}\n"

@@ -90,6 +90,13 @@ class Hdf5Regions(VisitedRegions):
                         f"{self.path}: entry {name!r} has a name that is not UTF-8: "
                         "the file is damaged; make or fetch it again"
                     )
+            kinds = (self._file.get(name, getclass=True) for name in names)
+            if names and all(kind is h5py.Dataset for kind in kinds):
+                raise UserError(
+                    f"{self.path}: arrays ({', '.join(names[:5])}), where a group with "
+                    "the regions of each image is expected: write one for each, or "
+                    "give the published file"
+                )
             return by_canonical_id(names, str(self.path))
 
     def _record(self, group: h5py.Group, image_id: str) -> dict[str, object]:
@@ -105,7 +112,14 @@ class Hdf5Regions(VisitedRegions):
                 )
             if dataset.is_virtual:
                 self._check_parts(dataset, f"image {image_id}: {name}")
-            record[name] = np.asarray(dataset[()])
+            value = np.asarray(dataset[()])
+            if name in record and not np.array_equal(record[name], value):
+                raise UserError(
+                    f"{self.path}: image {image_id}: {name} is given twice, as an "
+                    "array and as an attribute, with different values; write the file "
+                    "again with one of them"
+                )
+            record[name] = value
         return record
 
     def _check_parts(self, dataset: h5py.Dataset, place: str) -> None:

@@ -191,6 +191,16 @@ class ImageRegions:
                     f"{name} {ids[wrong[0]]} of region {wrong[0]} is not one of "
                     f"0 ... {classes - 1}"
                 )
+        for name in ("objects_conf", "attrs_conf"):
+            values = getattr(self, name)
+            if values is None:
+                continue
+            wrong = np.flatnonzero((values < 0) | (values > 1 + HALF_PRECISION))
+            if len(wrong):
+                return (
+                    f"{name} of region {wrong[0]} is {values[wrong[0]]:.4g}, no "
+                    "probability (0 ... 1)"
+                )
         if self.cls_prob is not None:
             total = self.cls_prob.sum(axis=1)
             # A softmax in float32 adds up to 1 within 1e-5; logits never come close.

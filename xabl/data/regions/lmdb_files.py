@@ -70,12 +70,20 @@ class LmdbRegions(RegionSource):
         """The entry `keys` and the entries themselves may be of two downloads."""
         there = {key for key in self._entries.keys() if key != _KEYS}
         lost = [i for i, name in self._names.items() if name.encode() not in there]
-        if not lost:
-            return ()
-        return (
-            f"the entry `keys` lists {len(self.image_ids)} images, of which "
-            f"{len(lost)} are not there (the first: {lost[0]}): fetch the file again",
-        )
+        listed = f"the entry `keys` lists {len(self.image_ids)} images"
+        if lost:
+            return (
+                f"{listed}, of which {len(lost)} are not there (the first: {lost[0]}): "
+                "fetch the file again",
+            )
+        more = there - {name.encode() for name in self._names.values()}
+        images = sorted(key.decode() for key in more if key.isdigit())
+        if images:
+            return (
+                f"{listed}, and {len(images)} more are there (the first: {images[0]}): "
+                "write the entry again with all of them, or take it out",
+            )
+        return ()
 
     def read(self, image_id: str) -> ImageRegions:
         value = self._entries.get(canonical_id(image_id).encode())

@@ -37,6 +37,7 @@ _ENOUGH = 64  # different numbers that tell float16 from float32
 FIELD_NAMES = (*ARRAYS, *SHORT_NAMES.values(), "num_boxes", "img_w", "img_h")
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what becomes infinite is refused
 def regions_of_record(
     record: Mapping[str, object], image_id: str, source: str
 ) -> ImageRegions:
@@ -49,10 +50,12 @@ def regions_of_record(
 
     Raises:
         UserError: names source, image and field of what is missing, cut or wrong; the
-            record says that it is another image's.
+            record says that it is another image's, or has a field under both of its
+            names with different values.
     """
     place = f"{source}: image {image_id}"
     _check_id(record, image_id, place)
+    _check_names(record, place)
     if _value(record, "num_boxes") is None:
         num_boxes = None  # the newer files have arrays, which know their length
     else:
@@ -118,6 +121,17 @@ def _check_id(record: Mapping[str, object], image_id: str, place: str) -> None:
             raise UserError(
                 f"{place}: the record says that it is of image {text}; records and "
                 "their keys do not belong together: make the file again"
+            )
+
+
+def _check_names(record: Mapping[str, object], place: str) -> None:
+    """Refuses two values of one field: which of them is meant cannot be known."""
+    for name, short in SHORT_NAMES.items():
+        both = [record[each] for each in (name, short) if each in record]
+        if len(both) == 2 and not np.array_equal(*both):
+            raise UserError(
+                f"{place}: {name} and {short} are one field, and hold different "
+                "values; write the file again with one of them"
             )
 
 

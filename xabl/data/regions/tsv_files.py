@@ -131,6 +131,12 @@ class TsvRegions(RegionSource):
             row = self._row(offset)
             if not row:
                 return
+            if row.startswith(b"\0") or len(row) == _LONGEST_ROW:
+                raise UserError(
+                    f"{self.path}, line {number}: zero bytes, or no end of line within "
+                    f"{_LONGEST_ROW >> 20} MiB, where a row is expected: the file was "
+                    "not fetched to its end, or is damaged; fetch it again"
+                )
             if row.strip(b"\r\n"):  # a file may end with empty lines
                 yield number, offset, row
             offset += len(row)

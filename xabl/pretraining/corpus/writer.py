@@ -29,6 +29,7 @@ from xabl.pretraining.corpus.reader import CAPTIONS_FILE, Corpus
 from xabl.pretraining.corpus.sources import CaptionedImage, read_captioned_images
 from xabl.support.atomic import new_directory
 
+_MOST_BOXES = 10_000  # every record is padded to as many
 _SHARD_BYTES = 2**29
 _INFO = "dataset_info.json"  # by which TFDS knows a data set
 _RECORDS_A_WRITE = 64  # TFDS writes its metadata anew after each write
@@ -222,13 +223,14 @@ def write_corpus(
         The split's folder, which `tfds.builder_from_directory` reads.
 
     Raises:
-        UserError: the split exists, there are no images, an image does not fit, or the
-            disk is full.
+        UserError: the split exists, there are no images, an image does not fit, there
+            are too many boxes, or the disk is full.
     """
     if not re.fullmatch("[a-z][a-z0-9_]*", split):
         raise UserError(
             f"split {split!r}: expected small letters, digits and _, such as train"
         )
+    check_range("--boxes", num_boxes, 1, _MOST_BOXES)
     with new_directory(output / split, overwrite, holds=_INFO) as temporary:
         images = iter(images)
         first = next(images, None)
