@@ -134,7 +134,6 @@ class Evaluation:
             top=options.top,
         )
         # What every step reads, placed once.
-        self._labels = devices.replicate(RegionLabels.of(request.plan.targets))
         self.take(request.params, request.store)
         self.programs: Programs | None = None
         self.part_of: Plan | None = None
@@ -143,6 +142,11 @@ class Evaluation:
             self.scorer, self.plan, devices, free
         )
         self.tables = choose_tables(self.scorer, self.plan, free)
+
+    @functools.cached_property
+    def _labels(self) -> RegionLabels:
+        """Placed when the regions are: these need the most memory before."""
+        return self.devices.replicate(RegionLabels.of(self.plan.targets))
 
     def take(self, params: Params, store: HostStore | None) -> None:
         """Goes on with another checkpoint of the model; everything else stays.
