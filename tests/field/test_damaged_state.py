@@ -2,6 +2,7 @@
 
 import random
 import re
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +74,17 @@ def test_damaged_parts_of_kept_scores_are_scored_again(kept, plan, capfd):
     assert refused > 10
 
 
+def test_a_copy_beside_a_part_is_no_matter(kept, plan):
+    whole = kept.load({"run": 1}, plan)
+    _, second = sorted(kept.folder.glob("part-*.npz"))
+    shutil.copy(second, second.with_stem(f"{second.stem} (copy)"))
+    values = {"mlm": np.zeros(1, np.float32), "piece_loss": np.zeros((1, 1), "f4")}
+    kept.add(Direction.VIS4LANG, np.arange(1), values)
+    kept.flush()
+    assert len(list(kept.folder.glob("part-*.npz"))) == 4
+    assert kept.load({"run": 1}, plan).num_scored == whole.num_scored
+
+
 def test_kept_scores_of_nobody_are_named(kept, plan):
     (kept.folder / "run.json").write_text("{")
     with pytest.raises(UserError, match="run.json is damaged .*start again with --ov"):
@@ -118,10 +130,13 @@ def test_a_removal_that_was_interrupted_is_ended(tmp_path, capfd):
     for step in (1, 2, 4, 6):  # metadata goes first, or the list of files
         (folder / str(step) / "_CHECKPOINT_METADATA").unlink()
     (folder / "2" / "files.json").unlink()
-    (folder / "\u00b2").mkdir()  # somebody's; a digit, and no number
+    others = {"\u00b2", "\u0660", "00", "5-copy"}  # somebody's; Orbax writes none
+    for name in others:
+        (folder / name).mkdir()
+    shutil.copy(folder / "5" / "files.json", folder / "5-copy")
     with Checkpoints(folder, keep_last=3, keep_every=4):
         pass
-    assert sorted(path.name for path in folder.iterdir()) == ["3", "5", "7", "\u00b2"]
+    assert {path.name for path in folder.iterdir()} == {"3", "5", "7", *others}
     said = capfd.readouterr().err
     assert re.findall(r"checkpoint (\d) is damaged", said) == ["4", "6"]
 

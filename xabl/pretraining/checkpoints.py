@@ -8,6 +8,7 @@ a full disk, a failing one) is found before it is read.
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 from collections.abc import Collection
@@ -183,9 +184,7 @@ class Checkpoints:
 
         Orbax removes such a one file by file; the run was killed meanwhile.
         """
-        folders = {
-            int(f.name): f for f in self._directory.glob("*") if f.name.isdecimal()
-        }
+        folders = _folders(self._directory)
         readable = folders.keys() - set(damaged)
         return [
             step
@@ -220,20 +219,30 @@ def _by_name(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
 
+def _folders(directory: Path) -> dict[int, Path]:
+    """Checkpoints by their steps, called as Orbax calls them; others are somebody's."""
+    return {
+        int(folder.name): folder
+        for folder in directory.glob("*")
+        if re.fullmatch("0|[1-9][0-9]*", folder.name)
+    }
+
+
 def _damaged(directory: Path) -> dict[int, str]:
     """Checkpoints whose files changed since they were listed, with what is wrong.
 
     A run killed between Orbax's rename and the list leaves a checkpoint without one.
     """
     damaged = {}
-    for path in sorted(directory.glob(f"[0-9]*/{_FILES}")):
-        step = int(path.parent.name)
+    for step, folder in sorted(_folders(directory).items()):
+        if not (folder / _FILES).is_file():
+            continue
         try:
-            expected = from_json(read_bytes(path).decode())
+            expected = from_json(read_bytes(folder / _FILES).decode())
         except ValueError:
             damaged[step] = f"{_FILES} is cut off"
             continue
-        problem = checksums.problem(path.parent, expected)
+        problem = checksums.problem(folder, expected)
         if problem:
             damaged[step] = problem
     return damaged

@@ -134,7 +134,8 @@ class KeptScores:
             widths = tuple(value.shape[1:] for value in values.values())
             alike.setdefault((direction, widths), []).append({"pairs": pairs, **values})
         beginning = f"part-{self._writer}"
-        written = [p.stem for p in self.folder.glob(f"{beginning}[0-9]*.npz")]
+        numbered = f"{beginning}{'[0-9]' * 6}.npz"  # which somebody's copy is not
+        written = [p.stem for p in self.folder.glob(numbered)]
         # No count: one that is taken away leaves a gap.
         number = 1 + max((int(s.removeprefix(beginning)) for s in written), default=-1)
         for (direction, _), steps in alike.items():
